@@ -1,0 +1,51 @@
+# Two commands do all: `make demo` and `make test`. Each sets up what it needs by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PEERS ?= own
+SHELL := /bin/bash
+
+.PHONY: help demo test check bench peers format clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+demo: $(VENV)/.package ## boot a branch office from wrong date to keyed tunnel (PEERS=real: Debian's peers, as root)
+	@if [ "$(PEERS)" = real ]; then tests/lab/install-peers; fi
+	@$(BIN)/python -m mgu.demo --peers $(PEERS)
+
+test: $(VENV)/.dev peers check ## everything: checks, unit, interop in namespaces, kernel in User-Mode Linux
+	$(BIN)/pytest -q -n 4 --dist loadgroup -m "interop or kernel"
+
+check: $(VENV)/.dev ## the fast half: lint, types, layers, unit and property tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src tests benchmarks
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q -n 2 -m "not interop and not kernel"
+
+bench: $(VENV)/.dev peers ## the benchmarks, each beside what it is compared to
+	$(BIN)/pytest benchmarks -q -s -p no:xdist -o python_files='bench_*.py' -m ''
+
+format: $(VENV)/.dev ## put the code in its one form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+peers: # Debian's packages for the real peers; only root can, others run without
+	@if [ "$$(id -u)" = 0 ]; then tests/lab/install-peers; fi
+
+clean: ## remove what was built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
+
+$(VENV)/.package: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.package
+	$(BIN)/pip install -q --disable-pip-version-check --group dev
+	@touch $@

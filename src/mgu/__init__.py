@@ -1,0 +1,1 @@
+"""The appliance: commands, daemons, services and the demonstration."""

@@ -1,0 +1,43 @@
+"""The gateway's date: the kernel's, or a simulated one where the kernel's must not be touched.
+
+`MGU_CLOCK=FILE` simulates: FILE holds the offset of the gateway's date from this machine's, in
+nanoseconds, and setting the date rewrites FILE. The demo and the tests use it.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mgu.files import write_whole
+
+
+def simulated() -> Path | None:
+    """The file of the simulated clock, or None when the date is the kernel's."""
+    name = os.environ.get("MGU_CLOCK")
+    return Path(name) if name else None
+
+
+def now_ns() -> int:
+    """The gateway's date in Unix nanoseconds."""
+    file = simulated()
+    if file is None:
+        return time.time_ns()
+    return time.time_ns() + _offset(file)
+
+
+def now() -> datetime:
+    """The gateway's date, with its time zone (UTC)."""
+    return datetime.fromtimestamp(now_ns() / 1e9, UTC)
+
+
+def step_simulated(file: Path, by_ns: int) -> None:
+    """Move the simulated date by `by_ns` nanoseconds."""
+    write_whole(file, b"%d\n" % (_offset(file) + by_ns))
+
+
+def _offset(file: Path) -> int:
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,8 @@
+"""Exit codes that the commands share; a command with more says so in its help."""
+
+from typing import Final
+
+OK: Final = 0
+FAILED: Final = 1
+NO_PERMISSION: Final = 4
+USAGE: Final = 64

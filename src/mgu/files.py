@@ -1,0 +1,32 @@
+"""Files are written whole: a power cut leaves the old file or the new one."""
+
+import os
+import tempfile
+from pathlib import Path
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+
+def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
+    """Replace `path` by `content`: temporary file beside it, fsync, rename, fsync of the folder.
+
+    The folder is made if it is missing. The mode is set before the first octet is written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

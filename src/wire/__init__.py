@@ -1,0 +1,1 @@
+"""Octets and datagrams: what every protocol package stands on. No protocol in here."""

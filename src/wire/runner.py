@@ -1,0 +1,63 @@
+"""Drives a core without I/O from asyncio: one inbox, one deadline, two kinds of commands.
+
+A core turns an event into commands. What it *tells* (send this datagram) is carried out at once,
+in list order. What it *asks* (allocate an SPI) takes time: it runs as a task, and its result comes
+back through the inbox as an event, so that a slow kernel stalls nobody.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
+C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The deadline that the core asked for has passed."""
+
+
+class Core(Protocol[E_contra, C_co]):
+    """A protocol without I/O. `deadline` and `now` are monotonic seconds."""
+
+    @property
+    def deadline(self) -> float | None: ...
+
+    def handle(self, event: E_contra | TimerFired, now: float) -> Sequence[C_co]: ...
+
+
+async def run(
+    core: Core[E, C],
+    inbox: asyncio.Queue[E],
+    perform: Callable[[C], Coroutine[Any, Any, E] | None],
+) -> None:
+    """Drive `core` until cancelled, or until `perform` raises.
+
+    `perform` carries out a told command and returns None, or returns the coroutine of an asked
+    one, whose result is the answering event. Asked commands still running are cancelled at exit.
+    """
+    clock = asyncio.get_running_loop().time
+
+    async def answer(asked: Coroutine[Any, Any, E]) -> None:
+        inbox.put_nowait(await asked)
+
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            event: E | TimerFired
+            wait = asyncio.timeout_at(core.deadline)
+            try:
+                async with wait:
+                    event = await inbox.get()
+            except TimeoutError:
+                if not wait.expired():
+                    raise
+                event = TimerFired()
+            for command in core.handle(event, clock()):
+                asked = perform(command)
+                if asked is not None:
+                    tasks.create_task(answer(asked))
+            await asyncio.sleep(0)  # a full inbox must not starve the other tasks

@@ -1,0 +1,89 @@
+"""What enforces SAs and policies: the kernel (`xfrm.aio.kernel`) or our own path (`xfrm.tun`)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol as TypingProtocol
+
+from xfrm.model import (
+    Address,
+    Mode,
+    Policy,
+    Protocol,
+    SaId,
+    SecurityAssociation,
+    Selector,
+)
+
+
+class XfrmError(Exception):
+    """The data plane refused; the text says what and why."""
+
+
+class Unsupported(XfrmError):
+    """The kernel lacks the protocol or the algorithm (EPROTONOSUPPORT, ENOSYS)."""
+
+
+class NoSuchEntry(XfrmError):
+    """There is no such SA or policy (ESRCH)."""
+
+
+class AlreadyThere(XfrmError):
+    """There is one already (EEXIST)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquire:
+    """Traffic matched `policy`, and there is no SA for its first template (RFC 4301, 5.1)."""
+
+    selector: Selector
+    src: Address
+    dst: Address
+    policy: Policy
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire:
+    """An SA's soft or hard lifetime passed; after a hard one it is gone."""
+
+    sa: SecurityAssociation
+    hard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Events were lost: look at `sas()` and `policies()` again."""
+
+
+Event = Acquire | Expire | Resync
+
+
+class Dataplane(TypingProtocol):
+    """Every call raises XfrmError when it is refused."""
+
+    async def allocate_spi(
+        self, *, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int = 0
+    ) -> int:
+        """Reserve an inbound SPI (a larval SA at `dst`)."""
+
+    async def add_sa(self, sa: SecurityAssociation) -> None:
+        """Install an SA that was not there."""
+
+    async def update_sa(self, sa: SecurityAssociation) -> None:
+        """Replace an SA, or give keys to the larval one of `allocate_spi`."""
+
+    async def delete_sa(self, sa: SaId) -> None: ...
+
+    async def sas(self) -> list[SecurityAssociation]: ...
+
+    async def add_policy(self, policy: Policy) -> None:
+        """Install `policy`, or replace the one with its selector and direction."""
+
+    async def delete_policy(self, policy: Policy) -> None: ...
+
+    async def policies(self) -> list[Policy]: ...
+
+    def events(self) -> AsyncIterator[Event]:
+        """Events from now on; one reader."""
+
+    async def close(self) -> None: ...

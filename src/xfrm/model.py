@@ -1,0 +1,166 @@
+"""Security associations and policies as values (RFC 4301, 4.4), whoever enforces them.
+
+The same objects go to the kernel over netlink, to the userspace data path and to `setkey`.
+Addresses are `ipaddress` objects; lifetimes are seconds, octets and packets.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+from wire.open_enum import OpenEnum
+from wire.secret import Secret
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+ANY_PROTOCOL: Final = 0
+
+
+class Protocol(OpenEnum):
+    """IP protocol numbers of the security protocols."""
+
+    ESP = 50
+    AH = 51
+    IPCOMP = 108
+
+
+class Mode(OpenEnum):
+    TRANSPORT = 0
+    TUNNEL = 1
+
+
+class Direction(IntEnum):
+    IN = 0
+    OUT = 1
+    FWD = 2
+
+
+class Action(IntEnum):
+    ALLOW = 0
+    BLOCK = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selector:
+    """The traffic meant (RFC 4301, 4.4.1.1).
+
+    `protocol` 0 is any. A port of None is any; for ICMP `src_port` is the type and `dst_port`
+    the code.
+    """
+
+    src: Network
+    dst: Network
+    protocol: int = ANY_PROTOCOL
+    src_port: int | None = None
+    dst_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """One algorithm with its key, by the Linux crypto API's name, such as `cbc(aes)`.
+
+    `icv_bits` is the length of the integrity check value for authentication and AEAD, else 0.
+    """
+
+    name: str
+    key: Secret
+    icv_bits: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encapsulation:
+    """ESP in UDP (RFC 3948)."""
+
+    src_port: int = 4500
+    dst_port: int = 4500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """Limits; None is no limit. Seconds count from the time the SA was added."""
+
+    soft_seconds: int | None = None
+    hard_seconds: int | None = None
+    soft_octets: int | None = None
+    hard_octets: int | None = None
+    soft_packets: int | None = None
+    hard_packets: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What an SA or a policy has done so far. Times are Unix seconds; 0 is never."""
+
+    octets: int = 0
+    packets: int = 0
+    added: int = 0
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SaId:
+    """What names an SA: destination, protocol, SPI (RFC 4301, 4.1)."""
+
+    dst: Address
+    protocol: Protocol
+    spi: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityAssociation:
+    """One direction of a protected path.
+
+    Either `aead`, or `encryption` and/or `authentication`. `replay_window` counts packets. `larval`
+    marks an SPI that was allocated but has no keys yet.
+    """
+
+    src: Address
+    dst: Address
+    spi: int
+    protocol: Protocol = Protocol.ESP
+    mode: Mode = Mode.TRANSPORT
+    reqid: int = 0
+    encryption: Algorithm | None = None
+    authentication: Algorithm | None = None
+    aead: Algorithm | None = None
+    encapsulation: Encapsulation | None = None
+    replay_window: int = 64
+    esn: bool = False
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    selector: Selector | None = None
+    usage: Usage = field(default_factory=Usage)
+    larval: bool = False
+    sequence: int = 0
+
+    @property
+    def id(self) -> SaId:
+        return SaId(self.dst, self.protocol, self.spi)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The SA that a policy asks for. In transport mode the end points may stay None."""
+
+    protocol: Protocol = Protocol.ESP
+    mode: Mode = Mode.TRANSPORT
+    src: Address | None = None
+    dst: Address | None = None
+    reqid: int = 0
+    spi: int = 0
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is to be done with traffic (RFC 4301, 4.4.1). No templates and ALLOW: bypass."""
+
+    selector: Selector
+    direction: Direction
+    action: Action = Action.ALLOW
+    templates: tuple[Template, ...] = ()
+    priority: int = 0
+    index: int = 0
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    usage: Usage = field(default_factory=Usage)
