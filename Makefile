@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS ?= own
+SECONDS_EACH ?= 20
 SHELL := /bin/bash
 
 .PHONY: help demo test check bench peers format clean
@@ -27,6 +28,11 @@ check: $(VENV)/.dev ## the fast half: lint, types, layers, unit and property tes
 
 bench: $(VENV)/.dev peers ## the benchmarks, each beside what it is compared to
 	$(BIN)/pytest benchmarks -q -s -p no:xdist -o python_files='bench_*.py' -m ''
+
+fuzz: $(VENV)/.dev ## every decoder under a coverage-guided fuzzer, SECONDS_EACH=20
+	$(BIN)/pip install -q --disable-pip-version-check --group fuzz
+	cd tests/fuzz && for target in $$(../../$(BIN)/python -c 'import run; print(*run.targets())'); do \
+	  echo "== $$target"; ../../$(BIN)/python run.py $$target $(SECONDS_EACH) || exit 1; done
 
 format: $(VENV)/.dev ## put the code in its one form
 	$(BIN)/ruff check --fix .
