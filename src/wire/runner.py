@@ -7,18 +7,16 @@ back through the inbox as an event, so that a slow kernel stalls nobody.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
+
+from wire.timer import TimerFired
+
+__all__ = ["Core", "TimerFired", "run"]
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
 C = TypeVar("C")
 C_co = TypeVar("C_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class TimerFired:
-    """The deadline that the core asked for has passed."""
 
 
 class Core(Protocol[E_contra, C_co]):
