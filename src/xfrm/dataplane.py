@@ -16,7 +16,11 @@ from xfrm.model import (
 
 
 class XfrmError(Exception):
-    """The data plane refused; the text says what and why."""
+    """The data plane refused; the text says what, why and what to do. `code` is the errno, or 0."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Unsupported(XfrmError):
@@ -50,12 +54,24 @@ class Expire:
     hard: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """The peer of a UDP-encapsulated SA now sends from another address or port (RFC 3948, 3.3)."""
+
+    sa: SaId
+    reqid: int
+    old_src: Address
+    old_port: int
+    new_src: Address
+    new_port: int
+
+
 @dataclass(frozen=True, slots=True)
 class Resync:
     """Events were lost: look at `sas()` and `policies()` again."""
 
 
-Event = Acquire | Expire | Resync
+Event = Acquire | Expire | Mapping | Resync
 
 
 class Dataplane(TypingProtocol):
@@ -70,7 +86,7 @@ class Dataplane(TypingProtocol):
         """Install an SA that was not there."""
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
-        """Replace an SA, or give keys to the larval one of `allocate_spi`."""
+        """Give keys to the larval SA of `allocate_spi`, or new lifetimes and ports to a live one."""
 
     async def delete_sa(self, sa: SaId) -> None: ...
 

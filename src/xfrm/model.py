@@ -9,6 +9,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+from wire.cursor import DecodeError
 from wire.open_enum import OpenEnum
 from wire.secret import Secret
 
@@ -16,6 +17,10 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 ANY_PROTOCOL: Final = 0
+
+
+class Malformed(DecodeError):
+    """Octets (netlink, PF_KEY, ESP) do not form a value of this model."""
 
 
 class Protocol(OpenEnum):
@@ -35,6 +40,8 @@ class Direction(IntEnum):
     IN = 0
     OUT = 1
     FWD = 2
+    SOCKET_IN = 3  # of one socket (IP_XFRM_POLICY): listed, never ours to change
+    SOCKET_OUT = 4
 
 
 class Action(IntEnum):
@@ -78,6 +85,14 @@ class Encapsulation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A firewall mark: packets whose mark, masked, is `value`."""
+
+    value: int
+    mask: int = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetime:
     """Limits; None is no limit. Seconds count from the time the SA was added."""
 
@@ -112,8 +127,9 @@ class SaId:
 class SecurityAssociation:
     """One direction of a protected path.
 
-    Either `aead`, or `encryption` and/or `authentication`. `replay_window` counts packets. `larval`
-    marks an SPI that was allocated but has no keys yet.
+    Either `aead`, or `encryption` and/or `authentication`, or `compression` (IPComp).
+    `replay_window` counts packets. `larval` marks an SPI that was allocated but has no keys yet.
+    `if_id` ties the SA to an xfrm interface.
     """
 
     src: Address
@@ -125,6 +141,7 @@ class SecurityAssociation:
     encryption: Algorithm | None = None
     authentication: Algorithm | None = None
     aead: Algorithm | None = None
+    compression: Algorithm | None = None
     encapsulation: Encapsulation | None = None
     replay_window: int = 64
     esn: bool = False
@@ -133,6 +150,8 @@ class SecurityAssociation:
     usage: Usage = field(default_factory=Usage)
     larval: bool = False
     sequence: int = 0
+    mark: Mark | None = None
+    if_id: int = 0
 
     @property
     def id(self) -> SaId:
@@ -164,3 +183,10 @@ class Policy:
     index: int = 0
     lifetime: Lifetime = field(default_factory=Lifetime)
     usage: Usage = field(default_factory=Usage)
+    mark: Mark | None = None
+    if_id: int = 0
+
+    @property
+    def per_socket(self) -> bool:
+        """Whether it belongs to one socket, such as a key daemon's bypass for its own port."""
+        return self.direction in (Direction.SOCKET_IN, Direction.SOCKET_OUT)
