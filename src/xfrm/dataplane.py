@@ -86,7 +86,7 @@ class Dataplane(TypingProtocol):
         """Install an SA that was not there."""
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
-        """Give keys to the larval SA of `allocate_spi`, or new lifetimes and ports to a live one."""
+        """Give keys to the larval SA of `allocate_spi`, new lifetimes and ports to a live one."""
 
     async def delete_sa(self, sa: SaId) -> None: ...
 
