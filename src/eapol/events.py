@@ -1,0 +1,148 @@
+"""What goes into the supplicant's core and what comes out of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from eapol.engine import TlsContext
+from eapol.notices import Notice
+from eapol.settings import Network
+from eapol.status import PortControl
+from wire.secret import Secret
+
+
+class TimerName(Enum):
+    """What `SET EAPOL::...` may change."""
+
+    START_PERIOD = "startPeriod"
+    MAX_START = "maxStart"
+    HELD_PERIOD = "heldPeriod"
+    AUTH_PERIOD = "authPeriod"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameReceived:
+    """An EAPOL frame, without its Ethernet header.
+
+    `date` is the gateway's date, for certificates; it may jump by decades between two frames.
+    """
+
+    octets: bytes
+    source: bytes
+    date: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChanged:
+    """Carrier came or went."""
+
+    up: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseNetwork:
+    """Begin anew with this network; also after the configuration was read again."""
+
+    network: Network
+    tls: TlsContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseTls:
+    """A certificate or key file was renewed: from the next authentication on, use this."""
+
+    tls: TlsContext
+
+
+@dataclass(frozen=True, slots=True)
+class Logoff:
+    """The user logs off: EAPOL-Logoff, and no answer to anything until Logon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logon:
+    """The end of Logoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reauthenticate:
+    """Ask the switch to authenticate again; nothing happens unless we are authenticated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Stop until Reconnect; no EAPOL-Logoff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Start anew, from any state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTimer:
+    name: TimerName
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPortControl:
+    control: PortControl
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """The program ends: EAPOL-Logoff if `logoff` and we are authenticated; then `Terminated`."""
+
+    logoff: bool = True
+
+
+Request = (
+    Logoff | Logon | Reauthenticate | Disconnect | Reconnect | SetTimer | SetPortControl | Terminate
+)
+"""What the control interface may ask."""
+
+Event = FrameReceived | LinkChanged | UseNetwork | UseTls | Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendFrame:
+    """To the PAE group address; octets without the Ethernet header."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell:
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortAuthorized:
+    """The port opened, or a re-authentication made new keys.
+
+    `msk`, `emsk`: 64 octets each (RFC 5216, 2.3; RFC 9190, 2.3); None for a canned success or
+    a forced port.
+    """
+
+    msk: Secret | None
+    emsk: Secret | None
+    session_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PortUnauthorized:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFiles:
+    """An authentication begins: look whether a certificate or key file changed (then `UseTls`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminated:
+    """Nothing more will come."""
+
+
+Command = SendFrame | Tell | PortAuthorized | PortUnauthorized | CheckFiles | Terminated

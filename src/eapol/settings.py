@@ -1,0 +1,123 @@
+"""What one network is told to do: the network block of wpa_supplicant.conf as a value.
+
+Names are those of wpa_supplicant.conf. File names stay names here; `Credentials` holds what
+was in the files, so that the core never touches the file system.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from eapol.eap import EapType
+from wire.secret import Secret
+
+FRAGMENT_SIZE: Final = 1398
+
+
+class TlsVersion(Enum):
+    """Versions of TLS, in the words that `wpa_cli status` prints."""
+
+    TLS_1_0 = "TLSv1"
+    TLS_1_1 = "TLSv1.1"
+    TLS_1_2 = "TLSv1.2"
+    TLS_1_3 = "TLSv1.3"
+
+
+class Groups(Enum):
+    """Key exchange groups offered; HYBRID adds ML-KEM and makes a ClientHello of 1500 octets."""
+
+    CLASSIC = "classic"
+    HYBRID = "hybrid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPolicy:
+    """How TLS is spoken and the server's certificate judged.
+
+    `security_level` is OpenSSL's (0 to 5): 1 takes RSA-1024 and SHA-1, with a warning.
+    `check_time` False is `tls_disable_time_checks=1`. `session_ticket` is that of TLS 1.2 only.
+    """
+
+    min_version: TlsVersion = TlsVersion.TLS_1_2
+    max_version: TlsVersion = TlsVersion.TLS_1_3
+    security_level: int = 1
+    ciphers: str | None = None
+    groups: Groups = Groups.CLASSIC
+    check_time: bool = True
+    session_ticket: bool = False
+    resume: bool = True
+    domain_suffix_match: tuple[str, ...] = ()
+    domain_match: tuple[str, ...] = ()
+    altsubject_match: tuple[str, ...] = ()
+    subject_match: str | None = None
+    server_sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One network block.
+
+    `identity` is what EAP-Response/Identity carries, octet for octet; `anonymous_identity`
+    takes its place outside of TLS if set. `fragment_size` is TLS octets in one EAP packet;
+    the driver's MTU clamps it. `ca_cert` None means that the server is not verified.
+    """
+
+    identity: bytes = b""
+    anonymous_identity: bytes | None = None
+    eap: tuple[EapType, ...] = (EapType.TLS,)
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    private_key: str | None = None
+    private_key_passwd: Secret | None = None
+    tls: TlsPolicy = field(default_factory=TlsPolicy)
+    fragment_size: int = FRAGMENT_SIZE
+    include_tls_length: bool = False
+    allow_canned_success: bool = False
+    eap_workaround: bool = True
+    id_str: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timers:
+    """The constants of IEEE Std 802.1X-2004, 8.2.11.1.2 and 8.2.12.1.2, and RFC 4137, 4.1; seconds.
+
+    `maxStart` is a count.
+    """
+
+    startPeriod: int = 30
+    maxStart: int = 3
+    heldPeriod: int = 60
+    authPeriod: int = 30
+    ClientTimeout: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class NamedOctets:
+    """What a file holds, and the name that errors give it."""
+
+    name: str
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSecret:
+    """What a private file holds, and the name that errors give it."""
+
+    name: str
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What was in the files of a network.
+
+    `ca`: certificates and CRLs, PEM or one DER certificate. `certificate`: the client's
+    certificate first, then its chain. `key`: PEM, DER, or PKCS #12 (then `certificate` may be
+    None).
+    """
+
+    ca: NamedOctets | None = None
+    certificate: NamedOctets | None = None
+    key: NamedSecret | None = None
+    passphrase: Secret | None = None
