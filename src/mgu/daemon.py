@@ -1,0 +1,167 @@
+"""The life of a daemon: signals, going to the background, pid files, telling that it is ready.
+
+sd_notify(3) is spoken to whoever set NOTIFY_SOCKET: systemd, or `mgu.services` without systemd.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mgu import exits
+
+
+class AlreadyRunning(Exception):
+    """Another process holds the pid file; the text names both."""
+
+
+class _Background:
+    """The pipe on which the process that started us waits, once `detach` was called."""
+
+    pipe: int | None = None
+
+
+def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
+    """Run `main(stop)` to its end and return its exit code.
+
+    SIGTERM and SIGINT set `stop`; a second one cancels `main`. Under a watchdog (WATCHDOG_USEC)
+    the loop reports every half period that it still turns.
+    """
+
+    async def guarded() -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(main(stop))
+
+        def on_signal() -> None:
+            if stop.is_set():
+                task.cancel()
+            notify("STOPPING=1")
+            stop.set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, on_signal)
+        watchdog = asyncio.create_task(_watchdog())
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not stop.is_set():
+                raise
+            return exits.FAILED
+        finally:
+            watchdog.cancel()
+
+    return asyncio.run(guarded())
+
+
+async def _watchdog() -> None:
+    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6  # seconds
+    while period:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(period / 2)
+
+
+def notify(state: str) -> None:
+    """Tell the service manager `state`, such as "STATUS=port authorized"; without one, nothing."""
+    name = os.environ.get("NOTIFY_SOCKET")
+    if not name:
+        return
+    address = "\0" + name[1:] if name.startswith("@") else name
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link,
+        contextlib.suppress(OSError),  # a manager that went away must not stop the daemon
+    ):
+        link.sendto(state.encode(), address)
+
+
+def ready() -> None:
+    """The daemon serves from now on: lets `detach`'s parent exit, and the service manager go on."""
+    notify(f"READY=1\nMAINPID={os.getpid()}")
+    if _Background.pipe is not None:
+        os.write(_Background.pipe, b"\0")
+        os.close(_Background.pipe)
+        _Background.pipe = None
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        os.close(null)
+
+
+def detach(path: Path | None = None) -> None:
+    """Go to the background; with `path`, as its pid file (see `pidfile`).
+
+    The process that called it exits only when the daemon calls `ready()`: with 0, or with the
+    daemon's own exit code when that ended first. Call it before threads, loops and sockets.
+    Raises: AlreadyRunning (in the daemon).
+    """
+    first = os.fork()
+    if first:
+        _, status = os.waitpid(first, 0)
+        os._exit(_exit_code(status))
+    os.setsid()
+    reader, writer = os.pipe()
+    second = os.fork()  # no session leader: the daemon never gets a controlling terminal
+    if second:
+        os.close(writer)
+        _await_ready(reader, second)
+    os.close(reader)
+    os.chdir("/")
+    _Background.pipe = writer
+    if path is not None:
+        holder = contextlib.ExitStack()
+        holder.enter_context(pidfile(path))
+        atexit.register(holder.close)
+
+
+def _await_ready(reader: int, child: int) -> NoReturn:
+    """End this process as the daemon's start went."""
+    if os.read(reader, 1):
+        os._exit(exits.OK)
+    _, status = os.waitpid(child, 0)
+    os._exit(_exit_code(status) or exits.FAILED)  # it ended, and was never ready
+
+
+def _exit_code(status: int) -> int:
+    """As a shell would report it: 128 and the signal's number for one that was killed."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+@contextlib.contextmanager
+def pidfile(path: Path) -> Iterator[None]:
+    """Hold `path` with our pid in it while the block runs.
+
+    The file is locked, so that one of a dead daemon is in nobody's way.
+    Raises: AlreadyRunning if a living process holds it; OSError if it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_ino == path.stat().st_ino:
+                break
+        except BlockingIOError:
+            other = os.read(file, 32).decode("ascii", "replace").strip()
+            os.close(file)
+            program = Path(sys.argv[0]).name
+            raise AlreadyRunning(
+                f"{path}: {program} runs already as process {other}; stop it first: kill {other}"
+            ) from None
+        except FileNotFoundError:
+            pass  # its holder removed it between our open and our lock: once more
+        os.close(file)
+    os.ftruncate(file, 0)
+    os.write(file, b"%d\n" % os.getpid())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(file)

@@ -1,0 +1,93 @@
+"""Log lines in racoon's form, for every daemon of the gateway.
+
+File and standard error: `YYYY-MM-DD HH:MM:SS: LEVEL: text`, in local time by the gateway's date.
+Syslog: `racoon: LEVEL: text`, facility daemon; the date is the syslog daemon's business.
+"""
+
+import logging
+import logging.handlers
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from mgu import clock
+from mgu.paths import under_root
+
+NOTIFY: Final = 25  # racoon's "notify": more than news, less than a warning
+DEBUG2: Final = 5
+LOGGERS: Final = ("ntp", "eapol", "ike", "xfrm", "mgu")
+SYSLOG_SOCKET: Final = "/dev/log"
+_LEVELS: Final = {
+    logging.CRITICAL: "ERROR",
+    NOTIFY: "NOTIFY",
+    DEBUG2: "DEBUG2",
+}
+
+
+class _Text(logging.Formatter):
+    """`LEVEL: text`, level names as racoon's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = _LEVELS.get(record.levelno, record.levelname)
+        return f"{level}: {super().format(record)}"
+
+
+class _DatedText(_Text):
+    """`YYYY-MM-DD HH:MM:SS: LEVEL: text`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        shift = clock.now_ns() / 1e9 - datetime.now(UTC).timestamp() if clock.simulated() else 0.0
+        date = datetime.fromtimestamp(record.created + shift, UTC).astimezone()
+        return f"{date:%Y-%m-%d %H:%M:%S}: {super().format(record)}"
+
+
+def setup(
+    program: str,
+    *,
+    file: Path | None = None,
+    debug: int = 0,
+    syslog: bool = False,
+    stderr: bool = True,
+) -> None:
+    """Send the log of all packages to `file`, syslog (as `program`) and standard error.
+
+    `debug` counts -d options: 0 logs from INFO on, 1 adds DEBUG, 2 adds DEBUG2. Other libraries
+    are heard from WARNING on. Calling it again replaces what was set up before.
+    Raises: OSError if `file` cannot be opened. A missing syslog is only a warning.
+    """
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, _Text):
+            root.removeHandler(old)
+            old.close()
+    handlers: list[logging.Handler] = []
+    if file is not None:
+        handlers.append(logging.handlers.WatchedFileHandler(file, encoding="utf-8"))
+    if stderr:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    for handler in handlers:
+        handler.setFormatter(_DatedText())
+    refusal = None
+    if syslog:
+        try:
+            handlers.append(_syslog(program))
+        except OSError as error:
+            refusal = error
+    for handler in handlers:
+        root.addHandler(handler)
+    level = (logging.INFO, logging.DEBUG, DEBUG2)[min(debug, 2)]
+    for name in LOGGERS:
+        logging.getLogger(name).setLevel(level)
+    if refusal is not None:
+        logging.getLogger("mgu").warning("no syslog at %s: %s", SYSLOG_SOCKET, refusal.strerror)
+
+
+def _syslog(program: str) -> logging.Handler:
+    handler = logging.handlers.SysLogHandler(
+        str(under_root(SYSLOG_SOCKET)), logging.handlers.SysLogHandler.LOG_DAEMON
+    )
+    handler.ident = f"{program}: "
+    handler.append_nul = False
+    handler.setFormatter(_Text())
+    return handler

@@ -1,0 +1,129 @@
+"""Services as systemd units below /etc/systemd/system (systemd.service(5), systemd.exec(5))."""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from mgu.files import write_whole
+from mgu.services.table import MGU, Service, ServiceError
+
+UNIT_DIR: Final = Path("/etc/systemd/system")
+_OURS: Final = "# Written by mgusec; 'disable' removes it."
+
+_UNIT: Final = """\
+{ours}
+[Unit]
+Description={summary}
+Documentation=https://datatracker.ietf.org/doc/html/rfc2409
+After=network-pre.target {after}
+{before}
+[Service]
+Type=notify
+NotifyAccess=main
+{floor}ExecStart={command}
+Restart=on-failure
+RestartSec=2
+TimeoutStartSec=90
+WatchdogSec=60
+RuntimeDirectory=mgu
+RuntimeDirectoryPreserve=yes
+StateDirectory=mgu
+CapabilityBoundingSet={capabilities}
+NoNewPrivileges=yes
+ProtectHome=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+PrivateTmp=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+class Systemd:
+    name = "systemd"
+
+    def __init__(self, units: Path = UNIT_DIR) -> None:
+        self._units = units
+
+    def enable(self, service: Service) -> None:
+        self._install(service)
+        _systemctl("enable", _unit(service))
+
+    def disable(self, service: Service) -> None:
+        path = self._units / _unit(service)
+        if path.exists():
+            _systemctl("disable", _unit(service))
+
+    def enabled(self, service: Service) -> bool:
+        return _asks("is-enabled", service)
+
+    def running(self, service: Service) -> bool:
+        return _asks("is-active", service)
+
+    def start(self, service: Service, within: float) -> None:
+        self._install(service)
+        try:
+            _systemctl("start", _unit(service), within=within)
+        except subprocess.TimeoutExpired:
+            raise ServiceError(
+                f"{service.name} was not ready within {within:g} s; "
+                f"journalctl -u {service.name} tells why"
+            ) from None
+
+    def stop(self, service: Service) -> None:
+        if self.running(service):
+            _systemctl("stop", _unit(service))
+
+    def _install(self, service: Service) -> None:
+        """Write the unit where it is new or changed. Another's unit of that name is respected."""
+        path = self._units / _unit(service)
+        text = unit_text(service)
+        if path.exists():
+            present = path.read_text(encoding="utf-8")
+            if present == text:
+                return
+            if not present.startswith(_OURS):
+                raise ServiceError(f"{path} is not ours; move it away, then run the command again")
+        write_whole(path, text.encode())
+        _systemctl("daemon-reload")
+
+
+def unit_text(service: Service) -> str:
+    """The unit file of `service`."""
+    first = not service.after
+    return _UNIT.format(
+        ours=_OURS,
+        summary=f"mgusec: {service.summary}",
+        after=" ".join(f"{name}.service" for name in service.after),
+        before="Before=time-sync.target\nWants=time-sync.target\n" if first else "",
+        floor=f"ExecStartPre={' '.join(MGU)} up floor\n" if first else "",
+        command=" ".join(service.argv),
+        capabilities=" ".join(sorted(service.capabilities)),
+    )
+
+
+def _unit(service: Service) -> str:
+    return f"{service.name}.service"
+
+
+def _systemctl(*words: str, within: float | None = None) -> None:
+    """Raises: ServiceError with what systemctl said; TimeoutExpired."""
+    result = subprocess.run(
+        ["systemctl", *words], capture_output=True, text=True, check=False, timeout=within
+    )
+    if result.returncode:
+        raise ServiceError(f"systemctl {' '.join(words)}: {result.stderr.strip()}")
+
+
+def _asks(question: str, service: Service) -> bool:
+    return not subprocess.run(
+        ["systemctl", "--quiet", question, _unit(service)], check=False, capture_output=True
+    ).returncode

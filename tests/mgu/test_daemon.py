@@ -1,0 +1,180 @@
+"""Daemons: signals, background, pid files, privileges, log lines."""
+
+import logging
+import re
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mgu import daemon, logs, privileges
+from mgu.services.process import Process
+
+
+def python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+def test_sigterm_ends_a_daemon_in_order() -> None:
+    result = python("""
+        import os, signal
+        from mgu import daemon
+        async def main(stop):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await stop.wait()
+            return 7
+        raise SystemExit(daemon.run(main))
+    """)
+    assert (result.returncode, result.stderr) == (7, "")
+
+
+def test_a_second_sigterm_ends_a_daemon_that_does_not_listen() -> None:
+    result = python("""
+        import asyncio, os, signal
+        from mgu import daemon
+        async def main(stop):
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(60)
+        raise SystemExit(daemon.run(main))
+    """)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+BACKGROUND = """
+    import pathlib, signal, sys
+    from mgu import daemon
+    signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGTERM}})
+    daemon.detach(pathlib.Path(sys.argv[1]))
+    {then}
+    daemon.ready()
+    signal.sigwait({{signal.SIGTERM}})
+"""
+
+
+def test_the_starter_returns_when_the_daemon_in_the_background_is_ready(tmp_path: Path) -> None:
+    pid_file = tmp_path / "run/example.pid"
+    result = python(BACKGROUND.format(then=""), str(pid_file))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    process = Process.of(int(pid_file.read_text()))
+    assert process is not None
+    with pytest.raises(daemon.AlreadyRunning, match=f"process {process.pid}"):
+        daemon.pidfile(pid_file).__enter__()
+    process.stop()
+    assert not process.alive
+
+
+def test_the_starter_fails_as_the_daemon_did(tmp_path: Path) -> None:
+    result = python(BACKGROUND.format(then="sys.exit(4)"), str(tmp_path / "pid"))
+    assert result.returncode == 4
+    assert not (tmp_path / "pid").exists()
+
+
+def test_a_pid_file_left_by_a_dead_daemon_is_in_nobodys_way(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    file.write_text("1\n")
+    with daemon.pidfile(file):
+        assert file.read_text() != "1\n"
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("form", ["path", "abstract"])
+def test_readiness_reaches_the_service_manager(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = str(tmp_path / "notify") if form == "path" else f"@{tmp_path}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(name.replace("@", "\0"))
+        monkeypatch.setenv("NOTIFY_SOCKET", name)
+        daemon.ready()
+        assert manager.recv(100).startswith(b"READY=1\n")
+
+
+def test_a_service_manager_that_went_away_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    daemon.notify("WATCHDOG=1")
+    assert not (tmp_path / "gone").exists()
+
+
+def test_only_the_capabilities_named_stay_even_for_what_is_executed() -> None:
+    result = python("""
+        import subprocess
+        from mgu import privileges
+        before = privileges.held()
+        privileges.drop(frozenset({"CAP_NET_RAW"}))
+        kept = before & 1 << privileges.NUMBERS["CAP_NET_RAW"]
+        assert privileges.held() == kept, hex(privileges.held())
+        status = subprocess.run(["cat", "/proc/self/status"], capture_output=True, text=True)
+        fields = dict(line.split(":", 1) for line in status.stdout.splitlines())
+        assert int(fields["CapPrm"], 16) & ~kept == 0, fields["CapPrm"]
+        assert fields["NoNewPrivs"].strip() == "1"
+    """)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_an_unknown_capability_is_refused() -> None:
+    with pytest.raises(KeyError):
+        privileges.drop(frozenset({"CAP_NET_ADMINN"}))
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    yield
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, logs._Text):
+            root.removeHandler(handler)
+            handler.close()
+    for name in logs.LOGGERS:
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_log_lines_have_racoons_form(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    logs.setup("racoon", file=file, stderr=False)
+    log = logging.getLogger("ike")
+    log.info("ISAKMP-SA established")
+    log.log(logs.NOTIFY, "the packet is retransmitted")
+    log.debug("unheard")
+    form = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: (.*)"
+    lines = [re.fullmatch(form, line) for line in file.read_text().splitlines()]
+    texts = [line[1] for line in lines if line]
+    assert texts == ["INFO: ISAKMP-SA established", "NOTIFY: the packet is retransmitted"]
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_log_lines_are_dated_by_the_gateways_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGU_CLOCK", str(tmp_path / "clock"))
+    (tmp_path / "clock").write_text(str(-30 * 365 * 86400 * 10**9))
+    logs.setup("racoon", file=tmp_path / "log", stderr=False)
+    logging.getLogger("ike").info("from the past")
+    assert (tmp_path / "log").read_text().startswith(("199", "200"))
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_syslog_lines_carry_the_program_and_no_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGU_ROOT", str(tmp_path))
+    (tmp_path / "dev").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
+        syslogd.bind(str(tmp_path / "dev/log"))
+        logs.setup("racoon", syslog=True, stderr=False)
+        logging.getLogger("ike").info("ISAKMP-SA established")
+        assert syslogd.recv(200) == b"<30>racoon: INFO: ISAKMP-SA established"
