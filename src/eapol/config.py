@@ -1,0 +1,241 @@
+"""wpa_supplicant.conf: read into values, and written from them.
+
+The syntax is `eapol.conffile`'s, the options of a network block are `eapol.options`'.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, ParamSpec, TypeVar
+
+from eapol.conffile import BLOB, Assignment, Block, ConfigError, read, value_of
+from eapol.options import (
+    lines_of,
+    nearest,
+    number_of,
+    remarks,
+    text_of,
+    warnings_of,
+    with_option,
+)
+from eapol.settings import Network
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+__all__ = ["Config", "ConfigError", "check", "parse", "text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole file. `networks` come in the order in which they are preferred (`priority`).
+
+    `ctrl_interface` is the folder of the control sockets, None for no socket. `warnings` are
+    sentences with file and line, about what works and should not have to.
+    """
+
+    networks: tuple[Network, ...] = ()
+    ctrl_interface: str | None = None
+    ctrl_interface_group: str | None = None
+    eapol_version: int = 1
+    fast_reauth: bool = True
+    update_config: bool = False
+    openssl_ciphers: str | None = None
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def network(self) -> Network | None:
+        """The network to use: the first that is not disabled."""
+        return next((network for network in self.networks if not network.disabled), None)
+
+
+def parse(source: str, name: str) -> Config:
+    """The configuration in `source`. Raises ConfigError with `name`, the line and the remedy."""
+    config, blocks, blobs = Config(), list[Block](), dict[str, bytes]()
+    warnings: list[str] = []
+    for item in read(source, name):
+        if isinstance(item, Assignment):
+            config = _at(item.line, name, _with_global, config, item)
+        elif item.kind.startswith(BLOB):
+            blobs[item.kind.removeprefix(BLOB)] = _at(item.line, name, _blob, item.raw)
+        elif item.kind == "network":
+            blocks.append(item)
+        elif item.kind == "cred":
+            warnings.append(f"{name}:{item.line}: cred is about Hotspot 2.0; it changes nothing")
+        else:
+            what = f"'{item.kind}' is not a kind of block{nearest(item.kind, ['network', 'cred'])}"
+            raise ConfigError(what, name, item.line)
+    ranked = sorted(blocks, key=lambda block: -_priority(block, name))
+    networks = tuple(_network(block, name, config, warnings) for block in ranked)
+    return replace(config, networks=networks, blobs=blobs, warnings=tuple(warnings))
+
+
+def text(config: Config) -> str:
+    """The file that `parse` reads as `config`, with its secrets, without its comments."""
+    lines = []
+    if config.ctrl_interface is not None:
+        group = config.ctrl_interface_group
+        directory = config.ctrl_interface
+        lines.append(f"ctrl_interface={f'DIR={directory} GROUP={group}' if group else directory}")
+    lines.append(f"eapol_version={config.eapol_version}")
+    lines.append("ap_scan=0")
+    if not config.fast_reauth:
+        lines.append("fast_reauth=0")
+    if config.update_config:
+        lines.append("update_config=1")
+    if config.openssl_ciphers is not None:
+        lines.append(f"openssl_ciphers={config.openssl_ciphers}")
+    for network in config.networks:
+        lines += ["network={", *(f"\t{line}" for line in lines_of(network)), "}"]
+    for name, octets in config.blobs.items():
+        lines += [f"{BLOB}{name}={{", *base64.encodebytes(octets).decode().split(), "}"]
+    return "\n".join([*lines, ""])
+
+
+def check(network: Network) -> None:
+    """Raise ConfigError, without a position, if EAP-TLS cannot begin with this network."""
+    if not network.identity:
+        raise ConfigError('identity is missing; write identity="NAME"')
+    if network.private_key is None:
+        raise ConfigError('private_key is missing; write private_key="PATH" and client_cert="PATH"')
+
+
+def _network(block: Block, name: str, config: Config, warnings: list[str]) -> Network:
+    policy = replace(Network().tls, resume=config.fast_reauth)
+    network = Network(tls=policy)
+    if config.openssl_ciphers is not None:
+        network = with_option(network, "openssl_ciphers", value_of(config.openssl_ciphers.encode()))
+    for entry in block.assignments:
+        network = _at(entry.line, name, with_option, network, entry.key, entry.value)
+        said = remarks(entry.key, entry.value)
+        warnings += [f"{name}:{entry.line}: {remark}" for remark in said]
+    if not any(entry.key == "key_mgmt" for entry in block.assignments):
+        what = "key_mgmt is missing, which means a wireless network; write key_mgmt=IEEE8021X"
+        raise ConfigError(what, name, block.line)
+    if not network.disabled:
+        _at(block.line, name, check, network)
+        warnings += [f"{name}:{block.line}: {warning}" for warning in warnings_of(network)]
+    return network
+
+
+def _priority(block: Block, name: str) -> int:
+    found = [entry for entry in block.assignments if entry.key == "priority"]
+    if not found:
+        return 0
+    return _at(found[-1].line, name, number_of, found[-1].value, "priority", 0, 999_999_999)
+
+
+def _at(line: int, name: str, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+    """The result of `call`; a ConfigError gets the position that only the caller knows."""
+    try:
+        return call(*args, **named)
+    except ConfigError as error:
+        raise ConfigError(error.what, name, line) from None
+
+
+# Lines outside of the blocks
+
+
+def _with_global(config: Config, entry: Assignment) -> Config:
+    reader = _GLOBALS.get(entry.key)
+    if reader is not None:
+        return reader(config, entry.value)
+    if entry.key in _IGNORED or entry.key.startswith(_IGNORED_FAMILIES):
+        return config
+    if entry.key in _REFUSED:
+        raise ConfigError(f"{entry.key} is not supported: {_REFUSED[entry.key]}")
+    known = [*_GLOBALS, *_IGNORED, *_REFUSED]
+    raise ConfigError(f"'{entry.key}' is not an option{nearest(entry.key, known)}")
+
+
+def _ctrl_interface(config: Config, value: str) -> Config:
+    if value.startswith(("udp:", "udp6:", "@")):
+        what = f"ctrl_interface={value} is not supported; write ctrl_interface=/run/wpa_supplicant"
+        raise ConfigError(what)
+    if not value.startswith("DIR="):
+        return replace(config, ctrl_interface=value or None)
+    match = re.fullmatch(r"DIR=(?P<directory>\S+)(\s+GROUP=(?P<group>\S+))?", value)
+    if match is None:
+        raise ConfigError(f"ctrl_interface={value} is not of the form DIR=PATH GROUP=NAME")
+    return replace(
+        config,
+        ctrl_interface=match["directory"],
+        ctrl_interface_group=match["group"] or config.ctrl_interface_group,
+    )
+
+
+def _ctrl_interface_group(config: Config, value: str) -> Config:
+    return replace(config, ctrl_interface_group=value)
+
+
+def _eapol_version(config: Config, value: str) -> Config:
+    return replace(config, eapol_version=number_of(value, "eapol_version", 1, 3))
+
+
+def _fast_reauth(config: Config, value: str) -> Config:
+    return replace(config, fast_reauth=number_of(value, "fast_reauth", 0, 1) == 1)
+
+
+def _update_config(config: Config, value: str) -> Config:
+    return replace(config, update_config=number_of(value, "update_config", 0, 1) == 1)
+
+
+def _openssl_ciphers(config: Config, value: str) -> Config:
+    ciphers = text_of(value) if value.startswith('"') else value
+    return replace(config, openssl_ciphers=ciphers)
+
+
+def _ap_scan(config: Config, value: str) -> Config:
+    number_of(value, "ap_scan", 0, 2)  # 0 in effect: there is nothing to scan on a wire
+    return config
+
+
+def _blob(raw: str) -> bytes:
+    try:
+        return base64.b64decode(raw, validate=True)
+    except binascii.Error as error:
+        raise ConfigError(f"the blob is not base64: {error}") from None
+
+
+_GLOBALS: Final[Mapping[str, Callable[[Config, str], Config]]] = {
+    "ctrl_interface": _ctrl_interface,
+    "ctrl_interface_group": _ctrl_interface_group,
+    "eapol_version": _eapol_version,
+    "fast_reauth": _fast_reauth,
+    "update_config": _update_config,
+    "openssl_ciphers": _openssl_ciphers,
+    "ap_scan": _ap_scan,
+}
+
+_REFUSED: Final = {
+    "ext_password_backend": "write the passphrase as private_key_passwd",
+    "driver_param": "remove the line; the wired driver has no parameters",
+}
+
+_WITHOUT_EFFECT: Final = """
+cert_in_cb country update_identifier bss_max_count bss_expiration_age bss_expiration_scan_count
+disable_scan_offload filter_ssids filter_rssi max_num_sta disassoc_low_ack okc pmf sae_groups
+sae_pwe sae_pmkid_in_assoc dtim_period beacon_int ap_vendor_elements ap_assocresp_elements
+ignore_old_scan_res freq_list initial_freq_list scan_cur_freq scan_res_valid_for_connect
+sched_scan_interval sched_scan_start_delay sched_scan_plans tdls_external_control osu_dir
+wowlan_triggers wowlan_disconnect_on_deinit bgscan autoscan mac_addr rand_addr_lifetime
+preassoc_mac_addr gas_rand_mac_addr gas_rand_addr_lifetime gas_address3 key_mgmt_offload
+user_mpm max_peer_links mesh_max_inactivity mesh_fwding dot11RSNASAERetransPeriod
+passive_scan reassoc_same_bss_optim wps_priority wpa_rsc_relaxation coloc_intf_reporting
+p2p_disabled interworking hessid access_network_type go_interworking go_access_network_type
+go_internet go_venue_group go_venue_type auto_interworking nfc external_sim
+dot11RSNAConfigPMKLifetime dot11RSNAConfigPMKReauthThreshold dot11RSNAConfigSATimeout
+uuid auto_uuid device_name manufacturer model_name model_number serial_number device_type
+os_version config_methods wps_cred_processing wps_cred_add_sae wps_vendor_ext_m1 sec_device_type
+persistent_reconnect changed_parameters load_dynamic_eap ft_eap_method multi_ap_backhaul_sta
+extended_key_id osu_dir bssid_filter disallow_aps no_keep_alive no_ctrl_interface opensc_engine_path
+pkcs11_engine_path pkcs11_module_path pcsc_reader pcsc_pin relative_rssi relative_band_adjust
+non_pref_chan mbo_cell_capa oce disable_btm
+"""
+"""About wireless networks, and modules for keys in tokens, which no network may use here."""
+
+_IGNORED: Final = frozenset(_WITHOUT_EFFECT.split())
+_IGNORED_FAMILIES: Final = ("p2p_", "wps_", "dpp_", "mesh_", "hs20", "go_", "ip_addr_")

@@ -1,0 +1,359 @@
+"""The options of a network block: how each is read into a `Network`, and written again.
+
+wpa_supplicant's options fall into four kinds here. Those that matter on a wired port with EAP-TLS
+are rows of `OPTIONS`. Those that say nothing about such a port (`IGNORED`) are accepted, so that a
+file that wpa_supplicant reads is read here. Those that ask for something this supplicant does not
+do (`REFUSED`) are errors: to go on without a check that the administrator asked for would be wrong.
+Anything else is an error, as it is in wpa_supplicant: a misspelt `ca_cert` must not open the port.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from eapol.conffile import ConfigError, octets_of, value_of
+from eapol.eap import EapType
+from eapol.phase1 import read_phase1, unknown_words, write_phase1
+from eapol.settings import FRAGMENT_SIZE, Network
+from wire.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """`read` changes a network by a value; `write` is the value, None where it is unset."""
+
+    read: Callable[[Network, str], Network]
+    write: Callable[[Network], str | None]
+    secret: bool = False
+
+
+HASH: Final = "hash://server/sha256/"
+SECRET_SHOWN: Final = "*"
+
+_KEY_MGMT: Final = "IEEE8021X"
+_SECURITY_LEVEL: Final = re.compile(r"@SECLEVEL=([0-5])")
+
+
+def with_option(network: Network, name: str, value: str) -> Network:
+    """`network` with the option `name` set to `value`, as a line of the file has it.
+
+    Raises ConfigError, without a position.
+    """
+    row = OPTIONS.get(name)
+    if row is not None:
+        return row.read(network, value)
+    if name in IGNORED:
+        return network
+    refusal = REFUSED.get(name)
+    if refusal is None:
+        raise ConfigError(_unknown(name))
+    if value not in refusal.harmless:
+        raise ConfigError(f"{name}={value} is not supported: {refusal.why}")
+    return network
+
+
+def remarks(name: str, value: str) -> list[str]:
+    """What to say of a line that was read, though parts of it have no effect."""
+    if name == "eap":
+        others = " ".join(word for word in value.split() if word != EapType.TLS.name)
+        return [f"eap={value}: only TLS is used, {others} is not"] if others else []
+    return unknown_words(text_of(value)) if name == "phase1" else []
+
+
+def warnings_of(network: Network) -> list[str]:
+    """What works with this network and should not have to."""
+    tls = network.tls
+    found = {
+        "ca_cert is missing: the server is not verified, anybody can pose as it": (
+            network.ca_cert is None and tls.server_sha256 is None
+        ),
+        "tls_disable_time_checks=1: a server certificate that has expired is accepted": (
+            not tls.check_time
+        ),
+        "allow_canned_success=1: whoever can send a frame to the port can open it": (
+            network.allow_canned_success
+        ),
+        "subject_match looks for text within the subject, which is easily forged; write"
+        " domain_suffix_match": tls.subject_match is not None,
+    }
+    return [sentence for sentence, holds in found.items() if holds]
+
+
+def option(network: Network, name: str) -> str | None:
+    """The value of the option as GET_NETWORK shows it: a secret as `*`, None where it is unset."""
+    row = OPTIONS.get(name)
+    value = None if row is None else row.write(network)
+    return SECRET_SHOWN if row is not None and row.secret and value is not None else value
+
+
+def lines_of(network: Network) -> list[str]:
+    """The lines of the block, secrets included: what `with_option` would read as `network`."""
+    rows = ((name, row.write(network)) for name, row in OPTIONS.items())
+    return [f"{name}={value}" for name, value in rows if value is not None]
+
+
+def text_of(value: str) -> str:
+    """A string value as text. Raises ConfigError."""
+    try:
+        return octets_of(value).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{value} is not text (UTF-8)") from error
+
+
+def number_of(value: str, name: str, low: int, high: int) -> int:
+    """A number of `low` to `high`. Raises ConfigError."""
+    if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
+        raise ConfigError(f"{name}={value} is not a number of {low} to {high}")
+    return int(value)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`; did you mean X?`, or nothing when nothing is near."""
+    from difflib import get_close_matches  # late: only errors need it
+
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _unknown(name: str) -> str:
+    known = [*OPTIONS, *IGNORED, *REFUSED]
+    return f"'{name}' is not an option of a network block{nearest(name, known)}"
+
+
+# Readers and writers of single options
+
+
+def _key_mgmt(network: Network, value: str) -> Network:
+    if _KEY_MGMT not in value.split():
+        what = f"key_mgmt={value} is not for a wired port; write key_mgmt={_KEY_MGMT}"
+        raise ConfigError(what)
+    return network
+
+
+def _eap(network: Network, value: str) -> Network:
+    words = value.split()
+    if EapType.TLS.name not in words:
+        raise ConfigError(
+            f"eap={value} offers no method of this supplicant; write eap=TLS, or run Debian's"
+            " wpa_supplicant for other methods"
+        )
+    return replace(network, eap=(EapType.TLS,))
+
+
+def _identity(network: Network, value: str) -> Network:
+    return replace(network, identity=octets_of(value))
+
+
+def _anonymous_identity(network: Network, value: str) -> Network:
+    return replace(network, anonymous_identity=octets_of(value))
+
+
+def _ca_cert(network: Network, value: str) -> Network:
+    name = text_of(value)
+    if not name.startswith(HASH):
+        tls = replace(network.tls, server_sha256=None)
+        return replace(network, ca_cert=_file(name, "ca_cert"), tls=tls)
+    try:
+        digest = bytes.fromhex(name.removeprefix(HASH))
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise ConfigError(f'ca_cert="{name}" must end in 64 hexadecimal digits')
+    return replace(network, ca_cert=None, tls=replace(network.tls, server_sha256=digest))
+
+
+def _write_ca_cert(network: Network) -> str | None:
+    digest = network.tls.server_sha256
+    return _quoted(network.ca_cert) if digest is None else f'"{HASH}{digest.hex()}"'
+
+
+def _client_cert(network: Network, value: str) -> Network:
+    return replace(network, client_cert=_file(text_of(value), "client_cert"))
+
+
+def _private_key(network: Network, value: str) -> Network:
+    return replace(network, private_key=_file(text_of(value), "private_key"))
+
+
+def _file(name: str, key: str) -> str:
+    """A file or a blob; keys in tokens and key stores are not supported."""
+    scheme, colon, _ = name.partition(":")
+    if colon and "/" not in scheme and scheme != "blob":
+        raise ConfigError(
+            f'{key}="{name}" is not supported: keys and certificates come from files; write the'
+            " path of a PEM, DER or PKCS #12 file"
+        )
+    return name
+
+
+def _private_key_passwd(network: Network, value: str) -> Network:
+    if value.startswith("ext:"):
+        raise ConfigError("private_key_passwd=ext:... is not supported; write the passphrase")
+    return replace(network, private_key_passwd=Secret(octets_of(value)))
+
+
+def _write_passwd(network: Network) -> str | None:
+    secret = network.private_key_passwd
+    return None if secret is None else value_of(secret.reveal())
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in text_of(value).split(";")) if part)
+
+
+def _joined(parts: tuple[str, ...]) -> str | None:
+    return _quoted(";".join(parts)) if parts else None
+
+
+def _quoted(text: str | None) -> str | None:
+    return None if text is None else value_of(text.encode())
+
+
+def _domain_match(network: Network, value: str) -> Network:
+    return replace(network, tls=replace(network.tls, domain_match=_split(value)))
+
+
+def _domain_suffix_match(network: Network, value: str) -> Network:
+    return replace(network, tls=replace(network.tls, domain_suffix_match=_split(value)))
+
+
+def _altsubject_match(network: Network, value: str) -> Network:
+    names = _split(value)
+    for name in names:
+        if name.partition(":")[0] not in ("DNS", "EMAIL", "URI"):
+            raise ConfigError(f"altsubject_match: '{name}' must begin with DNS:, EMAIL: or URI:")
+    return replace(network, tls=replace(network.tls, altsubject_match=names))
+
+
+def _subject_match(network: Network, value: str) -> Network:
+    return replace(network, tls=replace(network.tls, subject_match=text_of(value)))
+
+
+def _openssl_ciphers(network: Network, value: str) -> Network:
+    ciphers = text_of(value)
+    level = _SECURITY_LEVEL.search(ciphers)
+    tls = replace(network.tls, ciphers=ciphers)
+    if level is not None:
+        tls = replace(tls, security_level=int(level[1]))
+    return replace(network, tls=tls)
+
+
+def _fragment_size(network: Network, value: str) -> Network:
+    return replace(network, fragment_size=number_of(value, "fragment_size", 32, 65535))
+
+
+def _write_fragment_size(network: Network) -> str | None:
+    return None if network.fragment_size == FRAGMENT_SIZE else str(network.fragment_size)
+
+
+def _eap_workaround(network: Network, value: str) -> Network:
+    return replace(network, eap_workaround=value != "0")
+
+
+def _id_str(network: Network, value: str) -> Network:
+    return replace(network, id_str=text_of(value))
+
+
+def _disabled(network: Network, value: str) -> Network:
+    return replace(network, disabled=number_of(value, "disabled", 0, 2) != 0)
+
+
+def _phase1(network: Network, value: str) -> Network:
+    return read_phase1(network, text_of(value))
+
+
+def _write_phase1(network: Network) -> str | None:
+    words = write_phase1(network)
+    return f'"{words}"' if words else None
+
+
+def _eapol_flags(network: Network, value: str) -> Network:
+    number_of(value, "eapol_flags", 0, 3)  # about the keys of wireless networks: 0 on a wire
+    return network
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "key_mgmt": Option(_key_mgmt, lambda _: _KEY_MGMT),
+    "eap": Option(_eap, lambda network: " ".join(method.name for method in network.eap)),
+    "identity": Option(_identity, lambda n: value_of(n.identity) if n.identity else None),
+    "anonymous_identity": Option(
+        _anonymous_identity,
+        lambda n: None if n.anonymous_identity is None else value_of(n.anonymous_identity),
+    ),
+    "ca_cert": Option(_ca_cert, _write_ca_cert),
+    "client_cert": Option(_client_cert, lambda n: _quoted(n.client_cert)),
+    "private_key": Option(_private_key, lambda n: _quoted(n.private_key)),
+    "private_key_passwd": Option(_private_key_passwd, _write_passwd, secret=True),
+    "domain_match": Option(_domain_match, lambda n: _joined(n.tls.domain_match)),
+    "domain_suffix_match": Option(
+        _domain_suffix_match, lambda n: _joined(n.tls.domain_suffix_match)
+    ),
+    "altsubject_match": Option(_altsubject_match, lambda n: _joined(n.tls.altsubject_match)),
+    "subject_match": Option(_subject_match, lambda n: _quoted(n.tls.subject_match)),
+    "phase1": Option(_phase1, _write_phase1),
+    "openssl_ciphers": Option(_openssl_ciphers, lambda n: _quoted(n.tls.ciphers)),
+    "fragment_size": Option(_fragment_size, _write_fragment_size),
+    "eap_workaround": Option(_eap_workaround, lambda n: None if n.eap_workaround else "0"),
+    "eapol_flags": Option(_eapol_flags, lambda _: "0"),
+    "id_str": Option(_id_str, lambda n: _quoted(n.id_str) if n.id_str else None),
+    "disabled": Option(_disabled, lambda n: "1" if n.disabled else None),
+}
+"""In the order in which a block is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    why: str
+    harmless: tuple[str, ...] = ()
+    """Values that ask for nothing."""
+
+
+_TOKEN: Final = Refusal("keys come from files; write private_key=\"PATH\"", ("0",))  # fmt: skip
+_MACSEC: Final = Refusal("MACsec is not part of this supplicant", ("0",))
+
+REFUSED: Final[Mapping[str, Refusal]] = {
+    "ca_path": Refusal('put the authorities into one file and write ca_cert="PATH"'),
+    "check_cert_subject": Refusal("write domain_suffix_match or altsubject_match"),
+    "ocsp": Refusal("certificate status comes from CRLs in the ca_cert file", ("0",)),
+    "engine": _TOKEN,
+    "engine_id": _TOKEN,
+    "key_id": _TOKEN,
+    "cert_id": _TOKEN,
+    "ca_cert_id": _TOKEN,
+    "pin": _TOKEN,
+    "macsec_policy": _MACSEC,
+    "mka_cak": _MACSEC,
+    "mka_ckn": _MACSEC,
+}
+
+_WIRELESS: Final = """
+ssid scan_ssid bssid bssid_hint bssid_blacklist bssid_whitelist bssid_ignore bssid_accept psk
+mem_only_psk sae_password sae_password_id proto pairwise group group_mgmt auth_alg scan_freq
+freq_list max_oper_chwidth wep_key0 wep_key1 wep_key2 wep_key3 wep_tx_keyidx mode frequency
+fixed_freq ieee80211w peerkey mixed_cell wpa_ptk_rekey wpa_deny_ptk0_rekey group_rekey
+wps_disabled bgscan ignore_broadcast_ssid disable_ht disable_ht40 disable_vht disable_sgi
+disable_ldpc ht40_intolerant ht_mcs disable_max_amsdu ampdu_factor ampdu_density ht vht ht40 he
+edmg vht_capa vht_capa_mask beacon_int dtim_period ap_max_inactivity mesh_fwding no_auto_peer
+mesh_rssi_threshold pbss mac_addr update_identifier roaming_consortium_selection
+ft_eap_pmksa_caching owe_group owe_only multi_ap_backhaul_sta transition_disable sae_pk
+beacon_prot ocv proactive_key_caching background_scan_period
+"""
+
+_OTHER_METHODS: Final = """
+password phase2 pac_file imsi_identity milenage sim_num pcsc dh_file dh_file2 ca_cert2 ca_path2
+client_cert2 private_key2 private_key2_passwd subject_match2 altsubject_match2 domain_match2
+domain_suffix_match2 check_cert_subject2 engine2 engine_id2 engine2_id key2_id key_id2 cert2_id
+cert_id2 ca_cert2_id ca_cert_id2 ocsp2 pin2 machine_identity machine_password machine_ca_cert
+machine_ca_path machine_client_cert machine_private_key machine_private_key_passwd machine_dh_file
+machine_subject_match machine_altsubject_match machine_domain_match machine_domain_suffix_match
+machine_check_cert_subject machine_engine machine_engine_id machine_key_id machine_cert_id
+machine_ca_cert_id machine_ocsp machine_pin machine_phase2 openssl_ecdh_curves
+"""
+
+_WITHOUT_EFFECT: Final = """
+priority erp macsec_integ_only macsec_replay_protect macsec_replay_window macsec_port mka_priority
+"""
+"""They change nothing while one network is used, without MACsec and without an ERP server."""
+
+IGNORED: Final = frozenset((_WIRELESS + _OTHER_METHODS + _WITHOUT_EFFECT).split())

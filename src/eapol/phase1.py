@@ -1,0 +1,111 @@
+"""The words of `phase1`: how TLS is spoken. `name=0` or `name=1`, with spaces between."""
+
+from dataclasses import replace
+from typing import Final
+
+from eapol.conffile import ConfigError
+from eapol.settings import Network, TlsPolicy, TlsVersion
+
+_VERSION_WORDS: Final = {
+    "tls_disable_tlsv1_0": TlsVersion.TLS_1_0,
+    "tls_disable_tlsv1_1": TlsVersion.TLS_1_1,
+    "tls_disable_tlsv1_2": TlsVersion.TLS_1_2,
+    "tls_disable_tlsv1_3": TlsVersion.TLS_1_3,
+}
+_OLD: Final = frozenset({TlsVersion.TLS_1_0, TlsVersion.TLS_1_1})
+_ORDER: Final = tuple(TlsVersion)
+
+_UNUSED: Final = """
+peapver peaplabel peap_outer_success crypto_binding sim_min_num_chal result_ind fast_provisioning
+fast_max_pac_list_len fast_pac_format teap_compat teap_anon_dh tls_allow_md5
+allow_unsafe_renegotiation
+"""
+"""Words of other methods, and two that would only weaken what is checked."""
+
+_POLICY_WORDS: Final = """
+tls_disable_time_checks tls_disable_session_ticket include_tls_length allow_canned_success
+"""
+
+_REFUSED: Final = {
+    "tls_ext_cert_check": "nobody can approve a certificate over the control socket here",
+    "tls_suiteb": "write openssl_ciphers with the suites that you want",
+}
+
+
+def read_phase1(network: Network, words: str) -> Network:
+    """`network` with what `words` say, and the defaults for what they do not.
+
+    Raises ConfigError, without a position.
+    """
+    given = dict(_flag(word) for word in words.split())
+    default = TlsPolicy()
+    tls = replace(
+        network.tls,
+        check_time=given.get("tls_disable_time_checks", "0") == "0",
+        session_ticket=given.get("tls_disable_session_ticket", "1") == "0",
+        min_version=default.min_version,
+        max_version=default.max_version,
+    )
+    tls = _versions(tls, {name: given.get(name, "") for name in _VERSION_WORDS})
+    include_length = given.get("include_tls_length", "0") != "0"
+    canned = given.get("allow_canned_success", "0") != "0"
+    for name, why in _REFUSED.items():
+        if given.get(name, "0") != "0":
+            raise ConfigError(f"phase1 {name}={given[name]} is not supported: {why}")
+    return replace(network, tls=tls, include_tls_length=include_length, allow_canned_success=canned)
+
+
+def unknown_words(words: str) -> list[str]:
+    """A sentence for each word that nobody knows."""
+    known = {*_VERSION_WORDS, *_REFUSED, *_UNUSED.split(), *_POLICY_WORDS.split()}
+    return [
+        f"phase1: '{word}' is not a word that this supplicant knows; it changes nothing"
+        for word in words.split()
+        if _flag(word)[0] not in known
+    ]
+
+
+def write_phase1(network: Network) -> str:
+    """The words that differ from the defaults; empty if none does."""
+    tls, default = network.tls, TlsPolicy()
+    low, high = _ORDER.index(tls.min_version), _ORDER.index(tls.max_version)
+    words = []
+    for name, version in _VERSION_WORDS.items():
+        enabled = low <= _ORDER.index(version) <= high
+        if enabled != (version not in _OLD):
+            words.append(f"{name}={int(not enabled)}")
+    if tls.check_time != default.check_time:
+        words.append("tls_disable_time_checks=1")
+    if tls.session_ticket != default.session_ticket:
+        words.append("tls_disable_session_ticket=0")
+    if network.include_tls_length:
+        words.append("include_tls_length=1")
+    if network.allow_canned_success:
+        words.append("allow_canned_success=1")
+    return " ".join(words)
+
+
+def _flag(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def _versions(tls: TlsPolicy, given: dict[str, str]) -> TlsPolicy:
+    """Differs: TLS 1.3 is on unless it is disabled (2.10 wants it enabled; 2.11 has it on, too).
+
+    To enable TLS 1.0 or 1.1 lowers OpenSSL's security level to 0, as wpa_supplicant does: their
+    signatures are SHA-1.
+    """
+    enabled = []
+    for name, version in _VERSION_WORDS.items():
+        value = given[name]
+        if value == "0" or (value == "" and version not in _OLD):
+            enabled.append(version)
+    if not enabled:
+        raise ConfigError("phase1 disables every version of TLS")
+    low, high = _ORDER.index(enabled[0]), _ORDER.index(enabled[-1])
+    if len(enabled) != high - low + 1:
+        names = ", ".join(version.value for version in enabled)
+        raise ConfigError(f"phase1 leaves {names}: enable those in between, too")
+    level = 0 if enabled[0] in _OLD else tls.security_level
+    return replace(tls, min_version=enabled[0], max_version=enabled[-1], security_level=level)

@@ -1,0 +1,265 @@
+"""wpa_supplicant.conf: what is read, what is refused and in which words, what is written."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from eapol.conffile import octets_of, value_of
+from eapol.config import Config, ConfigError, parse, text
+from eapol.options import IGNORED, OPTIONS, REFUSED, lines_of, option, with_option
+from eapol.settings import Network, TlsPolicy, TlsVersion
+from wire.secret import Secret
+
+NAME = "/etc/wpa_supplicant.conf"
+
+USUAL = """
+# written by an administrator
+ctrl_interface=DIR=/run/wpa_supplicant GROUP=netdev
+eapol_version=2
+ap_scan=0
+network={
+    key_mgmt=IEEE8021X
+    eap=TLS
+    identity="gw #1"   # the quotes keep the first mark
+    ca_cert="/etc/wpa_cert/ca.pem"
+    client_cert="/etc/wpa_cert/client.pem"
+    private_key="/etc/wpa_cert/key.pem"
+    private_key_passwd="say "friend""
+    eapol_flags=0
+}
+"""
+
+
+def block(*lines: str) -> str:
+    body = ["key_mgmt=IEEE8021X", 'identity="gw"', 'private_key="k"', 'ca_cert="c"', *lines]
+    return "\n".join(["network={", *body, "}"])
+
+
+def only(source: str) -> Network:
+    [network] = parse(source, NAME).networks
+    return network
+
+
+def refusal(source: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(source, NAME)
+    return str(caught.value)
+
+
+def test_the_usual_file_is_read() -> None:
+    config = parse(USUAL, NAME)
+    assert config.ctrl_interface == "/run/wpa_supplicant"
+    assert config.ctrl_interface_group == "netdev"
+    assert config.eapol_version == 2
+    assert config.warnings == ()
+    network = config.network
+    assert network is not None
+    assert network.identity == b"gw #1"
+    assert network.client_cert == "/etc/wpa_cert/client.pem"
+    assert network.private_key_passwd == Secret(b'say "friend"')
+    assert network.tls == TlsPolicy()
+
+
+def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
+    assert octets_of('"a"') == octets_of('P"\\x61"') == octets_of("61") == b"a"
+    assert octets_of('P"\\n\\\\\\141"') == b"\n\\a"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('ca_crt="x"', "'ca_crt' is not an option of a network block; did you mean 'ca_cert'?"),
+        ("identity=gw", "'gw' is neither hexadecimal nor in double quotes; write \"gw\""),
+        ('identity="gw', "the closing double quote is missing"),
+        ("eap=PEAP", "eap=PEAP offers no method of this supplicant; write eap=TLS, or run"),
+        ("key_mgmt=WPA-PSK", "key_mgmt=WPA-PSK is not for a wired port; write key_mgmt=IEEE8021X"),
+        ("fragment_size=much", "fragment_size=much is not a number of 32 to 65535"),
+        ("ocsp=2", "ocsp=2 is not supported: certificate status comes from CRLs"),
+        ("engine=1", "engine=1 is not supported: keys come from files"),
+        ('private_key="pkcs11:token=x"', "is not supported: keys and certificates come from files"),
+        ("macsec_policy=1", "macsec_policy=1 is not supported: MACsec is not part of"),
+        ('ca_path="/etc/ssl"', "write ca_cert="),
+        ('phase1="tls_ext_cert_check=1"', "nobody can approve a certificate"),
+        ('phase1="tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=1"', "every version of TLS"),
+        ('phase1="tls_disable_tlsv1_0=0"', "TLSv1, TLSv1.2, TLSv1.3: enable those in between"),
+        ('altsubject_match="CN:x"', "'CN:x' must begin with DNS:, EMAIL: or URI:"),
+        ('ca_cert="hash://server/sha256/00"', "must end in 64 hexadecimal digits"),
+        ("nothing", "'nothing' is not of the form key=value"),
+        ("network={", "a block inside the block of line 1; is its closing '}' missing?"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_with_place_and_remedy(line: str, says: str) -> None:
+    said = refusal(block(line))
+    assert said.startswith(f"{NAME}:6: ")
+    assert says in said
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("network={", f"{NAME}:1: this block is never closed; add a line '}}'"),
+        ("netwrok={\n}", f"{NAME}:1: 'netwrok' is not a kind of block; did you mean 'network'?"),
+        ("ctrl_interfac=x", f"{NAME}:1: 'ctrl_interfac' is not an option; did you mean"),
+        ("eapol_version=9", f"{NAME}:1: eapol_version=9 is not a number of 1 to 3"),
+        ("ctrl_interface=udp:9", "is not supported; write ctrl_interface=/run/wpa_supplicant"),
+        ("blob-base64-x={\n!\n}", f"{NAME}:1: the blob is not base64"),
+        ('network={\nidentity="a"\n}', f"{NAME}:1: key_mgmt is missing, which means a wireless"),
+        ("network={\nkey_mgmt=IEEE8021X\n}", f"{NAME}:1: identity is missing; write identity="),
+        ('network={\nkey_mgmt=IEEE8021X\nidentity="a"\n}', f"{NAME}:1: private_key is missing"),
+    ],
+)
+def test_what_is_wrong_with_the_whole_file_is_said(source: str, says: str) -> None:
+    assert says in refusal(source)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('phase1="tls_disable_time_checks=1"', "a server certificate that has expired is accepted"),
+        ('phase1="tls_dance=1"', "'tls_dance=1' is not a word that this supplicant knows"),
+        ("eap=TTLS TLS", "only TLS is used, TTLS is not"),
+        ('subject_match="CN=x"', "easily forged; write domain_suffix_match"),
+        ('phase1="allow_canned_success=1"', "whoever can send a frame to the port can open it"),
+    ],
+)
+def test_what_works_and_should_not_have_to_is_a_warning(line: str, says: str) -> None:
+    assert any(says in warning for warning in parse(block(line), NAME).warnings)
+
+
+def test_a_network_that_does_not_verify_the_server_is_a_warning() -> None:
+    source = 'network={\nkey_mgmt=IEEE8021X\nidentity="a"\nprivate_key="k"\n}'
+    assert parse(source, NAME).warnings == (
+        f"{NAME}:1: ca_cert is missing: the server is not verified, anybody can pose as it",
+    )
+
+
+def test_options_of_wireless_networks_change_nothing() -> None:
+    plain = only(block())
+    assert only(block(*(f"{name}=1" for name in IGNORED))) == plain
+    assert not IGNORED & (OPTIONS.keys() | REFUSED.keys())
+
+
+def test_an_option_that_asks_for_nothing_is_accepted() -> None:
+    assert only(block("ocsp=0", "engine=0", "macsec_policy=0")) == only(block())
+
+
+@pytest.mark.parametrize(
+    ("words", "low", "high", "level"),
+    [
+        ("", TlsVersion.TLS_1_2, TlsVersion.TLS_1_3, 1),
+        ("tls_disable_tlsv1_3=1", TlsVersion.TLS_1_2, TlsVersion.TLS_1_2, 1),
+        ("tls_disable_tlsv1_2=1", TlsVersion.TLS_1_3, TlsVersion.TLS_1_3, 1),
+        ("tls_disable_tlsv1_1=0", TlsVersion.TLS_1_1, TlsVersion.TLS_1_3, 0),
+        ("tls_disable_tlsv1_0=0 tls_disable_tlsv1_1=0", TlsVersion.TLS_1_0, TlsVersion.TLS_1_3, 0),
+    ],
+)
+def test_phase1_says_which_versions_of_tls_are_spoken(
+    words: str, low: TlsVersion, high: TlsVersion, level: int
+) -> None:
+    tls = only(block(f'phase1="{words}"')).tls
+    assert (tls.min_version, tls.max_version, tls.security_level) == (low, high, level)
+
+
+def test_the_security_level_stands_in_the_ciphers() -> None:
+    assert only(block('openssl_ciphers="DEFAULT@SECLEVEL=2"')).tls.security_level == 2
+
+
+def test_global_lines_hold_for_networks_above_them_too() -> None:
+    network = only(block() + "\nfast_reauth=0\nopenssl_ciphers=DEFAULT@SECLEVEL=0\n")
+    assert not network.tls.resume
+    assert network.tls.security_level == 0
+
+
+def test_the_network_of_the_highest_priority_that_is_not_disabled_is_used() -> None:
+    blocks = [
+        block('id_str="low"'),
+        block('id_str="off"', "priority=9", "disabled=1"),
+        block('id_str="high"', "priority=5"),
+    ]
+    network = parse("\n".join(blocks), NAME).network
+    assert network is not None
+    assert network.id_str == "high"
+
+
+def test_a_blob_stands_beside_the_networks() -> None:
+    config = parse(block('client_cert="blob://it"') + "\nblob-base64-it={\naGVs\nbG8=\n}", NAME)
+    assert config.blobs == {"it": b"hello"}
+    assert parse(text(config), NAME).blobs == config.blobs
+
+
+def test_a_secret_is_written_to_the_file_and_shown_to_nobody() -> None:
+    network = only(block('private_key_passwd="open sesame"'))
+    assert 'private_key_passwd="open sesame"' in lines_of(network)
+    assert option(network, "private_key_passwd") == "*"
+    assert "sesame" not in repr(network)
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters=":;"), min_size=1).map(str.strip)
+files = st.none() | names.filter(bool)
+lists = st.lists(names.filter(bool), max_size=3).map(tuple)
+policies = st.builds(
+    TlsPolicy,
+    max_version=st.sampled_from([TlsVersion.TLS_1_2, TlsVersion.TLS_1_3]),
+    check_time=st.booleans(),
+    session_ticket=st.booleans(),
+    domain_suffix_match=lists,
+    domain_match=lists,
+    subject_match=files,
+)
+networks = st.builds(
+    Network,
+    identity=st.binary(min_size=1),
+    anonymous_identity=st.none() | st.binary(),
+    ca_cert=files,
+    client_cert=files,
+    private_key=names.filter(bool),
+    private_key_passwd=st.none() | st.binary().map(Secret),
+    tls=policies,
+    fragment_size=st.integers(32, 65535),
+    include_tls_length=st.booleans(),
+    allow_canned_success=st.booleans(),
+    eap_workaround=st.booleans(),
+    id_str=st.text(st.characters(codec="utf-8")),
+    disabled=st.booleans(),
+)
+configs = st.builds(
+    Config,
+    networks=st.lists(networks, max_size=2).map(tuple),
+    ctrl_interface=st.none() | st.just("/run/wpa_supplicant"),
+    eapol_version=st.integers(1, 3),
+    update_config=st.booleans(),
+)
+
+
+@given(configs)
+def test_what_is_written_is_read_back(config: Config) -> None:
+    assert replace(parse(text(config), NAME), warnings=()) == config
+
+
+@given(st.binary())
+def test_a_string_value_survives(octets: bytes) -> None:
+    assert octets_of(value_of(octets)) == octets
+
+
+LINES = st.sampled_from(
+    ["network={", "}", "cred={", 'identity="a', "ap_scan=0", "blob-base64-a={", "=", "a=b", "#"]
+)
+
+
+@given(st.lists(LINES | st.text()).map("\n".join))
+@example("network={\nphase1=zz\n}")
+def test_any_text_is_read_or_refused_with_the_name_of_the_file(source: str) -> None:
+    try:
+        parse(source, NAME)
+    except ConfigError as error:
+        assert str(error).startswith(NAME)
+
+
+@given(st.sampled_from([*OPTIONS, *REFUSED, "x"]), st.text())
+def test_any_value_of_any_option_is_taken_or_refused(name: str, value: str) -> None:
+    try:
+        with_option(Network(), name, value)
+    except ConfigError as error:
+        assert error.what
