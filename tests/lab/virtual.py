@@ -24,7 +24,7 @@ class Weather:
 FAIR = Weather()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Station:
     """One core on the network. `perform` carries out its commands, usually by `Lab.send`."""
 
