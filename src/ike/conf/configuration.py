@@ -1,0 +1,172 @@
+"""racoon.conf and psk.txt, read whole: what the engine is configured with and the daemon needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from ike.conf import psk
+from ike.conf.certificates import Certificates
+from ike.conf.errors import ConfError
+from ike.conf.files import Folders, read
+from ike.conf.notes import Notes
+from ike.conf.remote import remote
+from ike.conf.sainfo import sainfo
+from ike.conf.syntax import Statement, Word
+from ike.conf.values import address, number, port, seconds
+from ike.policy import Config, Timers
+from ike.sa import Endpoint
+
+ISAKMP_PORT: Final = 500
+NATT_PORT: Final = 4500
+
+_NOT_HEEDED: Final = {
+    "pfkey_buffer": "the kernel is not asked over PF_KEY",
+    "complex_bundle": "bundles are proposed as the policy says",
+    "privsep": "the daemon drops its privileges by itself",
+    "padding": "padding is as RFC 2409 says",
+    "gss_id_enc": "GSS-API is not supported",
+    "mode_cfg": "mode_cfg is not supported",
+    "radiuscfg": "XAuth is not supported",
+    "ldapcfg": "XAuth is not supported",
+    "admin": "use adminsock",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSocket:
+    """`adminsock`: owner and group are names or numbers; None is the daemon's own."""
+
+    path: str | None = None  # None: the default path
+    owner: str | None = None
+    group: str | None = None
+    mode: int = 0o600
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """`listen` and `listen_natt` empty: every address. `log` is racoon's level name."""
+
+    engine: Config = field(default_factory=Config)
+    listen: tuple[Endpoint, ...] = ()
+    listen_natt: tuple[Endpoint, ...] = ()
+    strict_address: bool = False
+    admin: AdminSocket = field(default_factory=AdminSocket)
+    log: str = "info"
+    keys_file: Path | None = None
+    pidfile: Path | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def load(path: Path, root: Path = Path("/")) -> Configuration:
+    """Read `path`, what it includes and the keys it names; absolute names hang below `root`.
+
+    Raises: ConfError.
+    """
+    folders = Folders(root, path.parent)
+    notes = Notes(Certificates(folders))
+    made = Configuration()
+    for statement in read(path, folders):
+        made = _apply(made, statement, folders, notes)
+    engine = made.engine
+    if made.keys_file:
+        engine = engine.with_keys(psk.read(made.keys_file))
+    return replace(made, engine=engine, warnings=tuple(notes.warnings))
+
+
+def _apply(
+    made: Configuration, statement: Statement, folders: Folders, notes: Notes
+) -> Configuration:
+    engine = made.engine
+    match statement.name:
+        case "path":
+            return _path(made, statement, folders, notes)
+        case "log":
+            return replace(made, log=statement.value.text)
+        case "listen":
+            for setting in statement.block:
+                made = _listen(made, setting, notes)
+            return made
+        case "timer":
+            return replace(made, engine=replace(engine, timers=_timers(statement, engine.timers)))
+        case "remote":
+            peer = remote(statement, engine.remotes, notes)
+            if any(peer.name == other.name for other in engine.remotes):
+                raise ConfError(f"there are two remotes '{peer.name}'", statement.place)
+            return replace(made, engine=replace(engine, remotes=(*engine.remotes, peer)))
+        case "sainfo":
+            sainfos = (*engine.sainfos, sainfo(statement, notes))
+            return replace(made, engine=replace(engine, sainfos=sainfos))
+        case name:
+            notes.warn(f"{name} is not heeded: {_NOT_HEEDED[name]}", statement.place)
+            return made
+
+
+def _path(
+    made: Configuration, statement: Statement, folders: Folders, notes: Notes
+) -> Configuration:
+    kind, name = statement.value.text, statement.words[2].text
+    match kind:
+        case "pre_shared_key":
+            return replace(made, keys_file=folders.below(folders.include, name))
+        case "certificate":
+            folders.certificate = folders.below(folders.include, name)
+        case "pidfile":
+            return replace(made, pidfile=folders.below(folders.root / "var/run", name))
+        case "script" | "backupsa":
+            notes.warn(f"path {kind} is not heeded: it is not supported", statement.place)
+        case _:
+            pass  # include: followed while reading
+    return made
+
+
+def _listen(made: Configuration, setting: Statement, notes: Notes) -> Configuration:
+    match setting.name:
+        case "isakmp":
+            where = _endpoint(setting.values, ISAKMP_PORT)
+            return replace(made, listen=(*made.listen, where))
+        case "isakmp_natt":
+            where = _endpoint(setting.values, NATT_PORT)
+            return replace(made, listen_natt=(*made.listen_natt, where))
+        case "strict_address":
+            return replace(made, strict_address=True)
+        case "adminsock":
+            return replace(made, admin=_admin(setting.values))
+        case name:
+            notes.warn(f"{name} is not heeded: {_NOT_HEEDED[name]}", setting.place)
+            return made
+
+
+def _endpoint(values: tuple[Word, ...], default: int) -> Endpoint:
+    return Endpoint(address(values[0]), port(values[1]) if len(values) > 1 else default)
+
+
+def _admin(values: tuple[Word, ...]) -> AdminSocket:
+    if not values[0].quoted:
+        return AdminSocket(disabled=True)
+    if len(values) == 1:
+        return AdminSocket(path=values[0].text)
+    path, owner, group, mode = values
+    try:
+        bits = int(mode.text, 8)
+    except ValueError:
+        raise ConfError(f"{mode.text} is no file mode, such as 0600", mode.place) from None
+    return AdminSocket(path=path.text, owner=owner.text, group=group.text, mode=bits)
+
+
+_Timer = Callable[[Timers, tuple[Word, ...]], Timers]
+_TIMERS: Final[dict[str, _Timer]] = {
+    "counter": lambda t, v: replace(t, counter=number(v[0])),
+    "interval": lambda t, v: replace(t, interval=seconds(*v)),
+    "persend": lambda t, v: replace(t, persend=number(v[0])),
+    "phase1": lambda t, v: replace(t, phase1=seconds(*v)),
+    "phase2": lambda t, v: replace(t, phase2=seconds(*v)),
+    "natt_keepalive": lambda t, v: replace(t, natt_keepalive=seconds(*v)),
+}
+
+
+def _timers(statement: Statement, timers: Timers) -> Timers:
+    for setting in statement.block:
+        timers = _TIMERS[setting.name](timers, setting.values)
+    return timers

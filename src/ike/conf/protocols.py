@@ -1,0 +1,48 @@
+"""Names of IP protocols: /etc/protocols, and the usual ones where that file is missing."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+FILE: Final = Path("/etc/protocols")
+_USUAL: Final = {
+    "icmp": 1,
+    "igmp": 2,
+    "ipencap": 4,
+    "tcp": 6,
+    "udp": 17,
+    "ipv6": 41,
+    "gre": 47,
+    "esp": 50,
+    "ah": 51,
+    "ipv6-icmp": 58,
+    "ospf": 89,
+    "vrrp": 112,
+    "l2tp": 115,
+    "sctp": 132,
+}
+
+
+@cache
+def known() -> dict[str, int]:
+    """Every name and alias with its number, `any` among them as 0."""
+    names = {"any": 0} | _USUAL
+    try:
+        lines = FILE.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return names
+    for line in lines:
+        match line.partition("#")[0].split():
+            case [name, number, *aliases] if number.isdecimal():
+                names |= dict.fromkeys([name, *aliases], int(number))
+            case _:
+                pass  # a blank line, or none that we read
+    return names
+
+
+def protocol_number(text: str) -> int | None:
+    """The number of a name or of a number's digits; None when there is no such protocol."""
+    if text.isdecimal():
+        return int(text) if int(text) < 256 else None
+    names = known()
+    return names.get(text, names.get(text.lower()))

@@ -1,0 +1,71 @@
+"""psk.txt: one pre-shared key a line, `NAME blanks KEY`; the first line with the name counts.
+
+`#` in the first column begins a comment. The key is the rest of the line, blanks and all; one that
+begins with `0x` is hexadecimal. The name `*` is every peer's.
+"""
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ike.conf.errors import ConfError
+from ike.policy import PreSharedKeys
+from wire.secret import Secret
+
+_ENTRY: Final = re.compile(rb"(?P<name>[^ \t]+)[ \t]+(?P<key>.+)")
+LONGEST: Final = 1023  # octets of a line; racoon reads no longer ones
+
+
+class Entry(NamedTuple):
+    """A line of psk.txt: its number from 1, the name, the key."""
+
+    line: int
+    name: str
+    key: Secret
+
+
+def parse(name: str, content: bytes) -> list[Entry]:
+    """The entries of the psk.txt called `name`. Raises: ConfError, which never shows a key."""
+    entries = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.startswith(b"#") or not line.strip():
+            continue
+        if len(line) > LONGEST:
+            raise ConfError(f"{name}:{number}: the line is longer than {LONGEST} octets")
+        match = _ENTRY.fullmatch(line)
+        if match is None:
+            raise ConfError(f"{name}:{number}: a line is a name, blanks, and a key")
+        peer = match["name"].decode("utf-8", "backslashreplace")
+        entries.append(Entry(number, peer, _key(match["key"], f"{name}:{number}")))
+    return entries
+
+
+def _key(text: bytes, place: str) -> Secret:
+    if not text.startswith(b"0x"):
+        return Secret(text)
+    try:
+        return Secret(bytes.fromhex(text[2:].decode("ascii")))
+    except ValueError:
+        raise ConfError(f"{place}: the key begins with 0x but is not hexadecimal") from None
+
+
+def read(path: Path) -> PreSharedKeys:
+    """The keys of a file that is root's (or ours) and closed to others. Raises: ConfError."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfError(f"cannot read the pre-shared keys in {path}: {error.strerror}") from None
+    with os.fdopen(handle, "rb") as file:
+        check_private(path, os.fstat(handle))
+        entries = parse(str(path), file.read())
+    return PreSharedKeys(tuple((entry.name, entry.key) for entry in entries))
+
+
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Refuse a file of secrets that others own or can open, as racoon does. Raises: ConfError."""
+    if status.st_uid not in (0, os.geteuid()):
+        raise ConfError(f"{path} belongs to another user: 'chown root {path}' makes it usable")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise ConfError(f"{path} is open to other users: 'chmod 600 {path}' closes it")

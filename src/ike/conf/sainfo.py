@@ -1,0 +1,111 @@
+"""`sainfo { }` of racoon.conf as the engine's `Sainfo`."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
+from typing import Final
+
+from ike.conf.errors import ConfError, nearest
+from ike.conf.notes import Notes
+from ike.conf.protocols import known, protocol_number
+from ike.conf.syntax import Statement, Word
+from ike.conf.values import (
+    INTEGRITIES,
+    PHASE2_CIPHERS,
+    address,
+    group,
+    identifier,
+    key_bits,
+    named,
+    number,
+    port,
+    seconds,
+)
+from ike.doi.numbers import Integrity
+from ike.policy import EspEncryption, Sainfo, SainfoId
+
+_SIDES: Final = ("anonymous", "clientaddr", "id")
+_REFUSED: Final = {
+    "from": "sainfo ... from is not supported; use remoteid with the remote's ph1id",
+    "for_group": "sainfo ... group needs XAuth, which is not supported",
+    "clientaddr": "clientaddr needs mode_cfg, which is not supported",
+}
+
+
+def sainfo(statement: Statement, notes: Notes) -> Sainfo:
+    """What phase 2 may negotiate between two ends. Raises: ConfError."""
+    for part in statement.block:
+        if part.name in _REFUSED:
+            raise ConfError(_REFUSED[part.name], part.place)
+    sides = [_side(part) for part in statement.block if part.name in _SIDES]
+    settings = {part.name: part for part in statement.block if part.name not in _SIDES}
+    default = Sainfo()
+    if "my_identifier" in settings:
+        notes.warn("my_identifier belongs in remote", settings["my_identifier"].place)
+    lifetime = settings.get("lifetime")
+    if lifetime and lifetime.value.text == "byte":
+        text = "lifetime byte is not supported; give lifetime time"
+        raise ConfError(text, lifetime.value.place, ["time"])
+    pfs = settings.get("pfs_group")
+    remoteid = settings.get("remoteid")
+    return Sainfo(
+        local=sides[0],
+        remote=sides[-1],
+        pfs_group=group(pfs.value) if pfs else None,
+        lifetime_seconds=seconds(*lifetime.words[2:4]) if lifetime else default.lifetime_seconds,
+        encryption=_encryption(settings.get("encryption_algorithm"), default),
+        integrity=_integrity(settings.get("authentication_algorithm"), default),
+        remoteid=number(remoteid.value) if remoteid else 0,
+    )
+
+
+def _side(part: Statement) -> SainfoId | None:
+    if part.name == "anonymous":
+        return None
+    kind, *rest = part.words
+    if kind.text not in ("address", "subnet"):
+        return SainfoId(identifier=identifier(part.words))
+    if len(rest) > 2:
+        raise ConfError("address ranges are not supported; write a subnet", rest[1].place)
+    extra = {sub.name: sub.words[0] for sub in part.block}
+    host = address(rest[0])
+    length = number(extra["prefix"]) if "prefix" in extra else host.max_prefixlen
+    try:
+        network = ip_network((host, length))
+    except ValueError:
+        raise ConfError(f"{host}/{length} is no network", rest[0].place) from None
+    return SainfoId(
+        network=network,
+        port=port(extra["port"]) if "port" in extra else 0,
+        protocol=_protocol(rest[-1]),
+    )
+
+
+def _protocol(word: Word) -> int:
+    found = protocol_number(word.text)
+    if found is None:
+        hint = nearest(word.text, list(known()))
+        raise ConfError(f"there is no IP protocol '{word.text}'{hint}", word.place)
+    return found
+
+
+def _encryption(setting: Statement | None, default: Sainfo) -> tuple[EspEncryption, ...]:
+    if setting is None:
+        return default.encryption
+    return tuple(_ciphers(setting.values))
+
+
+def _ciphers(values: Sequence[Word]) -> Iterator[EspEncryption]:
+    for word, following in zip(values, [*values[1:], None], strict=True):
+        if word.text.isdigit():
+            continue
+        transform = named(word, PHASE2_CIPHERS, "encryption algorithm")
+        bits = 0
+        if following is not None and following.text.isdigit():
+            bits = key_bits(transform, following)
+        yield EspEncryption(transform, bits)
+
+
+def _integrity(setting: Statement | None, default: Sainfo) -> tuple[Integrity, ...]:
+    if setting is None:
+        return default.integrity
+    return tuple(named(word, INTEGRITIES, "integrity algorithm") for word in setting.values)

@@ -1,0 +1,168 @@
+"""Words of racoon.conf as values: tables of its names, and what is refused with the place."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from ipaddress import ip_address
+from typing import Final, TypeVar
+
+from ike.conf.errors import ConfError
+from ike.conf.syntax import Word
+from ike.doi.numbers import (
+    Authentication,
+    Encryption,
+    EspTransform,
+    Group,
+    Hash,
+    IdType,
+    Integrity,
+)
+from ike.policy import Identifier
+from ike.sa import Address
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+PHASE1_CIPHERS: Final = {
+    "des": Encryption.DES,
+    "3des": Encryption.TRIPLE_DES,
+    "blowfish": Encryption.BLOWFISH,
+    "cast128": Encryption.CAST,
+    "aes": Encryption.AES,
+    "rijndael": Encryption.AES,
+    "camellia": Encryption.CAMELLIA,
+}
+HASHES: Final = {
+    "md5": Hash.MD5,
+    "sha1": Hash.SHA1,
+    "sha256": Hash.SHA2_256,
+    "sha384": Hash.SHA2_384,
+    "sha512": Hash.SHA2_512,
+    "sha2_256": Hash.SHA2_256,
+    "sha2_384": Hash.SHA2_384,
+    "sha2_512": Hash.SHA2_512,
+}
+METHODS: Final = {
+    "pre_shared_key": Authentication.PRE_SHARED_KEY,
+    "rsasig": Authentication.RSA_SIGNATURE,
+}
+GROUPS: Final = {
+    "modp768": Group.MODP768,
+    "modp1024": Group.MODP1024,
+    "modp1536": Group.MODP1536,
+    "modp2048": Group.MODP2048,
+    "modp3072": Group.MODP3072,
+    "modp4096": Group.MODP4096,
+    "modp6144": Group.MODP6144,
+    "modp8192": Group.MODP8192,
+}
+PHASE2_CIPHERS: Final = {
+    "des": EspTransform.DES,
+    "3des": EspTransform.TRIPLE_DES,
+    "cast128": EspTransform.CAST,
+    "blowfish": EspTransform.BLOWFISH,
+    "null_enc": EspTransform.NULL,
+    "null": EspTransform.NULL,
+    "aes": EspTransform.AES,
+    "rijndael": EspTransform.AES,
+    "camellia": EspTransform.CAMELLIA,
+}
+INTEGRITIES: Final = {
+    "hmac_md5": Integrity.HMAC_MD5,
+    "hmac_sha1": Integrity.HMAC_SHA1,
+    "hmac_sha256": Integrity.HMAC_SHA2_256,
+    "hmac_sha384": Integrity.HMAC_SHA2_384,
+    "hmac_sha512": Integrity.HMAC_SHA2_512,
+    "hmac_sha2_256": Integrity.HMAC_SHA2_256,
+    "hmac_sha2_384": Integrity.HMAC_SHA2_384,
+    "hmac_sha2_512": Integrity.HMAC_SHA2_512,
+    "non_auth": Integrity.NONE,
+}
+KEY_BITS: Final[Mapping[Enum, range]] = {
+    Encryption.AES: range(128, 257, 64),
+    Encryption.CAMELLIA: range(128, 257, 64),
+    Encryption.BLOWFISH: range(40, 449, 8),
+    Encryption.CAST: range(40, 129, 8),
+    EspTransform.AES: range(128, 257, 64),
+    EspTransform.CAMELLIA: range(128, 257, 64),
+    EspTransform.BLOWFISH: range(40, 449, 8),
+    EspTransform.CAST: range(40, 129, 8),
+}
+_ID_TYPES: Final = {
+    "fqdn": IdType.FQDN,
+    "user_fqdn": IdType.USER_FQDN,
+    "keyid": IdType.KEY_ID,
+    "asn1dn": IdType.DER_ASN1_DN,
+}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600}  # by the first letter of the unit
+
+
+def switch(word: Word) -> bool:
+    return word.text == "on"
+
+
+def choice(word: Word, kind: type[E]) -> E:
+    """The member of `kind` with this value: the grammar lets no other word through."""
+    return kind(word.text)
+
+
+def number(word: Word) -> int:
+    return int(word.text, 16 if word.text.startswith("0x") else 10)
+
+
+def seconds(amount: Word, unit: Word) -> int:
+    return number(amount) * _SECONDS[unit.text[0]]
+
+
+def address(word: Word) -> Address:
+    """Raises: ConfError."""
+    try:
+        return ip_address(word.text)
+    except ValueError:
+        raise ConfError(f"'{word.text}' is no IP address", word.place) from None
+
+
+def port(word: Word) -> int:
+    """A port; `any` is 0. Raises: ConfError."""
+    value = 0 if word.text == "any" else number(word)
+    if value > 0xFFFF:
+        raise ConfError(f"{word.text} is no port: they end at 65535", word.place)
+    return value
+
+
+def named(word: Word, table: Mapping[str, T], what: str) -> T:
+    """The table's value. Raises: ConfError for a word of racoon's that this daemon lacks."""
+    try:
+        return table[word.text]
+    except KeyError:
+        known = tuple(dict.fromkeys(table))
+        text = f"the {what} {word.text} is not supported by this daemon"
+        raise ConfError(text, word.place, known) from None
+
+
+def group(word: Word) -> Group:
+    """A Diffie-Hellman group by name or number. Raises: ConfError."""
+    if not word.text.isdigit():
+        return named(word, GROUPS, "group")
+    by_number = {str(int(value)): value for value in GROUPS.values()}
+    return named(word, by_number, "group")
+
+
+def key_bits(cipher: Enum, word: Word) -> int:
+    """Raises: ConfError when the cipher has no keys of that length."""
+    bits = number(word)
+    if bits in KEY_BITS.get(cipher, ()):
+        return bits
+    raise ConfError(f"there is no such key length: {word.text} bits", word.place)
+
+
+def identifier(values: Sequence[Word]) -> Identifier:
+    """What follows my_identifier, peers_identifier or stands in a sainfo. Raises: ConfError."""
+    kind, *rest = values
+    if kind.text == "address":
+        if not rest:
+            return Identifier(IdType.IPV4_ADDR)
+        mine = address(rest[0])
+        return Identifier(IdType.IPV4_ADDR if mine.version == 4 else IdType.IPV6_ADDR, str(mine))
+    if rest and rest[0].text == "file" and not rest[0].quoted:
+        raise ConfError("keyid file is not supported; write the text: keyid tag", rest[0].place)
+    return Identifier(_ID_TYPES[kind.text], rest[-1].text if rest else "")
