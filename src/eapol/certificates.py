@@ -1,0 +1,283 @@
+"""Whether a client certificate will do for EAP-TLS, judged before it is used.
+
+RFC 5280 for paths and their dates, RFC 5216, 5.3 for what a peer's certificate must be allowed to
+do. The first thing that rules it out is raised as a CredentialError, whose sentence names the file
+and the remedy; what works and should not have to comes back as warnings. Nothing is read or
+written here, and the date is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from eapol.errors import CredentialError, PassphraseNeeded
+from eapol.settings import NamedOctets, NamedSecret
+from wire.secret import Secret
+
+SOON: Final = timedelta(days=30)
+"""A certificate that ends within this is worth a warning."""
+
+_RSA_FLOOR: Final = 2048  # bits; NIST SP 800-131A, table 2
+_ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
+_MAX_PATH: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What an administrator hands over: file contents with the names to give them in errors."""
+
+    client: NamedOctets
+    ca: NamedOctets
+    key: NamedSecret
+    passphrase: Secret | None = None
+    crl: NamedOctets | None = None
+
+
+def judge(handed: Handed, date: datetime) -> list[str]:
+    """Warnings about what was handed over.
+
+    Raises: CredentialError; PassphraseNeeded if the key is encrypted and there is no passphrase.
+    """
+    client = certificates(handed.client)
+    authorities = certificates(handed.ca)
+    _key_fits(handed, client[0])
+    _may_authenticate(client[0], handed.client.name)
+    path = _path(client, authorities, handed)
+    for certificate, name in path:
+        _is_version_3(certificate, name)
+        _is_current(certificate, name, date)
+    warnings = [warning for entry in path for warning in _weaknesses(*entry, date)]
+    if handed.crl is not None:
+        warnings += _not_revoked(handed, [certificate for certificate, _ in path], date)
+    return warnings
+
+
+def certificates(file: NamedOctets) -> list[x509.Certificate]:
+    """The certificates of a PEM file, in order; at least one. Raises CredentialError."""
+    if b"-----BEGIN CERTIFICATE" not in file.octets:
+        raise CredentialError(_not_pem(file))
+    try:
+        found = x509.load_pem_x509_certificates(file.octets)
+        for certificate in found:
+            _decode(certificate)
+        return found
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        what = f"{file.name}: a certificate in it is damaged ({_first_line(error)}); copy it again"
+        raise CredentialError(what) from error
+
+
+def _decode(certificate: x509.Certificate) -> None:
+    """Have every part that is looked at later decoded now, where errors are expected."""
+    _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    _ = certificate.signature_hash_algorithm, certificate.version
+
+
+def crls(file: NamedOctets) -> list[x509.CertificateRevocationList]:
+    """The revocation lists of a PEM file; at least one. Raises CredentialError."""
+    begin, end = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+    parts = [begin + part.partition(end)[0] + end for part in file.octets.split(begin)[1:]]
+    if not parts:
+        what = f"{file.name}: there is no PEM revocation list in it"
+        raise CredentialError(
+            f"{what}; convert it with 'openssl crl -inform DER -in {file.name} -out NEW.pem'"
+        )
+    try:
+        return [x509.load_pem_x509_crl(part) for part in parts]
+    except ValueError as error:
+        what = f"{file.name}: a revocation list in it is damaged ({_first_line(error)})"
+        raise CredentialError(f"{what}; fetch it again") from error
+
+
+def _not_pem(file: NamedOctets) -> str:
+    if b"PRIVATE KEY" in file.octets:
+        return f"{file.name}: this is a private key, not a certificate; exchange the two files"
+    if file.octets[:1] == b"\x30":
+        return (
+            f"{file.name}: this is DER or PKCS #12, not PEM; convert it with"
+            f" 'openssl x509 -inform DER -in {file.name} -out NEW.pem'"
+            f" or 'openssl pkcs12 -in {file.name} -out NEW.pem'"
+        )
+    return f"{file.name}: there is no PEM certificate in it; give an X.509 version 3 file (.pem)"
+
+
+def _key_fits(handed: Handed, client: x509.Certificate) -> None:
+    """The key loads, and is that of the certificate."""
+    key, public = private_key(handed.key, handed.passphrase), client.public_key()
+    shown = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*shown) != public.public_bytes(*shown):
+        raise CredentialError(
+            f"{handed.key.name}: this is not the key of the certificate in {handed.client.name};"
+            " give the key that the certificate was requested with"
+        )
+
+
+def private_key(file: NamedSecret, passphrase: Secret | None) -> PrivateKeyTypes:
+    """The key of a PEM file. Raises CredentialError, or PassphraseNeeded."""
+    octets = file.secret.reveal()
+    if b"PRIVATE KEY-----" not in octets:
+        what = f"{file.name}: there is no PEM private key in it"
+        raise CredentialError(f"{what}; give the file that says BEGIN PRIVATE KEY")
+    encrypted = b"ENCRYPTED" in octets
+    if encrypted and passphrase is None:
+        raise PassphraseNeeded(f"{file.name}: the key is encrypted; give its passphrase, too")
+    try:
+        return serialization.load_pem_private_key(
+            octets, passphrase.reveal() if passphrase is not None and encrypted else None
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if encrypted:
+            what = f"{file.name}: the passphrase does not open the key; check both"
+            raise CredentialError(what) from error
+        what = f"{file.name}: the key in it is damaged ({_first_line(error)}); copy it again"
+        raise CredentialError(what) from error
+
+
+def _may_authenticate(client: x509.Certificate, name: str) -> None:
+    """RFC 5216, 5.3: the extended key usage, where there is one, allows a TLS client."""
+    try:
+        usages = client.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not {ExtendedKeyUsageOID.CLIENT_AUTH, _ANY_USAGE} & set(usages):
+        raise CredentialError(
+            f"{name}: the certificate is not for client authentication"
+            " (its extended key usage lacks clientAuth); have one issued that is"
+        )
+
+
+Place = tuple[x509.Certificate, str]
+"""A certificate, and the name of the file that it is in."""
+
+
+def _path(
+    client: Sequence[x509.Certificate], authorities: Sequence[x509.Certificate], handed: Handed
+) -> list[Place]:
+    """From the client's certificate to one that is its own issuer (RFC 5280, 6.1)."""
+    candidates: list[Place] = [
+        *((certificate, handed.client.name) for certificate in client[1:]),
+        *((certificate, handed.ca.name) for certificate in authorities),
+    ]
+    path: list[Place] = [(client[0], handed.client.name)]
+    while path[-1][0].subject != path[-1][0].issuer and len(path) < _MAX_PATH:
+        issuer = next((each for each in candidates if _issued(each[0], path[-1][0])), None)
+        if issuer is None:
+            raise CredentialError(_no_issuer(path[-1], candidates, handed))
+        path.append(issuer)
+    if path[-1][0] not in authorities:
+        raise CredentialError(
+            f"{handed.client.name}: the certificate leads to {_who(path[-1][0])}, which is not in"
+            f" {handed.ca.name}; give the CA file that holds it"
+        )
+    return path
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _no_issuer(place: Place, candidates: Sequence[Place], handed: Handed) -> str:
+    certificate, name = place
+    issuer = certificate.issuer.rfc4514_string()
+    if any(candidate.subject == certificate.issuer for candidate, _ in candidates):
+        return (
+            f"{name}: the certificate of {_who(certificate)} was not signed by the '{issuer}' that"
+            f" was given, but by another of that name; give the right one in {handed.ca.name}"
+        )
+    return (
+        f"{name}: the certificate of {_who(certificate)} was issued by '{issuer}', which is"
+        f" neither in {handed.client.name} nor in {handed.ca.name}; append the certificate of"
+        f" that issuer to {handed.client.name}, or give the right CA file"
+    )
+
+
+def _is_version_3(certificate: x509.Certificate, name: str) -> None:
+    if certificate.version is not x509.Version.v3:
+        number = certificate.version.value + 1
+        what = f"{name}: the certificate of {_who(certificate)} is X.509 version {number}"
+        raise CredentialError(f"{what}; have one of version 3 issued")
+
+
+def _is_current(certificate: x509.Certificate, name: str, date: datetime) -> None:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if date < begin:
+        raise CredentialError(
+            f"{name}: the certificate of {_who(certificate)} is not valid before {_day(begin)},"
+            f" and this gateway's date is {_day(date)}; set the date with"
+            " 'localNTP -a -n ADDRESS' first, or have another certificate issued"
+        )
+    if date > end:
+        raise CredentialError(
+            f"{name}: the certificate of {_who(certificate)} expired on {_day(end)}, and this"
+            f" gateway's date is {_day(date)}; have it renewed"
+        )
+
+
+def _weaknesses(certificate: x509.Certificate, name: str, date: datetime) -> list[str]:
+    found = []
+    key, digest = certificate.public_key(), certificate.signature_hash_algorithm
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_FLOOR:
+        found.append(f"has a weak key (RSA with {key.key_size} bits); have a stronger one issued")
+    if isinstance(digest, hashes.SHA1 | hashes.MD5) and certificate.issuer != certificate.subject:
+        found.append(f"has a weak signature ({digest.name}); have it issued anew")
+    if date + SOON > certificate.not_valid_after_utc:
+        found.append(f"expires on {_day(certificate.not_valid_after_utc)}; have it renewed")
+    return [f"{name}: the certificate of {_who(certificate)} {what}" for what in found]
+
+
+def _not_revoked(handed: Handed, path: Sequence[x509.Certificate], date: datetime) -> list[str]:
+    """No list revokes a certificate of the path (RFC 5280, 6.3); stale lists are warned about."""
+    assert handed.crl is not None
+    warnings = []
+    for crl in crls(handed.crl):
+        issuer = crl.issuer.rfc4514_string()
+        signers = [each for each in _known(handed) if each.subject == crl.issuer]
+        if not any(_signed(crl, signer) for signer in signers):
+            what = f"{handed.crl.name}: the list of '{issuer}' is not signed by an authority in"
+            raise CredentialError(f"{what} {handed.ca.name}; give the list of that authority")
+        for certificate in path:
+            revoked = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+            if certificate.issuer == crl.issuer and revoked is not None:
+                raise CredentialError(
+                    f"{handed.client.name}: the certificate of {_who(certificate)} was revoked on"
+                    f" {_day(revoked.revocation_date_utc)}; have another issued"
+                )
+        if crl.next_update_utc is not None and crl.next_update_utc < date:
+            what = f"{handed.crl.name}: the list of '{issuer}' was due to be replaced on"
+            warnings.append(f"{what} {_day(crl.next_update_utc)}; fetch the current one")
+    return warnings
+
+
+def _known(handed: Handed) -> list[x509.Certificate]:
+    return [*certificates(handed.client), *certificates(handed.ca)]
+
+
+def _signed(crl: x509.CertificateRevocationList, signer: x509.Certificate) -> bool:
+    try:
+        return crl.is_signature_valid(signer.public_key())  # type: ignore[arg-type]
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _who(certificate: x509.Certificate) -> str:
+    return f"'{certificate.subject.rfc4514_string()}'"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
