@@ -1,0 +1,393 @@
+"""XFRM messages: the kernel's layout, round trips, unknown numbers, arbitrary octets."""
+
+import errno
+import struct
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.xfrm_values import (
+    U8,
+    U16,
+    U32,
+    U64,
+    aes_cbc,
+    hmac_sha1,
+    policies,
+    security_associations,
+    selectors,
+)
+from wire.secret import Secret
+from xfrm.dataplane import (
+    Acquire,
+    AlreadyThere,
+    Expire,
+    Mapping,
+    NoSuchEntry,
+    Unsupported,
+    XfrmError,
+)
+from xfrm.model import (
+    Algorithm,
+    Direction,
+    Malformed,
+    Mode,
+    Policy,
+    Protocol,
+    SaId,
+    SecurityAssociation,
+    Selector,
+    Usage,
+)
+from xfrm.netlink import attributes as attr
+from xfrm.netlink import frames, requests, wire
+from xfrm.netlink.answers import event_of, policy_of, sa_of
+from xfrm.netlink.attributes import Attribute
+from xfrm.netlink.frames import Acknowledgement
+from xfrm.netlink.messages import Message, MessageType
+from xfrm.netlink.refusals import refusal
+
+# sizeof() by a C compiler over linux/xfrm.h of Linux 6.1, x86-64.
+SIZES = {
+    "xfrm_selector": (wire.SELECTOR, 56),
+    "xfrm_usersa_info": (wire.SA_INFO, 224),
+    "xfrm_usersa_id": (wire.SA_IDENT, 24),
+    "xfrm_userspi_info": (wire.SPI_INFO, 232),
+    "xfrm_userpolicy_info": (wire.POLICY_INFO, 168),
+    "xfrm_userpolicy_id": (wire.POLICY_IDENT, 64),
+    "xfrm_user_acquire": (wire.ACQUIRE, 280),
+    "xfrm_user_expire": (wire.EXPIRE, 232),
+    "xfrm_user_polexpire": (wire.POL_EXPIRE, 176),
+    "xfrm_user_mapping": (wire.MAPPING, 64),
+    "xfrm_lifetime_cur": (wire.LIFETIME_CUR, 32),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_structure_is_as_long_as_the_kernels(name: str) -> None:
+    layout, size = SIZES[name]
+    assert layout.size == size
+
+
+def test_a_template_is_64_octets_and_an_encapsulation_24() -> None:
+    template = attr.Template(wire.Id(bytes(16), 0, 50), wire.AF_INET, bytes(16), 0, 0)
+    assert len(attr.pack_templates((template, template))) == 128
+    assert len(attr.pack_encap(attr.Encap(2, 0, 0))) == 24
+
+
+def over_the_wire(message: Message) -> Message:
+    return Message.parse(message.type, bytes(message))
+
+
+def unused(value: SecurityAssociation) -> SecurityAssociation:
+    """Requests carry no counters."""
+    return replace(value, usage=Usage())
+
+
+def settled(selector: Selector | None) -> Selector | None:
+    """A selector that selects nothing is none to the kernel."""
+    if selector is None:
+        return None
+    everything = selector.src.prefixlen == selector.dst.prefixlen == selector.protocol == 0
+    ports = selector.src_port is not None or selector.dst_port is not None
+    return selector if ports or not everything else None
+
+
+@given(security_associations(), st.sampled_from([MessageType.NEWSA, MessageType.UPDSA]))
+def test_an_sa_survives_the_wire(sa: SecurityAssociation, kind: MessageType) -> None:
+    sa = replace(sa, selector=settled(sa.selector))
+    assert sa_of(over_the_wire(requests.sa_message(kind, sa))) == unused(sa)
+
+
+@given(policies(), st.sampled_from([MessageType.NEWPOLICY, MessageType.UPDPOLICY]))
+def test_a_policy_survives_the_wire(policy: Policy, kind: MessageType) -> None:
+    back = policy_of(over_the_wire(requests.policy_message(kind, policy)))
+    assert back == replace(policy, usage=Usage())
+
+
+addresses16 = st.binary(min_size=16, max_size=16)
+wire_selectors = st.builds(
+    wire.Selector, addresses16, addresses16, U16, U16, U16, U16, U16, U8, U8, U8,
+    st.integers(-(2**31), 2**31 - 1), U32,
+)  # fmt: skip
+idents = st.builds(wire.Id, addresses16, U32, U8)
+limits = st.builds(wire.LifetimeCfg, *[U64] * 8)
+counts = st.builds(wire.LifetimeCur, U64, U64, U64, U64)
+sa_infos = st.builds(
+    wire.SaInfo, wire_selectors, idents, addresses16, limits, counts,
+    st.builds(wire.Stats, U32, U32, U32), U32, U32, U16, U8, U8, U8,
+)  # fmt: skip
+policy_infos = st.builds(wire.PolicyInfo, wire_selectors, limits, counts, U32, U32, U8, U8, U8, U8)
+sa_idents = st.builds(wire.SaIdent, addresses16, U32, U16, U8)
+bodies = st.one_of(
+    st.tuples(st.sampled_from([MessageType.NEWSA, MessageType.UPDSA]), sa_infos),
+    st.tuples(st.sampled_from([MessageType.DELSA, MessageType.GETSA]), sa_idents),
+    st.tuples(st.sampled_from([MessageType.NEWPOLICY, MessageType.UPDPOLICY]), policy_infos),
+    st.tuples(
+        st.sampled_from([MessageType.DELPOLICY, MessageType.GETPOLICY]),
+        st.builds(wire.PolicyIdent, wire_selectors, U32, U8),
+    ),
+    st.tuples(st.just(MessageType.ALLOCSPI), st.builds(wire.SpiInfo, sa_infos, U32, U32)),
+    st.tuples(
+        st.just(MessageType.ACQUIRE),
+        st.builds(
+            wire.Acquire, idents, addresses16, wire_selectors, policy_infos, U32, U32, U32, U32
+        ),
+    ),
+    st.tuples(st.just(MessageType.EXPIRE), st.builds(wire.Expire, sa_infos, U8)),
+    st.tuples(st.just(MessageType.POLEXPIRE), st.builds(wire.PolExpire, policy_infos, U8)),
+    st.tuples(
+        st.just(MessageType.MAPPING),
+        st.builds(wire.Mapping, sa_idents, U32, addresses16, addresses16, U16, U16),
+    ),
+    st.tuples(st.just(MessageType.FLUSHSA), st.builds(wire.Flush, U8)),
+)
+any_attributes = st.dictionaries(st.integers(0, 0x3FFF), st.binary(max_size=40), max_size=5)
+
+
+@given(bodies, any_attributes)
+def test_every_structure_and_unknown_attributes_survive(
+    row: tuple[MessageType, wire.SaInfo], attributes: dict[int, bytes]
+) -> None:
+    message = Message(row[0], row[1], attributes)
+    assert over_the_wire(message) == message
+
+
+@given(st.integers(0, 0xFFFF), st.binary(max_size=500))
+def test_arbitrary_octets_raise_only_malformed(number: int, octets: bytes) -> None:
+    try:
+        message = Message.parse(number, octets)
+        event_of(message)
+        sa_of(message)
+    except Malformed:
+        return
+
+
+@given(st.binary(min_size=224, max_size=600), any_attributes)
+def test_arbitrary_octets_of_the_right_length_raise_only_malformed(
+    octets: bytes, attributes: dict[int, bytes]
+) -> None:
+    for kind, size in ((MessageType.NEWSA, 224), (MessageType.NEWPOLICY, 168)):
+        message = Message.parse(kind, octets[:size] + attr.pack(attributes))
+        try:
+            sa_of(message) if kind is MessageType.NEWSA else policy_of(message)
+        except Malformed:
+            continue
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_datagrams_raise_only_malformed(octets: bytes) -> None:
+    try:
+        for frame in frames.split(octets):
+            frames.acknowledgement(frame)
+    except Malformed:
+        return
+
+
+@given(st.lists(st.tuples(U16, U16, U32, st.binary(max_size=50)), max_size=5))
+def test_a_datagram_holds_several_messages(rows: list[tuple[int, int, int, bytes]]) -> None:
+    datagram = b"".join(frames.pack(*row) for row in rows)
+    assert [(*frame[:3], frame.body) for frame in frames.split(datagram)] == rows
+
+
+def ack(code: int, text: str, *, capped: bool) -> frames.Frame:
+    """An acknowledgement as the kernel lays it out with NETLINK_EXT_ACK."""
+    request = bytes(13)
+    body = struct.pack("=iIHHII", -code, 16 + len(request), 16, 5, 1, 1)
+    body += b"" if capped else request + bytes(3)
+    value = text.encode() + b"\0"
+    body += struct.pack("=HH", 4 + 4, 2) + bytes(4)  # NLMSGERR_ATTR_OFFS goes first
+    body += struct.pack("=HH", 4 + len(value), 1) + value
+    flags = frames.NLM_F_ACK_TLVS | (frames.NLM_F_CAPPED if capped else 0)
+    return frames.Frame(frames.NLMSG_ERROR, flags, 1, 1, body)
+
+
+@pytest.mark.parametrize("capped", [False, True])
+def test_the_kernels_own_text_is_read_from_an_acknowledgement(capped: bool) -> None:
+    answer = frames.acknowledgement(ack(93, "Requested type not found", capped=capped))
+    assert answer == Acknowledgement(93, "Requested type not found")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "says"),
+    [
+        (errno.EPROTONOSUPPORT, Unsupported, "modprobe esp4"),
+        (errno.ENOSYS, Unsupported, "algorithm"),
+        (errno.ENOENT, Unsupported, "crypto"),
+        (errno.EEXIST, AlreadyThere, "File exists"),
+        (errno.ESRCH, NoSuchEntry, "No such process"),
+        (errno.EPERM, XfrmError, "root"),
+        (errno.EINVAL, XfrmError, "Invalid argument (Kernel says so)"),
+    ],
+)
+def test_a_refusal_says_what_the_kernel_said_and_what_to_do(
+    code: int, kind: type[XfrmError], says: str
+) -> None:
+    error = refusal(MessageType.NEWSA, Acknowledgement(code, "Kernel says so"), "add an SA")
+    assert type(error) is kind
+    assert error.code == code
+    assert says in str(error)
+    assert str(error).startswith("cannot add an SA: ")
+
+
+def test_a_policy_that_is_not_there_is_no_lack_of_crypto() -> None:
+    error = refusal(MessageType.DELPOLICY, Acknowledgement(errno.ENOENT, ""), "delete a policy")
+    assert type(error) is NoSuchEntry
+
+
+def sa(**changes: object) -> SecurityAssociation:
+    return replace(
+        SecurityAssociation(
+            src=ip_address("10.0.0.1"),
+            dst=ip_address("10.0.0.2"),
+            spi=0x11223344,
+            encryption=aes_cbc(),
+            authentication=hmac_sha1(),
+        ),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def info(message: Message) -> wire.SaInfo:
+    assert isinstance(message.body, wire.SaInfo)
+    return message.body
+
+
+def test_the_spi_and_the_ports_are_in_network_byte_order() -> None:
+    octets = bytes(requests.sa_message(MessageType.NEWSA, sa()))
+    assert octets[56 + 16 : 56 + 20] == bytes.fromhex("11223344")
+    selector = Selector(
+        src=ip_network("10.0.0.1"), dst=ip_network("10.0.0.2"), protocol=132, dst_port=2816
+    )
+    policy = Policy(selector=selector, direction=Direction.OUT)
+    octets = bytes(requests.policy_message(MessageType.NEWPOLICY, policy))
+    assert octets[32:36] == bytes.fromhex("0b00ffff")  # port, mask
+
+
+def test_the_dump_of_sas_has_no_body() -> None:
+    """A zeroed structure would make the kernel complain about leftover octets."""
+    assert bytes(requests.dump_sas_message()) == b""
+    # A filter follows the header at once.
+    assert bytes(requests.dump_sas_message(50)) == struct.pack("=HHB3x", 5, Attribute.PROTO, 50)
+
+
+def test_authentication_always_says_how_long_its_check_value_is() -> None:
+    sha256 = Algorithm(name="hmac(sha256)", key=Secret(bytes(32)))
+    message = requests.sa_message(MessageType.NEWSA, sa(authentication=sha256))
+    assert Attribute.ALG_AUTH not in message.attributes
+    assert attr.algorithm_icv(message.attributes[Attribute.ALG_AUTH_TRUNC]).icv_bits == 128
+
+
+def test_an_algorithm_that_the_kernel_names_twice_is_read_once() -> None:
+    message = requests.sa_message(MessageType.NEWSA, sa())
+    assert sa().authentication is not None
+    twice = dict(message.attributes)
+    twice[Attribute.ALG_AUTH] = attr.pack_algorithm(sa().authentication or aes_cbc())
+    assert sa_of(Message(message.type, message.body, twice)).authentication == hmac_sha1()
+
+
+def test_a_kernel_that_names_only_the_short_form_is_understood() -> None:
+    message = requests.sa_message(MessageType.NEWSA, sa())
+    short: dict[int, bytes] = {
+        Attribute.ALG_CRYPT: message.attributes[Attribute.ALG_CRYPT],
+        Attribute.ALG_AUTH: attr.pack_algorithm(hmac_sha1()),
+    }
+    back = sa_of(Message(message.type, message.body, short)).authentication
+    assert back is not None
+    assert back.name == "hmac(sha1)"
+
+
+def test_an_attribute_newer_than_this_program_is_kept_as_it_came() -> None:
+    """Linux 6.10 and later send SA_DIR; later ones will send others."""
+    message = requests.sa_message(MessageType.NEWSA, sa())
+    newer = Message(
+        message.type, message.body, {**message.attributes, Attribute.SA_DIR: b"\1", 60: b"new"}
+    )
+    again = over_the_wire(newer)
+    assert again.attributes[60] == b"new"
+    assert sa_of(again) == unused(sa())
+
+
+@pytest.mark.parametrize(("window", "esn"), [(0, False), (32, False), (64, False), (64, True)])
+def test_wide_windows_and_extended_numbers_leave_the_old_field_at_0(window: int, esn: bool) -> None:
+    message = requests.sa_message(MessageType.NEWSA, sa(replay_window=window, esn=esn))
+    wide = window > 32 or esn
+    assert info(message).replay_window == (0 if wide else window)
+    assert (Attribute.REPLAY_ESN_VAL in message.attributes) == wide
+    assert bool(info(message).flags & wire.STATE_ESN) == esn
+
+
+def test_a_tunnel_without_a_selector_carries_both_families() -> None:
+    tunnel = info(requests.sa_message(MessageType.NEWSA, sa(mode=Mode.TUNNEL)))
+    transport = info(requests.sa_message(MessageType.NEWSA, sa()))
+    assert tunnel.flags & wire.STATE_AF_UNSPEC
+    assert not transport.flags & wire.STATE_AF_UNSPEC
+
+
+def test_addresses_of_two_families_are_refused() -> None:
+    with pytest.raises(ValueError, match="two families"):
+        requests.sa_message(MessageType.NEWSA, sa(dst=ip_address("fd00::1")))
+
+
+def test_keys_are_not_shown() -> None:
+    message = requests.sa_message(MessageType.NEWSA, sa())
+    assert bytes(range(16)).hex() not in f"{message!r}"
+    assert repr(bytes(range(16)))[2:-1] not in f"{message!r} {sa()!r}"
+
+
+@given(policies(), selectors(), U32)
+def test_an_acquire_becomes_an_event(policy: Policy, flow: Selector, sequence: int) -> None:
+    wanted = requests.policy_message(MessageType.NEWPOLICY, policy)
+    assert isinstance(wanted.body, wire.PolicyInfo)
+    flow_of = requests.policy_message(
+        MessageType.NEWPOLICY, Policy(selector=flow, direction=Direction.OUT)
+    )
+    assert isinstance(flow_of.body, wire.PolicyInfo)
+    family = 4 if policy.selector.src.version == 4 else 6
+    ends = [ip_address("192.0.2.1"), ip_address("192.0.2.2")]
+    if family == 6:
+        ends = [ip_address("2001:db8::1"), ip_address("2001:db8::2")]
+    src, dst = (end.packed.ljust(16, b"\0") for end in ends)
+    body = wire.Acquire(wire.Id(dst, 0, 50), src, flow_of.body.sel, wanted.body, 0, 0, 0, sequence)
+    event = event_of(over_the_wire(Message(MessageType.ACQUIRE, body, wanted.attributes)))
+    assert event == Acquire(
+        selector=flow,
+        src=ends[0],
+        dst=ends[1],
+        policy=replace(policy, usage=Usage()),
+        sequence=sequence,
+    )
+
+
+@given(security_associations(), st.booleans())
+def test_an_expiry_becomes_an_event(expired: SecurityAssociation, hard: bool) -> None:
+    expired = replace(expired, selector=settled(expired.selector))
+    message = requests.sa_message(MessageType.NEWSA, expired)
+    body = wire.Expire(info(message), int(hard))
+    event = event_of(over_the_wire(Message(MessageType.EXPIRE, body, message.attributes)))
+    assert event == Expire(sa=unused(expired), hard=hard)
+
+
+def test_a_changed_nat_mapping_becomes_an_event() -> None:
+    def padded(text: str) -> bytes:
+        return ip_address(text).packed + bytes(12)
+
+    ident = wire.SaIdent(padded("10.0.0.2"), wire.swap32(0x1000), wire.AF_INET, 50)
+    body = wire.Mapping(
+        ident, 7, padded("192.0.2.1"), padded("192.0.2.9"), wire.swap16(4500), wire.swap16(61000)
+    )
+    assert event_of(over_the_wire(Message(MessageType.MAPPING, body))) == Mapping(
+        sa=SaId(ip_address("10.0.0.2"), Protocol.ESP, 0x1000),
+        reqid=7,
+        old_src=ip_address("192.0.2.1"),
+        old_port=4500,
+        new_src=ip_address("192.0.2.9"),
+        new_port=61000,
+    )
+
+
+def test_a_message_that_nobody_asked_about_is_no_event() -> None:
+    assert event_of(Message.parse(0x7777, b"what is this")) is None
