@@ -50,7 +50,7 @@ class Endpoint:
         return head.ljust(_SOCKADDR_SIZE, b"\0")
 
     def __str__(self) -> str:
-        return f"{'anonymous' if self.address is None else self.address}[{self.port}]"
+        return "anonymous" if self.address is None else f"{self.address}[{self.port}]"
 
 
 _INDEX: Final = struct.Struct("=BBBx4x")
@@ -191,7 +191,10 @@ _SCHEDULE: Final = struct.Struct("=qqqq")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
-    """One timer: when it fires and when it was made, Unix seconds; `tick` seconds are left."""
+    """One timer: it fires at `due` (monotonic seconds), in `tick` seconds.
+
+    `created` is Unix seconds.
+    """
 
     due: int
     number: int

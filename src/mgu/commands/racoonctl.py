@@ -1,0 +1,382 @@
+"""`racoonctl`: ask the keying daemon over its admin socket, as racoon's own command does.
+
+A plain blocking socket: nothing heavy is imported, so that scripts can call it in a loop.
+"""
+
+import argparse
+import ipaddress
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from ike.admin.errors import AdminError
+from ike.admin.framing import HEADER, Command, Reply, Request, StatusForm, Subject, reply_length
+from ike.admin.records import (
+    Credentials,
+    Endpoint,
+    EventRecord,
+    EventType,
+    Index,
+    isakmp_sas,
+    schedule,
+)
+from ike.admin.show import event_line, isakmp_table, schedule_table
+from ike.conf.protocols import protocol_number
+from mgu import exits, paths
+from wire.secret import Secret
+
+USAGE: Final = """\
+usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
+
+  reload-config                      (rc)  read racoon.conf and psk.txt again
+  show-schedule                      (sc)  the running timers
+  show-sa [isakmp|esp|ah|ipsec]      (ss)  security associations, with their keys
+  flush-sa [isakmp|esp|ah|ipsec]     (fs)  delete all of them
+  delete-sa isakmp inet|inet6 SRC DST                      (ds)
+  delete-sa esp|ah inet|inet6 SRC[/LEN[/PORT]] DST[/LEN[/PORT]] PROTOCOL
+  establish-sa [-n REMOTE] [-w] isakmp inet|inet6 SRC DST  (es)
+  establish-sa [-w] esp|ah inet|inet6 SRC[/LEN[/PORT]] DST[/LEN[/PORT]] PROTOCOL
+  vpn-connect GATEWAY                (vc)  establish a phase 1, wait and tell
+  vpn-disconnect GATEWAY             (vd)  delete all SAs with the gateway
+  show-event                         (se)  tell events as they happen
+  status [-v] [-f text|json]         (st)  all that is established
+  get-cert, logout-user                    not supported by this daemon
+
+  -l  more columns of show-sa isakmp; -ll also the source
+  -d  hexadecimal dump of the daemon's answers
+  -s  the daemon's admin socket
+
+Exit codes: 0 done, 1 refused or failed, 4 only root may ask, 64 wrong usage.
+"""
+
+_SHORT: Final = {
+    "rc": "reload-config",
+    "sc": "show-schedule",
+    "ss": "show-sa",
+    "fs": "flush-sa",
+    "ds": "delete-sa",
+    "es": "establish-sa",
+    "vc": "vpn-connect",
+    "vd": "vpn-disconnect",
+    "se": "show-event",
+    "st": "status",
+    "gc": "get-cert",
+    "lu": "logout-user",
+}
+_SUBJECTS: Final = {
+    "isakmp": Subject.ISAKMP,
+    "ipsec": Subject.IPSEC,
+    "ah": Subject.AH,
+    "esp": Subject.ESP,
+    "internal": Subject.INTERNAL,
+}
+_FAMILIES: Final = {"inet": 4, "inet6": 6}
+_FAILURES: Final = frozenset(
+    {
+        EventType.QUIT,
+        EventType.PHASE1_NO_RESPONSE,
+        EventType.PHASE1_NO_PROPOSAL,
+        EventType.PHASE1_AUTH_FAILED,
+        EventType.PHASE1_DPD_TIMEOUT,
+        EventType.PHASE1_XAUTH_FAILED,
+        EventType.PHASE2_NO_PHASE1,
+        EventType.PHASE2_NO_RESPONSE,
+    }
+)
+
+
+class Refused(Exception):
+    """The text says why; `code` is the exit code."""
+
+    def __init__(self, text: str, code: int = exits.FAILED) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Connection:
+    """One request, its reply, and the events that may follow it."""
+
+    def __init__(self, path: Path, *, dump: bool = False) -> None:
+        self._dump = dump
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(str(path))
+        except OSError as error:
+            self._socket.close()
+            hint = (
+                "only root may ask" if isinstance(error, PermissionError) else "is racoon running?"
+            )
+            code = exits.NO_PERMISSION if isinstance(error, PermissionError) else exits.FAILED
+            text = f"cannot connect to racoon admin socket {path}: {error.strerror} ({hint})"
+            raise Refused(text, code) from None
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, request: Request) -> Reply:
+        """The daemon's answer. Raises: Refused."""
+        self._socket.sendall(bytes(request))
+        reply = self.receive()
+        if reply is None:
+            raise Refused("racoon closed the connection without an answer")
+        if reply.errno:
+            raise Refused(os.strerror(reply.errno))
+        return reply
+
+    def receive(self) -> Reply | None:
+        """The next message; None at the end. Raises: Refused, AdminError."""
+        header = self._exactly(HEADER.size)
+        if not header:
+            return None
+        octets = header + self._exactly(reply_length(header) - HEADER.size)
+        if self._dump:
+            print(octets.hex(" ", 4))
+        return Reply.parse(octets)
+
+    def _exactly(self, size: int) -> bytes:
+        octets = bytearray()
+        while len(octets) < size:
+            piece = self._socket.recv(size - len(octets))
+            if not piece:
+                break
+            octets += piece
+        return bytes(octets)
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"racoonctl {name}", allow_abbrev=False, add_help=False)
+    parser.error = _usage  # type: ignore[method-assign, assignment]
+    return parser
+
+
+def _usage(message: str) -> None:
+    raise Refused(f"{message}; 'racoonctl' alone shows the usage", exits.USAGE)
+
+
+def show_sa(ask: Callable[[Request], Reply], arguments: list[str], detail: int) -> None:
+    subject = _subject(arguments[0] if arguments else "isakmp")
+    body = ask(Request(command=Command.SHOW_SA, subject=subject)).body
+    if subject == Subject.ISAKMP:
+        print(isakmp_table(isakmp_sas(body), detail))
+    else:
+        _print_ipsec(body)
+
+
+def _print_ipsec(body: bytes) -> None:
+    from xfrm.pfkey import parse_dump
+    from xfrm.setkey.show import show_sa as form
+
+    dumped = parse_dump(body)
+    if not dumped:
+        print("No SAD entries.")
+    now = int(time.time())
+    for one in dumped:
+        print(form(one.sa, sequence=one.sequence, pid=one.pid, now=now), end="")
+
+
+def status(ask: Callable[[Request], Reply], arguments: list[str]) -> None:
+    parser = _parser("status")
+    parser.add_argument("-v", action="store_true")
+    parser.add_argument("-f", choices=("text", "json"), default="text")
+    options = parser.parse_args(arguments)
+    command = Command.STATUS_VERBOSE if options.v else Command.STATUS
+    form = StatusForm.JSON if options.f == "json" else StatusForm.TEXT
+    print(ask(Request(command=command, subject=form)).body.decode("utf-8", "replace"))
+
+
+def establish(connection: Connection, arguments: list[str]) -> int:
+    parser = _parser("establish-sa")
+    parser.add_argument("-u", metavar="IDENTITY")
+    parser.add_argument("-n", metavar="REMOTE")
+    parser.add_argument("-w", action="store_true")
+    parser.add_argument("sa", nargs="+")
+    options = parser.parse_args(arguments)
+    subject, index = _sa(options.sa)
+    body = bytes(index)
+    command = Command.ESTABLISH_SA
+    if options.u is not None:
+        command = Command.ESTABLISH_SA_WITH_PASSWORD
+        body += bytes(_credentials(options.u))
+    elif options.n is not None and subject == Subject.ISAKMP:
+        body += options.n.encode() + b"\0"
+    connection.ask(Request(command=command, subject=subject, body=body))
+    if not options.w:
+        return exits.OK
+    wanted = EventType.PHASE1_UP if subject == Subject.ISAKMP else EventType.PHASE2_UP
+    return _watch(connection, until=wanted)
+
+
+def _credentials(identity: str) -> Credentials:
+    from getpass import getpass
+
+    return Credentials(id_type=2, identity=identity.encode(), password=Secret(getpass().encode()))
+
+
+def vpn(connection: Connection, arguments: list[str], *, connect: bool) -> int:
+    parser = _parser("vpn-connect" if connect else "vpn-disconnect")
+    parser.add_argument("-u", metavar="IDENTITY")
+    parser.add_argument("gateway")
+    options = parser.parse_args(arguments)
+    gateway = _address(options.gateway)
+    index = Index(src=Endpoint(_source_towards(gateway)), dst=Endpoint(gateway))
+    command = Command.ESTABLISH_SA if connect else Command.DELETE_ALL_SA_DST
+    body = bytes(index)
+    if options.u is not None and connect:
+        command = Command.ESTABLISH_SA_WITH_PASSWORD
+        body += bytes(_credentials(options.u))
+    connection.ask(Request(command=command, subject=Subject.ISAKMP, body=body))
+    return _watch(connection, until=EventType.PHASE1_UP if connect else EventType.PHASE1_DOWN)
+
+
+def _source_towards(
+    gateway: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    family = socket.AF_INET if gateway.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(gateway), 500))
+        except OSError as error:
+            raise Refused(f"there is no route to {gateway}: {error.strerror}") from None
+        return ipaddress.ip_address(probe.getsockname()[0])
+
+
+def _watch(connection: Connection, until: EventType | None) -> int:
+    """Print events; OK once `until` came, FAILED after a failure or the daemon's end."""
+    while (reply := connection.receive()) is not None:
+        event = EventRecord.parse(reply.body)
+        print(event_line(event), flush=True)
+        if event.type == until:
+            return exits.OK
+        if event.type in _FAILURES and (until is not None or event.type == EventType.QUIT):
+            break
+    return exits.FAILED if until is not None else exits.OK
+
+
+def _subject(word: str) -> Subject:
+    try:
+        return _SUBJECTS[word]
+    except KeyError:
+        raise Refused(f"'{word}' is none of {', '.join(_SUBJECTS)}", exits.USAGE) from None
+
+
+def _sa(words: Sequence[str]) -> tuple[Subject, Index]:
+    """`isakmp inet SRC DST` or `esp inet SRC/LEN/PORT DST/LEN/PORT PROTOCOL`."""
+    match words:
+        case ["isakmp", family, src, dst]:
+            (near, _), (far, _) = _end(src, family), _end(dst, family)
+            return Subject.ISAKMP, Index(src=near, dst=far)
+        case [("esp" | "ah" | "ipsec") as kind, family, src, dst, *protocol] if len(protocol) < 2:
+            (near, near_prefix), (far, far_prefix) = _end(src, family), _end(dst, family)
+            number = protocol_number(protocol[0] if protocol else "any")
+            if number is None:
+                raise Refused(f"there is no IP protocol '{protocol[0]}'", exits.USAGE)
+            index = Index(
+                src=near,
+                dst=far,
+                src_prefix=near_prefix,
+                dst_prefix=far_prefix,
+                protocol=number or 255,
+            )
+            return _subject(kind), index
+        case _:
+            raise Refused("which SA? 'racoonctl' alone shows the usage", exits.USAGE)
+
+
+def _end(text: str, family: str) -> tuple[Endpoint, int]:
+    """ADDRESS[/LENGTH[/PORT]] or ADDRESS[/LENGTH][[PORT]]."""
+    if family not in _FAMILIES:
+        raise Refused(f"'{family}' is no address family: inet or inet6", exits.USAGE)
+    address, *rest = text.replace("[", "/").replace("]", "").split("/")
+    parsed = _address(address)
+    if parsed.version != _FAMILIES[family]:
+        raise Refused(f"{address} is no {family} address", exits.USAGE)
+    if "[" in text and len(rest) == 1:
+        rest = [str(parsed.max_prefixlen), *rest]
+    try:
+        prefix, port = (int(rest[0]) if rest else parsed.max_prefixlen), int((rest[1:] or ["0"])[0])
+    except ValueError:
+        raise Refused(f"'{text}' is not ADDRESS/LENGTH/PORT", exits.USAGE) from None
+    if len(rest) > 2 or not 0 <= prefix <= parsed.max_prefixlen or not 0 <= port <= 0xFFFF:
+        raise Refused(f"'{text}' is not ADDRESS/LENGTH/PORT", exits.USAGE)
+    return Endpoint(parsed, port), prefix
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise Refused(f"'{text}' is no IP address", exits.USAGE) from None
+
+
+def run(connection: Connection, command: str, arguments: list[str], detail: int) -> int:
+    """Carry out one command. Raises: Refused, AdminError."""
+    match command:
+        case "show-sa":
+            show_sa(connection.ask, arguments, detail)
+        case "status":
+            status(connection.ask, arguments)
+        case "show-schedule":
+            reply = connection.ask(Request(command=Command.SHOW_SCHEDULE))
+            print(schedule_table(schedule(reply.body)))
+        case "reload-config":
+            connection.ask(Request(command=Command.RELOAD_CONFIG))
+        case "flush-sa":
+            subject = _subject(arguments[0] if arguments else "isakmp")
+            connection.ask(Request(command=Command.FLUSH_SA, subject=subject))
+        case "delete-sa":
+            subject, index = _sa(arguments)
+            body = bytes(index)
+            connection.ask(Request(command=Command.DELETE_SA, subject=subject, body=body))
+        case "establish-sa":
+            return establish(connection, arguments)
+        case "vpn-connect" | "vpn-disconnect":
+            return vpn(connection, arguments, connect=command == "vpn-connect")
+        case "show-event":
+            connection.ask(Request(command=Command.SHOW_EVENT))
+            return _watch(connection, until=None)
+        case "logout-user":
+            user = (arguments or [""])[0].encode() + b"\0"
+            connection.ask(Request(command=Command.LOGOUT_USER, body=user))
+        case _:
+            connection.ask(Request(command=Command.GET_CERT, subject=Subject.ISAKMP))
+    return exits.OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser("")
+    parser.add_argument("-l", action="count", default=0)
+    parser.add_argument("-d", action="store_true")
+    parser.add_argument("-s", type=Path, default=paths.under_root(paths.RACOON_SOCKET))
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("command", nargs="?")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    try:
+        options = parser.parse_args(argv)
+        if options.help or options.command is None:
+            print(USAGE, end="")
+            return exits.OK
+        command = _SHORT.get(options.command, options.command)
+        if command not in _SHORT.values():
+            print(f"Invalid command [{command}]")
+            raise Refused("kmpstat: Invalid argument")
+        with Connection(options.s, dump=options.d) as connection:
+            return run(connection, command, options.arguments, options.l)
+    except (Refused, AdminError) as error:
+        print(f"racoonctl: {error}", file=sys.stderr)
+        return error.code if isinstance(error, Refused) else exits.FAILED
+    except OSError as error:
+        print(f"racoonctl: racoon's answer ended early: {error.strerror}", file=sys.stderr)
+        return exits.FAILED
+    except KeyboardInterrupt:
+        return exits.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""A UDP socket for asyncio that says which local address a datagram came to, and when.
+
+Differs from asyncio's own endpoints: the queue is bounded and counts what it drops, one socket
+serves all local addresses and answers from the right one (IP_PKTINFO), and datagrams that need no
+task (ESP in UDP) can be taken out before the queue.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final, Self
+
+Address = IPv4Address | IPv6Address
+Taken = Callable[[bytes, Address, int], bool]
+
+# Linux's numbers; the socket module of Python 3.11 lacks them.
+_IP_PKTINFO: Final = 8
+_IP_MTU_DISCOVER: Final = 10
+_IP_XFRM_POLICY: Final = 17
+_IPV6_MTU_DISCOVER: Final = 23
+_IPV6_XFRM_POLICY: Final = 35
+_SO_TIMESTAMPNS: Final = 35
+_SO_MARK: Final = 36
+_UDP_ENCAP: Final = 100
+_UDP_ENCAP_ESPINUDP: Final = 2
+_PMTUDISC_DONT: Final = 0
+
+_PKTINFO4: Final = struct.Struct("=i4s4s")  # interface, local address, header's destination
+_PKTINFO6: Final = struct.Struct("=16si")
+_TIMESPEC: Final = struct.Struct("@ll")
+_XFRM_POLICY: Final = struct.Struct("=40xH14x64x32xIIBBBB4x")  # xfrm_userpolicy_info
+_XFRM_IN, _XFRM_OUT, _XFRM_ALLOW = 0, 1, 0
+
+_LARGEST: Final = 65535  # octets
+_CONTROL: Final = 128  # octets of ancillary data
+_AT_ONCE: Final = 64  # datagrams read in one turn of the loop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datagram:
+    """`local` is the address that it was sent to; `stamp_ns` the kernel's Unix nanoseconds."""
+
+    octets: bytes
+    source: Address
+    port: int
+    local: Address | None = None
+    stamp_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`mark`: SO_MARK. `bypass`: IPsec policies do not apply to this socket. `espinudp`: the
+    kernel takes ESP out of UDP (RFC 3948), and with it everything without a non-ESP marker.
+
+    `mark`, `bypass` and `espinudp` need CAP_NET_ADMIN.
+    """
+
+    stamps: bool = False
+    fragment: bool = False  # let IP fragment large datagrams: no path MTU discovery
+    bypass: bool = False
+    espinudp: bool = False
+    mark: int = 0
+    queue: int = 512  # datagrams
+
+
+class UdpEndpoint:
+    """`receive()` one after the other; `send()` at once or not at all."""
+
+    def __init__(self, sock: socket.socket, options: Options, taken: Taken | None = None) -> None:
+        """`sock` is bound and set up; the endpoint owns it from now on.
+
+        `taken(octets, source, port)` sees every datagram first, in the loop's thread; those for
+        which it returns True are not queued.
+        """
+        self.dropped: Counter[str] = Counter()  # "queue full", "send buffer full"
+        self._socket = sock
+        self._taken = taken
+        self._family = sock.family
+        self._queue: deque[Datagram] = deque()
+        self._limit = options.queue
+        self._waiting = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @classmethod
+    def open(
+        cls, address: Address, port: int, options: Options, taken: Taken | None = None
+    ) -> Self:
+        """A socket bound to `address` (the unspecified one: all of its family).
+
+        Raises: OSError, with EADDRINUSE when somebody else has the port.
+        """
+        return cls(bound_socket(address, port, options), options, taken)
+
+    @property
+    def local(self) -> tuple[Address, int]:
+        """What the socket is bound to."""
+        host, port = self._socket.getsockname()[:2]
+        return _address(host), port
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    async def receive(self) -> Datagram:
+        while not self._queue:
+            self._waiting.clear()
+            await self._waiting.wait()
+        return self._queue.popleft()
+
+    def send(self, octets: bytes, to: Address, port: int, local: Address | None = None) -> None:
+        """Send from `local` (any of ours by default). A full send buffer drops and counts.
+
+        Raises: OSError when there is no way to the destination.
+        """
+        control = [] if local is None or local.is_unspecified else [_from(local)]
+        try:
+            self._socket.sendmsg([octets], control, socket.MSG_DONTWAIT, (str(to), port))
+        except BlockingIOError:
+            self.dropped["send buffer full"] += 1
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _readable(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                octets, control, _, source = self._socket.recvmsg(_LARGEST, _CONTROL)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.dropped["receive error"] += 1  # an ICMP error for something sent before
+                continue
+            sender, port = _address(source[0]), source[1]
+            if self._taken is not None and self._taken(octets, sender, port):
+                continue
+            if len(self._queue) >= self._limit:
+                self.dropped["queue full"] += 1
+                continue
+            local, stamp = _read_control(control)
+            self._queue.append(
+                Datagram(octets=octets, source=sender, port=port, local=local, stamp_ns=stamp)
+            )
+            self._waiting.set()
+
+
+def bound_socket(address: Address, port: int, options: Options) -> socket.socket:
+    """A non-blocking socket with `options`, bound. Raises: OSError."""
+    ipv4 = address.version == 4
+    family = socket.AF_INET if ipv4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        if ipv4:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        if options.stamps:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        if options.mark:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, options.mark)
+        _set_ip_options(sock, options, ipv4=ipv4)
+        sock.bind((str(address), port))
+        if options.espinudp:
+            sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _set_ip_options(sock: socket.socket, options: Options, *, ipv4: bool) -> None:
+    level = socket.IPPROTO_IP if ipv4 else socket.IPPROTO_IPV6
+    if options.fragment:
+        number = _IP_MTU_DISCOVER if ipv4 else _IPV6_MTU_DISCOVER
+        sock.setsockopt(level, number, _PMTUDISC_DONT)
+    if options.bypass:
+        number = _IP_XFRM_POLICY if ipv4 else _IPV6_XFRM_POLICY
+        for direction in (_XFRM_IN, _XFRM_OUT):
+            policy = _XFRM_POLICY.pack(sock.family, 0, 0, direction, _XFRM_ALLOW, 0, 0)
+            sock.setsockopt(level, number, policy)
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> Address:
+    return ip_address(text)
+
+
+def _from(local: Address) -> tuple[int, int, bytes]:
+    if isinstance(local, IPv4Address):
+        info = _PKTINFO4.pack(0, local.packed, bytes(4))
+        return socket.IPPROTO_IP, _IP_PKTINFO, info
+    index = int(local.scope_id) if local.scope_id and local.scope_id.isdecimal() else 0
+    return socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, _PKTINFO6.pack(local.packed, index)
+
+
+def _read_control(control: list[tuple[int, int, bytes]]) -> tuple[Address | None, int | None]:
+    local: Address | None = None
+    stamp: int | None = None
+    for level, kind, data in control:
+        match level, kind:
+            case socket.IPPROTO_IP, 8:
+                local = IPv4Address(_PKTINFO4.unpack(data)[2])
+            case socket.IPPROTO_IPV6, socket.IPV6_PKTINFO:
+                local = IPv6Address(_PKTINFO6.unpack(data)[0])
+            case socket.SOL_SOCKET, 35:
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                stamp = seconds * 1_000_000_000 + nanoseconds
+            case _:
+                pass  # nothing else was asked for
+    return local, stamp
