@@ -1,0 +1,257 @@
+"""The userspace data path: a `Dataplane` over a TUN device, for kernels without ESP.
+
+Everything is done in the event loop that opened it.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from xfrm.dataplane import Acquire, Event, Unsupported, XfrmError
+from xfrm.esp.reasons import Reason
+from xfrm.esp.sad import Entry, Sad
+from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
+from xfrm.tun.device import open_tun
+from xfrm.tun.forward import Forwarder, Ports, Send
+from xfrm.tun.inlet import BURST, Inlet
+from xfrm.tun.outer import MARK, OuterSockets
+from xfrm.tun.routes import Routes
+from xfrm.tun.spd import Spd
+
+__all__ = ["MARK", "DataPath", "Settings"]
+
+_LARGEST: Final = 65535
+
+SendUdp = Callable[[SecurityAssociation], Callable[[bytes], object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`mtu` leaves room for ESP in UDP over IPv4 in a path of 1500 octets, with any algorithm."""
+
+    name: str = "mgu%d"
+    mtu: int = 1400
+
+
+class DataPath:
+    """Open with `open`, in the network namespace that it shall serve.
+
+    It needs CAP_NET_ADMIN, and CAP_NET_RAW while it opens. `counters` has the refused packets by
+    reason; `name` is the device's.
+    """
+
+    def __init__(
+        self, fd: int, name: str, sockets: OuterSockets, routes: Routes, send_udp: SendUdp | None
+    ) -> None:
+        self.name = name
+        self._fd = fd
+        self._sockets = sockets
+        self._routes = routes
+        self._send_udp = send_udp
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._sad = Sad(os.urandom)
+        self._spd = Spd()
+        self._limited: list[Entry] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+        def is_local(address: Address) -> bool:
+            return address in routes.local or address.is_multicast
+
+        self._forwarder = Forwarder(
+            self._sad,
+            self._spd,
+            Ports(
+                to_host=self._to_host,
+                to_peer=self._to_peer,
+                in_clear=sockets.in_clear,
+                is_local=is_local,
+                acquire=self._acquire,
+                now=time.monotonic,
+                date=_date,
+            ),
+        )
+        self._inlet = Inlet(self._sad, self._forwarder, is_local)
+        self._loop.add_reader(fd, self._from_host)
+        for protocol, sock in sockets.v4.items():
+            self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
+        for protocol, sock in sockets.v6.items():
+            self._loop.add_reader(sock, self._inlet.reader6(sock, protocol, self._expire_used))
+
+    @classmethod
+    async def open(
+        cls, settings: Settings | None = None, *, send_udp: SendUdp | None = None
+    ) -> Self:
+        """Make the device, the sockets and the rules.
+
+        `send_udp` is asked once for each outbound SA with encapsulation, for the function that
+        sends its packets from port 4500. Raises XfrmError.
+        """
+        settings = settings or Settings()
+        sockets = OuterSockets()
+        try:
+            fd, name = open_tun(settings.name)
+            try:
+                routes = await Routes.open(name, settings.mtu)
+            except BaseException:
+                os.close(fd)
+                raise
+        except BaseException:
+            sockets.close()
+            raise
+        return cls(fd, name, sockets, routes, send_udp)
+
+    @property
+    def counters(self) -> Counter[Reason]:
+        return self._forwarder.counters
+
+    async def close(self) -> None:
+        """Take everything away again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
+            self._loop.remove_reader(sock)
+        self._loop.remove_reader(self._fd)
+        self._sockets.close()
+        try:
+            await self._routes.close()
+        finally:
+            os.close(self._fd)
+
+    # SAs
+
+    async def allocate_spi(
+        self, *, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int = 0
+    ) -> int:
+        spi = self._sad.allocate(src, dst, protocol, mode, reqid, time.monotonic(), _date())
+        self._changed()
+        return spi
+
+    async def add_sa(self, sa: SecurityAssociation) -> None:
+        self._sad.add(self._checked(sa), time.monotonic(), _date())
+        await self._follow()
+        self._changed()
+
+    async def update_sa(self, sa: SecurityAssociation) -> None:
+        self._sad.update(self._checked(sa), time.monotonic(), _date())
+        await self._follow()
+        self._changed()
+
+    async def delete_sa(self, sa: SaId) -> None:
+        self._sad.delete(sa)
+        self._changed()
+
+    async def sas(self) -> list[SecurityAssociation]:
+        return [entry.snapshot() for entry in self._sad]
+
+    # Policies
+
+    async def add_policy(self, policy: Policy) -> None:
+        self._spd.put(policy, _date())
+        try:
+            await self._follow()
+        except XfrmError:
+            self._spd.remove(policy)
+            raise
+        self._changed()
+
+    async def delete_policy(self, policy: Policy) -> None:
+        self._spd.remove(policy)
+        await self._follow()
+        self._changed()
+
+    async def policies(self) -> list[Policy]:
+        return [entry.snapshot() for entry in self._spd]
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            yield await self._events.get()
+
+    async def _follow(self) -> None:
+        """Routes and our own addresses may be others by now."""
+        await self._routes.follow([entry.policy for entry in self._spd])
+
+    # Packets
+
+    def receive_udp(self, octets: bytes, source: Address, port: int) -> None:  # noqa: ARG002
+        """A datagram from port 4500 that is not IKE's (RFC 3948, 2.2). Keepalives are ignored.
+
+        Where it came from does not matter: the integrity check says who sent it.
+        """
+        self._inlet.encapsulated(octets)
+        self._expire_used()
+
+    def _from_host(self) -> None:
+        read, fd, outbound = os.read, self._fd, self._forwarder.outbound
+        try:
+            for _ in range(BURST):
+                outbound(read(fd, _LARGEST))
+        except BlockingIOError:
+            pass
+        self._expire_used()
+
+    def _to_host(self, packet: bytes) -> None:
+        os.write(self._fd, packet)
+
+    def _to_peer(self, sa: SecurityAssociation) -> Send:
+        if sa.encapsulation is None:
+            return self._sockets.sender(sa)
+        if self._send_udp is None:
+            raise Unsupported("nobody sends UDP for this data path")
+        send = self._send_udp(sa)
+        return lambda packet, _: send(packet)
+
+    # Events
+
+    def _acquire(self, acquire: Acquire) -> None:
+        self._events.put_nowait(acquire)
+
+    def _changed(self) -> None:
+        """SAs or policies are new: decide anew, send what was held, set the timer."""
+        self._limited = [
+            entry
+            for entry in self._sad
+            if not entry.sa.larval
+            and (entry.sa.lifetime.hard_packets or entry.sa.lifetime.hard_octets
+                 or entry.sa.lifetime.soft_packets or entry.sa.lifetime.soft_octets)
+        ]  # fmt: skip
+        self._forwarder.forget()
+        self._inlet.forget()
+        self._forwarder.release()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        deadline = self._sad.deadline
+        if deadline is not None:
+            delay = max(deadline - time.monotonic(), 0)
+            self._timer = self._loop.call_later(delay, self._expire)
+
+    def _expire_used(self) -> None:
+        """After a burst: has an SA done all that it may?"""
+        for entry in self._limited:
+            if entry.spent or (entry.soft and not entry.soft_told):
+                self._expire()
+                return
+
+    def _expire(self) -> None:
+        for event in self._sad.expire(time.monotonic()):
+            self._events.put_nowait(event)
+        self._changed()
+
+    def _checked(self, sa: SecurityAssociation) -> SecurityAssociation:
+        if sa.mode != Mode.TUNNEL:
+            raise Unsupported(
+                "the userspace data path has tunnel mode only: give the connection a destination "
+                "network (its own address with /32 will do), or run on a kernel with ESP"
+            )
+        if sa.encapsulation is not None and self._send_udp is None:
+            raise Unsupported("ESP in UDP needs the socket of port 4500, which nobody gave")
+        return sa
+
+
+def _date() -> int:
+    return int(time.time())

@@ -1,0 +1,266 @@
+"""What happens to a packet, either way (RFC 4301, 5.1 and 5.2). No I/O: `Ports` has the functions.
+
+Decisions are made once per flow and kept: `_out` maps a flow to the function that sends its
+packets, and each inbound SA has the set of flows that may come by it. Any change of an SA or a
+policy forgets all of them.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from xfrm.dataplane import Acquire
+from xfrm.esp.packet import (
+    IPIP,
+    IPV6,
+    NO_NEXT_HEADER,
+    TCP,
+    UDP,
+    Flow,
+    congestion_marked,
+    flow,
+    fragment_key,
+    total_length,
+    traffic_class,
+)
+from xfrm.esp.reasons import Reason, Refused
+from xfrm.esp.sad import Entry, Sad, fits
+from xfrm.model import Action, Address, Direction, Mode, SecurityAssociation, Selector
+from xfrm.tun.spd import Matcher, PolicyEntry, Spd, UnknownPorts
+
+Send = Callable[[bytes, int], object]  # packet from SPI on (AH: from IP header on), TOS of outer
+FlowKey = bytes | Flow
+
+_FLOWS: Final = 4096  # remembered decisions, each way and SA
+_FRAGMENTS: Final = 512  # first fragments whose ports are remembered
+ACQUIRE_SECONDS: Final = 30.0  # the kernel's net.core.xfrm_acq_expires
+HELD_SECONDS: Final = 10.0  # older packets are worth nothing to who sent them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where packets go, and what only the host knows."""
+
+    to_host: Callable[[bytes], object]
+    to_peer: Callable[[SecurityAssociation], Send]
+    in_clear: Callable[[bytes], object]
+    is_local: Callable[[Address], bool]
+    acquire: Callable[[Acquire], None]
+    now: Callable[[], float]  # monotonic seconds
+    date: Callable[[], int]  # Unix seconds
+
+
+class Forwarder:
+    """The packet path between the host and the peers. Nothing here raises for a bad packet:
+    `counters` has how many were refused and why."""
+
+    def __init__(self, sad: Sad, spd: Spd, ports: Ports) -> None:
+        self._sad = sad
+        self._spd = spd
+        self._ports = ports
+        self._out: dict[FlowKey, Callable[[bytes], object]] = {}
+        self._in: dict[Entry, set[FlowKey]] = {}
+        self._first_fragments: dict[bytes, Flow] = {}
+        self.counters: Counter[Reason] = Counter()
+
+    def forget(self) -> None:
+        """SAs or policies changed: decide anew."""
+        self._out.clear()
+        self._in.clear()
+
+    def release(self) -> None:
+        """Send what was held for policies that now have an SA."""
+        now = self._ports.now()
+        for policy in self._spd:
+            if policy.held and self._sa_of(policy) is not None:
+                held = list(policy.held)
+                policy.held.clear()
+                for since, packet in held:
+                    if now - since < HELD_SECONDS:
+                        self.outbound(packet)
+
+    # From the host to a peer
+
+    def outbound(self, packet: bytes) -> None:
+        """A packet that the host routed to us."""
+        try:
+            key = self._key(packet)
+            way = self._out.get(key)
+            if way is None:
+                if len(self._out) >= _FLOWS:
+                    self._out.clear()
+                way = self._out[key] = self._decide(packet)
+            way(packet)
+        except Refused as refused:
+            reason = refused.reason
+            header = Reason.OUT_HEADER if reason is Reason.IN_HEADER else reason
+            self.counters[header] += 1
+        except OSError:
+            self.counters[Reason.OUT_ERROR] += 1
+
+    def _key(self, packet: bytes) -> FlowKey:
+        """What names the flow of `packet` in the caches. Raises Refused (IN_HEADER)."""
+        # Nearly all packets: an IPv4 header of 20 octets, TCP or UDP, no fragment.
+        if (
+            len(packet) >= 28
+            and packet[0] == 0x45
+            and packet[9] in (TCP, UDP)
+            and not (packet[6] & 0x3F or packet[7])
+        ):
+            return packet[9:10] + packet[12:24]
+        return self._flow(packet)
+
+    def _flow(self, packet: bytes) -> Flow:
+        """The flow; a later fragment has the ports of its first (RFC 4301, 7.4)."""
+        of = flow(packet)
+        name = fragment_key(packet)
+        if name is None:
+            return of
+        if of.src_port is None:
+            return self._first_fragments.get(name, of)
+        if len(self._first_fragments) >= _FRAGMENTS:
+            self._first_fragments.clear()
+        self._first_fragments[name] = of
+        return of
+
+    def _decide(self, packet: bytes) -> Callable[[bytes], object]:
+        of = self._flow(packet)
+        try:
+            policy = self._spd.find(Direction.OUT, of)
+        except UnknownPorts:
+            return self._drop(Reason.OUT_BLOCKED)
+        if policy is None:
+            return self._unprotected(of)
+        policy.used = policy.used or self._ports.date()
+        if policy.policy.action == Action.BLOCK:
+            return self._drop(Reason.OUT_BLOCKED)
+        if not policy.policy.templates:
+            return self._unprotected(of)
+        entry = self._sa_of(policy)
+        if entry is None:
+            if policy.policy.templates[0].optional:
+                return self._unprotected(of)
+            return lambda packet: self._hold(policy, packet)
+        policy.asked = None
+        entry.used = entry.used or self._ports.date()
+        return self._protected(entry)
+
+    def _sa_of(self, policy: PolicyEntry) -> Entry | None:
+        if policy.policy.direction != Direction.OUT or not policy.policy.templates:
+            return None
+        template = policy.policy.templates[0]
+        if template.src is None or template.dst is None:
+            return None
+        return self._sad.outbound(template, template.src, template.dst)
+
+    def _protected(self, entry: Entry) -> Callable[[bytes], object]:
+        seal = entry.outbound.seal
+        send = self._ports.to_peer(entry.sa)
+
+        def protect(packet: bytes) -> None:
+            # RFC 4301, 5.1.2: DSCP and ECN of the outer header are the inner's.
+            if packet[0] >> 4 == 4:
+                send(seal(packet, IPIP), packet[1])
+            else:
+                send(seal(packet, IPV6), traffic_class(packet))
+
+        return protect
+
+    def _unprotected(self, of: Flow) -> Callable[[bytes], object]:
+        """No policy, or one that says bypass: as the kernel does, let it go in clear."""
+        destination = ip_address(of.dst.to_bytes(4 if of.version == 4 else 16, "big"))
+        if destination.is_multicast or destination.is_link_local:
+            return lambda _: None  # the host's own neighbour discovery on the device
+        return self._ports.in_clear
+
+    def _drop(self, reason: Reason) -> Callable[[bytes], object]:
+        def drop(_: bytes) -> None:
+            raise Refused(reason)
+
+        return drop
+
+    def _hold(self, policy: PolicyEntry, packet: bytes) -> None:
+        """Keep `packet` until there is an SA, and ask for one."""
+        now = self._ports.now()
+        if len(policy.held) == policy.held.maxlen:
+            self.counters[Reason.OUT_NO_STATES] += 1
+        policy.held.append((now, packet))
+        if policy.asked is not None and now - policy.asked < ACQUIRE_SECONDS:
+            return
+        policy.asked = now
+        template = policy.policy.templates[0]
+        if template.src is not None and template.dst is not None:
+            of, wanted = self._flow(packet), policy.snapshot()
+            self._ports.acquire(
+                Acquire(selector=_selector(of), src=template.src, dst=template.dst, policy=wanted)
+            )
+
+    # From a peer to the host
+
+    def inbound(self, entry: Entry, packet: bytes, low: int, outer_tos: int) -> None:
+        """A packet that came for the SA `entry`, with the sequence number field `low`."""
+        try:
+            next_header, inner = entry.inbound.open(packet, low)
+            if next_header in (IPIP, IPV6):
+                inner = self._admitted(entry, next_header, inner)
+                if outer_tos & 3 == 3:
+                    inner = congestion_marked(outer_tos, inner)
+                self._ports.to_host(inner)
+            else:
+                dummy = next_header == NO_NEXT_HEADER
+                raise Refused(Reason.IN_DUMMY if dummy else Reason.IN_MODE)
+        except Refused as refused:
+            self.counters[refused.reason] += 1
+        except OSError:
+            self.counters[Reason.IN_DEVICE] += 1
+
+    def _admitted(self, entry: Entry, next_header: int, inner: bytes) -> bytes:
+        """`inner` without the padding behind it, if the policies let it come by this SA."""
+        size = total_length(inner)
+        if (inner[0] >> 4 == 4) != (next_header == IPIP) or entry.sa.mode != Mode.TUNNEL:
+            raise Refused(Reason.IN_MODE)
+        key = self._key(inner)
+        admitted = self._in.get(entry)
+        if admitted is None:
+            admitted = self._in[entry] = set()
+            entry.used = entry.used or self._ports.date()
+        if key not in admitted:
+            self._check(entry.sa, self._flow(inner))
+            if len(admitted) >= _FLOWS:
+                admitted.clear()
+            admitted.add(key)
+        return inner if size == len(inner) else inner[:size]
+
+    def _check(self, sa: SecurityAssociation, of: Flow) -> None:
+        """RFC 4301, 5.2, step 4: the packet must be what the SA was made for."""
+        if sa.selector is not None and Matcher(sa.selector).matches(of) is not True:
+            raise Refused(Reason.IN_MISMATCH)
+        destination = ip_address(of.dst.to_bytes(4 if of.version == 4 else 16, "big"))
+        local = self._ports.is_local(destination)
+        try:
+            policy = self._spd.find(Direction.IN if local else Direction.FWD, of)
+        except UnknownPorts:
+            raise Refused(Reason.IN_BLOCKED) from None
+        if policy is None:
+            raise Refused(Reason.IN_NO_POLICY)
+        policy.used = policy.used or self._ports.date()
+        if policy.policy.action == Action.BLOCK:
+            raise Refused(Reason.IN_BLOCKED)
+        for template in policy.policy.templates:
+            if template.src and template.dst and fits(template, sa, template.src, template.dst):
+                return
+        raise Refused(Reason.IN_TEMPLATE)
+
+
+def _selector(of: Flow) -> Selector:
+    """Exactly this flow."""
+    size = 4 if of.version == 4 else 16
+    return Selector(
+        src=ip_network(of.src.to_bytes(size, "big")),
+        dst=ip_network(of.dst.to_bytes(size, "big")),
+        protocol=of.protocol,
+        src_port=of.src_port or None,
+        dst_port=of.dst_port or None,
+    )

@@ -1,0 +1,146 @@
+"""What the host sends into the TUN device: one table of routes, one rule in front of it.
+
+The rule sends everything without MARK through the table, so that what we send ourselves, and IKE,
+never comes back. Each protected network is a route in it, with the source address that the policy
+asks for, if the host has one. All goes again at `close`; the routes also go with the device.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from xfrm.dataplane import XfrmError
+from xfrm.model import Address, Direction, Network, Policy
+from xfrm.tun.outer import MARK
+
+if TYPE_CHECKING:
+    from pyroute2.iproute.linux import AsyncIPRoute
+
+TABLE: Final = 4500
+PRIORITY: Final = 450  # of the rule: after the local table (0), before main (32766)
+_FIB_RULE_INVERT: Final = 2  # linux/fib_rules.h
+_ADDR_GEN_NONE: Final = 1  # linux/if_link.h: no link-local address, no router solicitations
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+
+
+class Routes:
+    """The device's state, its routes and the rule. Errors are XfrmError.
+
+    `local` is the host's own addresses when they were last looked at.
+    """
+
+    def __init__(self, netlink: "AsyncIPRoute", index: int) -> None:
+        self._netlink = netlink
+        self._index = index
+        self._routes: dict[Network, Address | None] = {}
+        self._families: list[int] = []
+        self._lock = asyncio.Lock()
+        self.local: frozenset[Address] = frozenset()
+
+    @classmethod
+    async def open(cls, device: str, mtu: int) -> "Routes":
+        """Bring the device up, and put the rules in place."""
+        from pyroute2.iproute.linux import AsyncIPRoute
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        netlink = AsyncIPRoute()
+        try:
+            routes = cls(netlink, socket.if_nametoindex(device))
+            await routes._start(mtu)
+        except (NetlinkError, OSError) as error:
+            netlink.close()
+            raise XfrmError(f"the device {device} cannot be set up: {error}") from error
+        return routes
+
+    async def close(self) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            for family in self._families:
+                with suppress(NetlinkError):
+                    await self._rule("del", family)
+        finally:
+            self._netlink.close()
+
+    async def follow(self, policies: Iterable[Policy]) -> None:
+        """Make the routes those of `policies`, and look at the host's addresses again."""
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        try:
+            async with self._lock:
+                await self._look()
+                await self._become(self._wanted(policies))
+        except (NetlinkError, OSError) as error:
+            raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
+
+    def _wanted(self, policies: Iterable[Policy]) -> dict[Network, Address | None]:
+        wanted: dict[Network, Address | None] = {}
+        for policy in policies:
+            if policy.direction == Direction.OUT and policy.templates:
+                network = policy.selector.dst
+                wanted[network] = wanted.get(network) or self._source(policy.selector.src)
+        return wanted
+
+    async def _become(self, wanted: dict[Network, Address | None]) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        for network in self._routes.keys() - wanted.keys():
+            with suppress(NetlinkError):  # somebody was faster
+                await self._route("del", network, None)
+            del self._routes[network]
+        for network, source in wanted.items():
+            if network not in self._routes or self._routes[network] != source:
+                await self._route("replace", network, source)
+                self._routes[network] = source
+
+    async def _start(self, mtu: int) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        inet6 = ("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_NONE)]})
+        with suppress(NetlinkError):  # a kernel without IPv6
+            await self._netlink.link("set", index=self._index, IFLA_AF_SPEC={"attrs": [inet6]})
+        await self._netlink.link("set", index=self._index, mtu=mtu, state="up")
+        for family in _FAMILIES:
+            try:
+                with suppress(NetlinkError):  # one that a killed process left behind
+                    await self._rule("del", family)
+                await self._rule("add", family)
+            except NetlinkError as error:
+                if family == socket.AF_INET6 and error.code in (
+                    errno.EAFNOSUPPORT,
+                    errno.EOPNOTSUPP,
+                ):
+                    continue
+                raise
+            self._families.append(family)
+        await self._look()
+
+    async def _rule(self, verb: str, family: int) -> None:
+        await self._netlink.rule(
+            verb,
+            family=family,
+            priority=PRIORITY,
+            table=TABLE,
+            fwmark=MARK,
+            flags=_FIB_RULE_INVERT,
+        )
+
+    async def _route(self, verb: str, network: Network, source: Address | None) -> None:
+        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+        prefsrc = {} if source is None else {"prefsrc": str(source)}
+        await self._netlink.route(
+            verb, family=family, dst=str(network), oif=self._index, table=TABLE, **prefsrc
+        )
+
+    async def _look(self) -> None:
+        messages = await self._netlink.get_addr()
+        own = [message.get("local") or message.get("address") async for message in messages]
+        self.local = frozenset(ip_address(address) for address in own)
+
+    def _source(self, network: Network) -> Address | None:
+        """The host's address in `network`: what it talks from, to be protected."""
+        return min((own for own in self.local if own in network), key=int, default=None)
