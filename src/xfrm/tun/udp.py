@@ -1,4 +1,4 @@
-"""A UDP socket for ESP alone (RFC 3948), for SAs made by hand: with IKE, the daemon has the port."""
+"""A UDP socket for ESP alone (RFC 3948), for SAs made by hand: IKE brings its own."""
 
 import asyncio
 import socket
