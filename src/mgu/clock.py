@@ -31,6 +31,12 @@ def now() -> datetime:
     return datetime.fromtimestamp(now_ns() / 1e9, UTC)
 
 
+def shift_ns() -> int:
+    """By how much the gateway's date is ahead of the kernel's, in nanoseconds."""
+    file = simulated()
+    return 0 if file is None else _offset(file)
+
+
 def step_simulated(file: Path, by_ns: int) -> None:
     """Move the simulated date by `by_ns` nanoseconds."""
     write_whole(file, b"%d\n" % (_offset(file) + by_ns))

@@ -22,6 +22,8 @@ PSK_TXT = "/etc/racoon/psk.txt"
 RACOON_CERTS = "/etc/racoon/certs"
 IFCFG_DIR = "/etc/sysconf/network-scripts"
 LOCALNTP_CONF = "/etc/localntp.conf"
+LOCALNTP_KEYS = "/etc/localntp.keys"
+LOCALNTP_CA = "/etc/localntp.ca.pem"
 
 # State that outlives a reboot
 STATE_DIR = "/var/lib/mgu"
@@ -30,5 +32,6 @@ SAVED_TIME = "/var/lib/mgu/time"
 # What lives until the next reboot
 RUN_DIR = "/run/mgu"
 TIME_SYNCHRONIZED = "/run/mgu/time-synchronized"
+TIME_STATUS = "/run/mgu/time-status.json"
 WPA_CTRL_DIR = "/var/run/wpa_supplicant"
 RACOON_SOCKET = "/var/run/racoon/racoon.sock"
