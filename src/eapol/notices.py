@@ -173,7 +173,8 @@ class Connected:
     id_str: str = ""
 
     def __str__(self) -> str:
-        return f"CTRL-EVENT-CONNECTED - Connection to {PAE_GROUP} completed [id=0 id_str={self.id_str}]"
+        network = f"[id=0 id_str={self.id_str}]"
+        return f"CTRL-EVENT-CONNECTED - Connection to {PAE_GROUP} completed {network}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +218,18 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class StateEntered:
+    """A state machine moved; `machine` is SUPP_PAE, SUPP_BE or EAP."""
+
+    level: ClassVar[int] = DEBUG
+    machine: str
+    state: str
+
+    def __str__(self) -> str:
+        return f"EAPOL: {self.machine} entering state {self.state}"
+
+
+@dataclass(frozen=True, slots=True)
 class Terminating:
     level: ClassVar[int] = INFO
 
@@ -242,5 +255,6 @@ Notice = (
     | PassphraseAsked
     | ServerSays
     | Warned
+    | StateEntered
     | Terminating
 )

@@ -1,0 +1,351 @@
+"""The supplicant of one wired port: three state machines and what they say to each other.
+
+A core without I/O: `handle(event, now)` returns commands, `deadline` says when to come back with
+nothing. A frame becomes `eapolEap` (`_frame`), the machines run to rest (`_settle`), and what
+changed for the outside is found by comparing before and after (`_report`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from eapol import backend, pae, peer
+from eapol.countdown import Clock, earliest
+from eapol.eap import EapCode, EapType, Packet
+from eapol.engine import TlsContext
+from eapol.errors import MalformedFrame
+from eapol.events import (
+    CheckFiles,
+    Command,
+    Disconnect,
+    Event,
+    FrameReceived,
+    LinkChanged,
+    Logoff,
+    Logon,
+    PortAuthorized,
+    PortUnauthorized,
+    Reauthenticate,
+    Reconnect,
+    SendFrame,
+    SetPortControl,
+    SetTimer,
+    Tell,
+    Terminate,
+    Terminated,
+    UseNetwork,
+    UseTls,
+)
+from eapol.frame import VERSION, Frame, PacketType
+from eapol.machine import Machine, settle
+from eapol.methods.base import Method
+from eapol.methods.fragments import OVERHEAD
+from eapol.methods.tls import TlsMethod
+from eapol.notices import (
+    Associated,
+    Connected,
+    Disconnected,
+    EapFailure,
+    Notice,
+    StateEntered,
+    SubnetStatusUpdate,
+    Terminating,
+    Warned,
+)
+from eapol.settings import Network, Timers
+from eapol.status import (
+    BackendState,
+    Counters,
+    EapState,
+    PaeState,
+    PortStatus,
+    Status,
+    WpaState,
+)
+from eapol.variables import Procedures, Variables
+from wire.runner import TimerFired
+
+_HEADERS = OVERHEAD + 4  # of EAP and EAPOL, octets
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What the outside knows: is the port in use, and is it open."""
+
+    enabled: bool
+    authorized: bool
+
+
+class Supplicant:
+    """IEEE Std 802.1X-2004, clause 8, the supplicant's side; EAP peer of RFC 4137.
+
+    `mtu` is the interface's, octets; fragments are made to fit. Nothing is sent before both
+    `LinkChanged(up=True)` and `UseNetwork`.
+    """
+
+    def __init__(
+        self, *, timers: Timers | None = None, eapol_version: int = VERSION, mtu: int = 1500
+    ) -> None:
+        self._version = eapol_version
+        self._mtu = mtu
+        self._clock = Clock()
+        self._out: list[Command] = []
+        self._network: Network | None = None
+        self._tls: TlsContext | None = None
+        self._date = datetime.fromtimestamp(0, UTC)
+        self._link = False
+        self._stopped = False
+        self._renewed = False
+        self._failure: str | None = None
+        self._counters = Counters()
+        self._v = v = Variables(self._clock, timers or Timers(), self._procedures())
+        self._pae = Machine(pae.FIGURE, v, PaeState.DISCONNECTED, self._pae_entered)
+        self._backend = Machine(backend.FIGURE, v, BackendState.INITIALIZE, self._backend_entered)
+        self._peer = Machine(peer.FIGURE, v, EapState.DISABLED, self._peer_entered)
+        self._settle()
+        v.initialize = False
+
+    @property
+    def deadline(self) -> float | None:
+        return earliest(self._clock, self._v.countdowns())
+
+    def handle(self, event: Event | TimerFired, now: float) -> Sequence[Command]:
+        self._clock.now = now
+        before = self._picture()
+        self._settle()
+        match event:
+            case FrameReceived():
+                self._frame(event)
+            case LinkChanged(up=up):
+                self._link = up
+            case UseNetwork(network=network, tls=tls):
+                self._use(network, tls)
+            case UseTls(tls=tls):
+                self._tls = tls
+            case Logoff():
+                self._v.userLogoff = True
+            case Logon():
+                self._v.userLogoff = False
+            case Reauthenticate():
+                self._v.reauthenticate = self._pae.state is PaeState.AUTHENTICATED
+            case Disconnect():
+                self._stopped = True
+            case Reconnect():
+                self._begin_anew()
+            case SetTimer(name=name, value=value):
+                self._v.timers = replace(self._v.timers, **{name.value: value})
+            case SetPortControl(control=control):
+                self._v.portControl = control
+            case Terminate(logoff=logoff):
+                self._terminate(logoff=logoff)
+            case TimerFired():
+                pass
+        self._enable()
+        self._settle()
+        self._report(before)
+        if isinstance(event, Terminate):
+            self._out += [Tell(notice=Terminating()), Terminated()]
+        out, self._out = self._out, []
+        return out
+
+    def status(self) -> Status:
+        """A snapshot; nothing in it changes later."""
+        v = self._v
+        method = v.m.tls if v.m is not None else None
+        return Status(
+            wpa_state=self._wpa_state(),
+            pae_state=self._pae.state,
+            backend_state=self._backend.state,
+            port_status=v.suppPortStatus,
+            port_control=v.portControl,
+            eap_state=self._peer.state,
+            selected_method=v.selectedMethod if v.selectedMethod != EapType.NONE else None,
+            req_method=v.req.method or 0 if v.req is not None else 0,
+            method_state=v.methodState,
+            decision=v.decision,
+            tls=method,
+            eap_session_id=v.eapKeyData.session_id if v.eapKeyData is not None else None,
+            timers=v.timers,
+            counters=replace(self._counters),
+            failure=self._failure,
+        )
+
+    # What comes in
+
+    def _frame(self, event: FrameReceived) -> None:
+        counters, v = self._counters, self._v
+        counters.EapolFramesRx += 1
+        counters.LastEapolFrameSource = event.source
+        try:
+            frame = Frame.parse(event.octets)
+        except MalformedFrame:
+            counters.InvalidEapolFramesRx += 1
+            return
+        counters.LastEapolFrameVersion = frame.version
+        if frame.packet_type != PacketType.EAP_PACKET:
+            counters.InvalidEapolFramesRx += not frame.packet_type.known
+            return
+        try:
+            packet = Packet.parse(frame.body)
+        except MalformedFrame:
+            counters.EapLengthErrorFramesRx += 1
+            return
+        if packet.code == EapCode.REQUEST:
+            counters.EapolReqIdFramesRx += packet.method == EapType.IDENTITY
+            counters.EapolReqFramesRx += packet.method != EapType.IDENTITY
+        if self._is_for_us(packet):
+            self._date = event.date
+            v.req, v.eapReqData, v.eapolEap = packet, frame.body, True
+
+    def _is_for_us(self, packet: Packet) -> bool:
+        """Differs: a Success or Failure that ends nothing moves nothing (see pae.py)."""
+        if self._pae.state is PaeState.LOGOFF or not self._v.portEnabled:
+            return False
+        if packet.code == EapCode.REQUEST:
+            return True
+        if packet.code not in (EapCode.SUCCESS, EapCode.FAILURE):
+            return False
+        canned = packet.code == EapCode.SUCCESS and self._v.allowCanned
+        waiting = self._pae.state in (PaeState.CONNECTING, PaeState.HELD)
+        return self._pae.state is PaeState.AUTHENTICATING or (canned and waiting)
+
+    def _use(self, network: Network, tls: TlsContext) -> None:
+        self._network, self._tls = network, tls
+        self._v.allowCanned = network.allow_canned_success
+        self._v.workaround = network.eap_workaround
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._stopped = False
+        self._v.portEnabled = False
+        self._settle()
+
+    def _enable(self) -> None:
+        usable = self._network is not None and not self._network.disabled
+        enabled = self._link and usable and not self._stopped
+        if enabled and not self._v.portEnabled:
+            self._tell(Associated())
+            self._tell(SubnetStatusUpdate())
+        self._v.portEnabled = enabled
+
+    def _terminate(self, *, logoff: bool) -> None:
+        if logoff and self._v.suppPortStatus is PortStatus.AUTHORIZED:
+            self._send_logoff()
+        self._stopped = True
+
+    # The machines
+
+    def _settle(self) -> None:
+        settle((self._pae, self._backend, self._peer))
+
+    def _procedures(self) -> Procedures:
+        return Procedures(
+            txStart=self._send_start,
+            txLogoff=self._send_logoff,
+            txSuppRsp=self._send_response,
+            buildIdentity=self._identity,
+            method=self._method,
+            wanted=lambda: self._network.eap if self._network is not None else (),
+            tell=self._tell,
+            fail=self._fail,
+        )
+
+    def _pae_entered(self, state: PaeState) -> None:
+        self._tell(StateEntered("SUPP_PAE", state.name))
+        match state:
+            case PaeState.RESTART:
+                self._failure = None
+                self._out.append(CheckFiles())
+            case PaeState.HELD:
+                self._fail("nobody answers EAPOL-Start; is 802.1X enabled on the switch's port?")
+                self._tell(EapFailure())
+            case PaeState.AUTHENTICATED | PaeState.S_FORCE_AUTH:
+                self._renewed = True
+            case _:
+                pass
+
+    def _backend_entered(self, state: BackendState) -> None:
+        self._tell(StateEntered("SUPP_BE", state.name))
+        if state is BackendState.TIMEOUT:
+            self._fail(
+                f"no EAP request for {self._v.timers.authPeriod} s:"
+                " the switch or its RADIUS server does not answer"
+            )
+
+    def _peer_entered(self, state: EapState) -> None:
+        self._tell(StateEntered("EAP", state.name))
+
+    def _method(self, wanted: EapType) -> Method | None:
+        network, tls = self._network, self._tls
+        if network is None or tls is None or wanted not in network.eap or wanted != EapType.TLS:
+            return None
+        return TlsMethod(
+            tls.connection(self._date),
+            fragment_size=min(network.fragment_size, self._mtu - _HEADERS),
+            include_length=network.include_tls_length,
+        )
+
+    def _identity(self) -> bytes:
+        assert self._network is not None
+        outer = self._network.anonymous_identity
+        return self._network.identity if outer is None else outer
+
+    def _fail(self, reason: str) -> None:
+        """The first reason of a conversation is the one that people need."""
+        if self._failure is None:
+            self._failure = reason
+            self._tell(Warned(reason))
+
+    # What goes out
+
+    def _tell(self, notice: Notice) -> None:
+        self._out.append(Tell(notice=notice))
+
+    def _send(self, packet_type: PacketType, body: bytes = b"") -> None:
+        self._counters.EapolFramesTx += 1
+        self._out.append(SendFrame(octets=bytes(Frame(packet_type, body, self._version))))
+
+    def _send_start(self) -> None:
+        self._counters.EapolStartFramesTx += 1
+        self._send(PacketType.START)
+
+    def _send_logoff(self) -> None:
+        self._counters.EapolLogoffFramesTx += 1
+        self._send(PacketType.LOGOFF)
+
+    def _send_response(self, packet: bytes) -> None:
+        self._counters.EapolRespFramesTx += 1
+        self._send(PacketType.EAP_PACKET, packet)
+
+    def _picture(self) -> _Picture:
+        authorized = self._v.suppPortStatus is PortStatus.AUTHORIZED
+        return _Picture(self._v.portEnabled, authorized)
+
+    def _report(self, before: _Picture) -> None:
+        after = self._picture()
+        if after.authorized and (self._renewed or not before.authorized):
+            self._failure = None
+            keys = self._v.eapKeyData
+            self._out.append(
+                PortAuthorized(
+                    msk=keys.msk if keys is not None else None,
+                    emsk=keys.emsk if keys is not None else None,
+                    session_id=keys.session_id if keys is not None else b"",
+                )
+            )
+        self._renewed = False
+        if after.authorized and not before.authorized:
+            self._tell(Connected(self._network.id_str if self._network is not None else ""))
+        if before.authorized and not after.authorized:
+            self._out.append(PortUnauthorized())
+        if (before.authorized and not after.authorized) or (before.enabled and not after.enabled):
+            self._tell(Disconnected(locally_generated=self._link))
+
+    def _wpa_state(self) -> WpaState:
+        if self._network is None or self._network.disabled:
+            return WpaState.INACTIVE
+        if not self._v.portEnabled:
+            return WpaState.DISCONNECTED
+        if self._v.suppPortStatus is PortStatus.AUTHORIZED:
+            return WpaState.COMPLETED
+        return WpaState.ASSOCIATED

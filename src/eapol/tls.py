@@ -1,0 +1,401 @@
+"""The TLS engine of EAP-TLS on pyOpenSSL; the only module that imports it.
+
+pyOpenSSL rather than `ssl`, because it alone has the exporter (MSK), a callback for each
+certificate (names are matched before our certificate leaves), CRLs, and verification at a chosen
+date. `OpenSSL._util` is touched in one place, `_Library`, for three things without a public name.
+
+TLS draws its own random octets: there is no octet-for-octet repetition here.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from hashlib import sha256
+from typing import ClassVar, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
+from OpenSSL._util import ffi as _ffi
+from OpenSSL._util import lib as _lib
+
+from eapol import names
+from eapol.alerts import explain
+from eapol.credentials import Identity, certificates, identity, revocations, weakness
+from eapol.engine import Flight, Keys
+from eapol.errors import CredentialError
+from eapol.notices import (
+    CertFault,
+    CertificateError,
+    EapStatus,
+    Notice,
+    PeerAlternativeName,
+    PeerCertificate,
+    PeerCertificateOctets,
+    Warned,
+)
+from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
+from eapol.status import TlsStatus
+from wire.secret import Secret
+
+KeyLog = Callable[[bytes], None]
+"""Takes one line of the NSS key log format, without its end of line."""
+
+_PROTOCOLS: Final = {
+    TlsVersion.TLS_1_0: SSL.TLS1_VERSION,
+    TlsVersion.TLS_1_1: SSL.TLS1_1_VERSION,
+    TlsVersion.TLS_1_2: SSL.TLS1_2_VERSION,
+    TlsVersion.TLS_1_3: SSL.TLS1_3_VERSION,
+}
+_CLASSIC_GROUPS: Final = b"X25519:P-256:P-384:P-521"
+_KEY_OCTETS: Final = 64
+_EAP_TLS: Final = b"\x0d"
+
+# Verification errors, X509_V_ERR_... of OpenSSL's x509_vfy.h
+_NO_CRL: Final = 3
+_NOT_YET_VALID: Final = (9, 11)  # certificate, CRL
+_EXPIRED: Final = (10, 12)
+_REVOKED: Final = 23
+_UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
+
+
+class _Library:
+    """What pyOpenSSL does not name: three calls into the OpenSSL below it."""
+
+    @staticmethod
+    def offer_classic_groups(connection: SSL.Connection) -> None:
+        """Without ML-KEM, whose share makes a ClientHello of 1500 octets (two EAP packets)."""
+        _lib.SSL_set1_curves_list(connection._ssl, _CLASSIC_GROUPS)
+
+    @staticmethod
+    def resumed(connection: SSL.Connection) -> bool:
+        return bool(_lib.SSL_session_reused(connection._ssl))
+
+    @staticmethod
+    def verify_error(number: int) -> str:
+        text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(number))
+        return text.decode("ascii", "replace")
+
+
+class _Judge:
+    """What one connection thinks of the certificates that its peer shows."""
+
+    def __init__(
+        self, whose: str, policy: TlsPolicy, date: datetime, crl_issuers: frozenset[bytes]
+    ) -> None:
+        self._whose = whose
+        self._policy = policy
+        self._date = date
+        self._crl_issuers = crl_issuers
+        self._shown: set[int] = set()
+        self.notices: list[Notice] = []
+        self.refusal: str | None = None
+
+    def __call__(self, shown: crypto.X509, error: int, depth: int) -> bool:
+        certificate = shown.to_cryptography()
+        self._show(certificate, depth)
+        if self._policy.server_sha256 is not None:
+            return depth > 0 or self._pinned(certificate)
+        if error and not self._excused(error, certificate, depth):
+            return self._refuse(_fault(error), certificate, depth, _Library.verify_error(error))
+        if depth == 0 and (wrong := names.mismatch(certificate, self._policy)) is not None:
+            return self._refuse(wrong[0], certificate, depth, wrong[1])
+        if depth == 0:
+            self.notices.append(EapStatus("remote certificate verification", "success"))
+        return True
+
+    def _excused(self, error: int, certificate: x509.Certificate, depth: int) -> bool:
+        if error in (*_NOT_YET_VALID, *_EXPIRED):
+            return not self._policy.check_time
+        # a chain of CAs of which only the lowest publishes a CRL is usual; a server whose own
+        # issuer's CRL is missing is not
+        known = certificate.issuer.public_bytes() in self._crl_issuers
+        return error == _NO_CRL and depth > 0 and not known
+
+    def _pinned(self, certificate: x509.Certificate) -> bool:
+        if sha256(_der(certificate)).digest() == self._policy.server_sha256:
+            return True
+        text = "Server certificate mismatch"
+        return self._refuse(CertFault.UNSPECIFIED, certificate, 0, text)
+
+    def _refuse(self, fault: CertFault, shown: x509.Certificate, depth: int, error: str) -> bool:
+        subject = names.one_line(shown.subject)
+        self.notices.append(CertificateError(fault, depth, subject, error))
+        self.notices.append(EapStatus("remote certificate verification", error))
+        remedy = ""
+        if fault in (CertFault.NOT_YET_VALID, CertFault.EXPIRED):
+            remedy = f"; the date here is {self._date:%Y-%m-%d %H:%M} UTC, check it first"
+        elif fault is CertFault.UNTRUSTED:
+            remedy = "; check that ca_cert names the CA that issued it"
+        self.refusal = f"the {self._whose}'s certificate {subject} was refused: {error}{remedy}"
+        return False
+
+    def _show(self, certificate: x509.Certificate, depth: int) -> None:
+        if depth in self._shown:
+            return
+        self._shown.add(depth)
+        subject, der = names.one_line(certificate.subject), _der(certificate)
+        self.notices.append(PeerCertificate(depth, subject, sha256(der).hexdigest()))
+        self.notices.append(PeerCertificateOctets(depth, subject, der))
+        for name in names.alternative_names(certificate) if depth == 0 else ():
+            self.notices.append(PeerAlternativeName(depth, name))
+
+
+def _fault(error: int) -> CertFault:
+    if error in _NOT_YET_VALID:
+        return CertFault.NOT_YET_VALID
+    if error in _EXPIRED:
+        return CertFault.EXPIRED
+    if error in _UNTRUSTED:
+        return CertFault.UNTRUSTED
+    return CertFault.REVOKED if error == _REVOKED else CertFault.UNSPECIFIED
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)
+
+
+class Connection:
+    """One TLS connection over memory, of either side (`eapol.engine.TlsConnection`)."""
+
+    def __init__(
+        self,
+        connection: SSL.Connection,
+        judge: _Judge,
+        ended: Callable[[SSL.Connection, bool], None],
+    ) -> None:
+        self._tls = connection
+        self._judge = judge
+        self._ended: Callable[[SSL.Connection, bool], None] | None = ended
+        self._data = bytearray()
+        self.established = False
+
+    @property
+    def status(self) -> TlsStatus | None:
+        cipher = self._tls.get_cipher_name()
+        if cipher is None:
+            return None
+        version = self._tls.get_protocol_version_name()
+        return TlsStatus(version=version, cipher=cipher, resumed=_Library.resumed(self._tls))
+
+    def step(self, records: bytes) -> Flight:
+        failure: str | None = None
+        if records:
+            self._tls.bio_write(records)
+        try:
+            if not self.established:
+                self._tls.do_handshake()
+                self.established = True
+            while True:
+                self._data += self._tls.recv(4096)
+        except (SSL.WantReadError, SSL.ZeroReturnError):
+            pass
+        except SSL.Error as error:
+            failure = self._judge.refusal or explain(_reason(error))
+        return Flight(self._records(), failure)
+
+    def received(self) -> bytes:
+        data = bytes(self._data)
+        self._data.clear()
+        return data
+
+    def seal(self, data: bytes) -> bytes:
+        self._tls.send(data)
+        return self._records()
+
+    def keys(self) -> Keys:
+        """RFC 5216, 2.3; with TLS 1.3 RFC 9190, 2.3."""
+        export = self._tls.export_keying_material
+        if self._tls.get_protocol_version() == SSL.TLS1_3_VERSION:
+            material = export(b"EXPORTER_EAP_TLS_Key_Material", 2 * _KEY_OCTETS, _EAP_TLS)
+            method_id = export(b"EXPORTER_EAP_TLS_Method-Id", _KEY_OCTETS, _EAP_TLS)
+        else:
+            material = export(b"client EAP encryption", 2 * _KEY_OCTETS, None)
+            method_id = (self._tls.client_random() or b"") + (self._tls.server_random() or b"")
+        msk, emsk = material[:_KEY_OCTETS], material[_KEY_OCTETS:]
+        return Keys(msk=Secret(msk), emsk=Secret(emsk), session_id=_EAP_TLS + method_id)
+
+    def notices(self) -> Sequence[Notice]:
+        seen, self._judge.notices = self._judge.notices, []
+        return seen
+
+    def close(self, *, success: bool) -> None:
+        if self._ended is not None:
+            self._ended(self._tls, success and self.established)
+            self._ended = None
+        # or OpenSSL takes the end without close_notify, which EAP-TLS never sends, for a truncated
+        # connection, and spoils its session
+        self._tls.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
+
+    def _records(self) -> bytes:
+        records = bytearray()
+        with suppress(SSL.WantReadError):
+            while True:
+                records += self._tls.bio_read(16384)
+        return bytes(records)
+
+
+def _reason(error: SSL.Error) -> str:
+    """OpenSSL's words for the first thing that went wrong."""
+    for entry in error.args[0] if error.args else ():
+        if isinstance(entry, tuple):
+            return str(entry[-1])
+    return "the connection broke"
+
+
+class _Context:
+    """What client and server contexts have in common."""
+
+    peer: ClassVar[str]
+
+    def __init__(
+        self,
+        policy: TlsPolicy,
+        own: Identity | None,
+        ca: Credentials,
+        keylog: KeyLog | None,
+    ) -> None:
+        self._policy = policy
+        self._context = context = _context(policy, own)
+        trusted = certificates(ca.ca) if ca.ca is not None else []
+        crls = revocations(ca.ca) if ca.ca is not None else []
+        store = context.get_cert_store()
+        assert store is not None
+        self._store: crypto.X509Store = store
+        for certificate in trusted:
+            store.add_cert(crypto.X509.from_cryptography(certificate))
+        for crl in crls:
+            store.add_crl(crl)
+        if crls:
+            flags = crypto.X509StoreFlags
+            store.set_flags(flags.CRL_CHECK | flags.CRL_CHECK_ALL)
+        self._trusted = trusted
+        self._crl_issuers = frozenset(crl.issuer.public_bytes() for crl in crls)
+        if keylog is not None:
+            context.set_keylog_callback(lambda _, line: keylog(line))
+
+    def _new(self, date: datetime) -> tuple[SSL.Connection, _Judge]:
+        self._store.set_time(date)
+        connection = SSL.Connection(self._context, None)
+        judge = _Judge(self.peer, self._policy, date, self._crl_issuers)
+        connection.set_app_data(judge)
+        return connection, judge
+
+
+def _context(policy: TlsPolicy, own: Identity | None) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(_PROTOCOLS[policy.min_version])
+    context.set_max_proto_version(_PROTOCOLS[policy.max_version])
+    suites = f"{policy.ciphers or 'DEFAULT'}:@SECLEVEL={policy.security_level}"
+    try:
+        context.set_cipher_list(suites.encode("ascii"))
+    except (SSL.Error, UnicodeEncodeError) as error:
+        raise CredentialError(
+            f"openssl_ciphers={policy.ciphers}: names no cipher suite that OpenSSL has;"
+            " 'openssl ciphers -v' lists them"
+        ) from error
+    if not policy.session_ticket:
+        context.set_options(SSL.OP_NO_TICKET)
+    if own is not None:
+        _use(context, own, policy)
+    return context
+
+
+def _use(context: SSL.Context, own: Identity, policy: TlsPolicy) -> None:
+    try:
+        context.use_certificate(own.certificate)
+        for certificate in own.chain:
+            context.add_extra_chain_cert(certificate)
+        context.use_privatekey(own.key)
+    except SSL.Error as error:
+        weak = weakness(own.certificate)
+        why = f"{weak}; lower the security level (now {policy.security_level}) or renew it"
+        raise CredentialError(
+            f"{own.certificate_file}: OpenSSL refuses this certificate:"
+            f" {why if weak else _reason(error)}"
+        ) from error
+
+
+def _judged(connection: SSL.Connection, shown: crypto.X509, error: int, depth: int, _: int) -> bool:
+    judge = connection.get_app_data()
+    assert isinstance(judge, _Judge)
+    return judge(shown, error, depth)
+
+
+class ClientContext(_Context):
+    """The peer's side. Keeps the last session, to resume it (`fast_reauth`).
+
+    `warnings` are for people, once: what is weaker than it should be.
+    """
+
+    peer = "server"
+
+    def __init__(
+        self, policy: TlsPolicy, credentials: Credentials, keylog: KeyLog | None = None
+    ) -> None:
+        own = identity(credentials)
+        super().__init__(policy, own, credentials, keylog)
+        self._session: SSL.Session | None = None
+        self._server: x509.Certificate | None = None
+        self.warnings = tuple(self._doubts(policy, own))
+        verified = self._trusted or policy.server_sha256 is not None
+        self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
+        self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+
+    def connection(self, date: datetime) -> Connection:
+        tls, judge = self._new(date)
+        if self._policy.groups is Groups.CLASSIC:
+            _Library.offer_classic_groups(tls)
+        if self._may_resume(date):
+            assert self._session is not None
+            tls.set_session(self._session)
+        tls.set_connect_state()
+        return Connection(tls, judge, self._ended)
+
+    def _may_resume(self, date: datetime) -> bool:
+        """A resumed session brings no certificate: the one it stands for must still be valid."""
+        if self._session is None or self._server is None or not self._policy.check_time:
+            return self._session is not None
+        return self._server.not_valid_before_utc <= date <= self._server.not_valid_after_utc
+
+    def _ended(self, tls: SSL.Connection, success: bool) -> None:
+        self._session = None
+        if success and self._policy.resume:
+            self._session = tls.get_session()
+            self._server = tls.get_peer_certificate(as_cryptography=True) or self._server
+
+    def _doubts(self, policy: TlsPolicy, own: Identity | None) -> list[Warned]:
+        doubts = []
+        if own is not None and (weak := weakness(own.certificate)) is not None:
+            doubts.append(f"{own.certificate_file}: this certificate is weak, {weak}; renew it")
+        if not self._trusted and policy.server_sha256 is None:
+            doubts.append("no ca_cert is configured: any server will be believed")
+        if not policy.check_time:
+            doubts.append("tls_disable_time_checks=1: expired certificates will be believed")
+        return [Warned(doubt) for doubt in doubts]
+
+
+class ServerContext(_Context):
+    """The authenticator's side. A client must show a certificate of `credentials.ca`."""
+
+    peer = "client"
+
+    def __init__(
+        self, policy: TlsPolicy, credentials: Credentials, keylog: KeyLog | None = None
+    ) -> None:
+        own = identity(credentials)
+        if own is None:
+            raise CredentialError("an EAP-TLS server needs a certificate and a key")
+        super().__init__(policy, own, credentials, keylog)
+        mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+        self._context.set_verify(mode, _judged)
+        self._context.set_session_id(b"eapol")
+        cached = SSL.SESS_CACHE_SERVER if policy.resume else SSL.SESS_CACHE_OFF
+        self._context.set_session_cache_mode(cached)
+        for certificate in self._trusted:
+            self._context.add_client_ca(certificate)
+
+    def connection(self, date: datetime) -> Connection:
+        tls, judge = self._new(date)
+        tls.set_accept_state()
+        return Connection(tls, judge, lambda _tls, _success: None)
