@@ -89,14 +89,15 @@ class Lab:
             arrival = self._under_way[0][0] if self._under_way else None
             if due is None and arrival is None:
                 return False
+            if min(m for m in (arrival, due and due[0]) if m is not None) > end:
+                self.now = end  # what is under way stays so, for the next run
+                return False
             if arrival is not None and (due is None or arrival <= due[0]):
                 self.now = max(self.now, arrival)
                 _, _, station, event = heapq.heappop(self._under_way)
             else:
                 assert due is not None
                 self.now, station, event = max(self.now, due[0]), due[1], due[1].timer
-            if self.now > end:
-                return False
             if station in self._stations:
                 self.delivered += 1
                 for command in station.core.handle(event, self.now):
