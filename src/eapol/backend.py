@@ -54,7 +54,7 @@ def success(v: Variables) -> None:
     v.eapolEap = False
 
 
-FIGURE: Final = Diagram[S, Variables](
+FIGURE: Final[Diagram[S, Variables]] = Diagram(
     anywhere=((lambda v: v.initialize or v.suppAbort, S.INITIALIZE),),
     arcs={
         S.INITIALIZE: ((uct, S.IDLE),),

@@ -5,6 +5,9 @@ zero, so that nothing wakes in between and no second is lost to rounding.
 """
 
 from collections.abc import Iterable
+from typing import Final
+
+NOT_SET: Final = float("-inf")
 
 
 class Clock:
@@ -23,16 +26,29 @@ class Countdown:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.at = float("-inf")
+        self.at = NOT_SET
 
     def set(self, seconds: float) -> None:
         self.at = self._clock.now + seconds
+
+    def clear(self) -> None:
+        """Back to "not set"."""
+        self.at = NOT_SET
+
+    @property
+    def running(self) -> bool:
+        return self.at > self._clock.now
+
+    @property
+    def due(self) -> bool:
+        """Whether it was set, and has reached zero since."""
+        return self.at != NOT_SET and self.zero
 
     @property
     def zero(self) -> bool:
         return self._clock.now >= self.at
 
 
-def earliest(clock: Clock, timers: Iterable[Countdown]) -> float | None:
+def earliest(timers: Iterable[Countdown]) -> float | None:
     """When the next of `timers` reaches zero, or None if all have."""
-    return min((timer.at for timer in timers if timer.at > clock.now), default=None)
+    return min((timer.at for timer in timers if timer.running), default=None)

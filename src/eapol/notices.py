@@ -62,7 +62,7 @@ class ProposedMethod:
 
     def __str__(self) -> str:
         nak = " -> NAK" if self.refused else ""
-        return f"CTRL-EVENT-EAP-PROPOSED-METHOD vendor={self.vendor} method={self.method}{nak}"
+        return f"CTRL-EVENT-EAP-PROPOSED-METHOD vendor={self.vendor} method={self.method:d}{nak}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def force_unauth(v: Variables) -> None:
     v.procedures.txLogoff()
 
 
-FIGURE: Final = Diagram[S, Variables](
+FIGURE: Final[Diagram[S, Variables]] = Diagram(
     anywhere=(
         (lambda v: _stopped(v) or _to(PortControl.AUTO, v), S.DISCONNECTED),
         (lambda v: _to(PortControl.FORCE_AUTHORIZED, v), S.S_FORCE_AUTH),

@@ -224,7 +224,7 @@ def _close(v: Variables, *, success: bool) -> None:
         v.m.close(success=success)
 
 
-FIGURE: Final = Diagram[S, Variables](
+FIGURE: Final[Diagram[S, Variables]] = Diagram(
     anywhere=(
         (lambda v: not v.portEnabled, S.DISABLED),
         (lambda v: v.eapRestart, S.INITIALIZE),

@@ -107,7 +107,7 @@ class Supplicant:
 
     @property
     def deadline(self) -> float | None:
-        return earliest(self._clock, self._v.countdowns())
+        return earliest(self._v.countdowns())
 
     def handle(self, event: Event | TimerFired, now: float) -> Sequence[Command]:
         self._clock.now = now
