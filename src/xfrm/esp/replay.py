@@ -133,7 +133,7 @@ class Inbound:
         if (
             ahead <= 0
             and self.window
-            and (ahead <= -self.window or self.bitmap >> -ahead & 1 or not sequence)
+            and (ahead <= -self.window or self.bitmap >> -ahead & 1 or sequence <= 0)
         ):
             self.replayed += 1
             raise Refused(Reason.IN_SEQUENCE)
