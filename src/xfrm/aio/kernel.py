@@ -1,0 +1,199 @@
+"""The kernel as a data plane: SAs and policies over XFRM netlink.
+
+It belongs to the network namespace in which it was opened, and needs CAP_NET_ADMIN. It touches only
+the entries that it is told to: nothing is ever flushed, at start or at exit. pyroute2 is imported
+when a kernel is opened.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final, Self
+
+from wire.secret import Secret
+from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
+from xfrm.model import (
+    Address,
+    Algorithm,
+    Direction,
+    Lifetime,
+    Malformed,
+    Mode,
+    Policy,
+    Protocol,
+    SaId,
+    SecurityAssociation,
+)
+from xfrm.netlink import requests
+from xfrm.netlink.answers import event_of, policy_of, sa_of
+from xfrm.netlink.messages import Message, MessageType
+
+if TYPE_CHECKING:
+    from xfrm.aio.transport import Events, Requests
+
+# enum xfrm_nlgroups
+_ACQUIRE, _EXPIRE, _MAPPING = 1, 2, 8
+
+# SPIs below 256 are IANA's (RFC 4303, 2.1); the low ones are left to whoever types them by hand.
+_SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
+_CPIS: Final = (0x0100, 0xEFFF)  # RFC 3173, 3.3: from 61440 on they are private
+
+# An SA that no packet ever meets: addresses for documentation (RFC 5737).
+_PROBE: Final = (ip_address("192.0.2.1"), ip_address("192.0.2.2"))
+
+
+class Kernel:
+    """A `Dataplane`; make one with `Kernel.open`. Also an async context manager."""
+
+    def __init__(self, requests_: "Requests", events: "Events") -> None:
+        self._requests = requests_
+        self._events = events
+
+    @classmethod
+    async def open(cls) -> Self:
+        """Raises XfrmError without CAP_NET_ADMIN."""
+        from xfrm.aio.transport import Events, Requests
+
+        events = Events((_ACQUIRE, _EXPIRE, _MAPPING))
+        await events.open()
+        asking = Requests()
+        await asking.open()
+        return cls(asking, events)
+
+    async def close(self) -> None:
+        await self._requests.close()
+        await self._events.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def probe(self) -> None:
+        """Have an SA of the manual's default (ESP, AES-CBC, HMAC-SHA1) made, and removed.
+
+        Raises: Unsupported if this kernel has no ESP or lacks the algorithms.
+        """
+        sa = _probe_sa()
+        try:
+            await self.add_sa(sa)
+        except AlreadyThere:
+            return
+        await self.delete_sa(sa.id)
+
+    async def allocate_spi(
+        self, *, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int = 0
+    ) -> int:
+        """Reserve an inbound SPI; the kernel keeps it for net.core.xfrm_acq_expires seconds."""
+        larval = SecurityAssociation(
+            src=src, dst=dst, spi=0, protocol=protocol, mode=mode, reqid=reqid, larval=True
+        )
+        low, high = _CPIS if protocol == Protocol.IPCOMP else _SPIS
+        message = requests.allocate_message(larval, low, high)
+        answer = await self._requests.ask(message, f"reserve an SPI for {_arrow(src, dst)}")
+        return _understood(answer).spi
+
+    async def add_sa(self, sa: SecurityAssociation) -> None:
+        message = requests.sa_message(MessageType.NEWSA, sa)
+        await self._requests.tell(message, f"add {name_of(sa)}")
+
+    async def update_sa(self, sa: SecurityAssociation) -> None:
+        """Also right if the larval SA expired during a slow negotiation: it is then added."""
+        message = requests.sa_message(MessageType.UPDSA, sa)
+        try:
+            await self._requests.tell(message, f"update {name_of(sa)}")
+        except NoSuchEntry:
+            await self.add_sa(sa)
+
+    async def delete_sa(self, sa: SaId) -> None:
+        message = requests.delete_sa_message(sa)
+        await self._requests.tell(message, f"delete {_name(sa)}")
+
+    async def sa(self, sa: SaId) -> SecurityAssociation:
+        """One SA with its counters. Raises: NoSuchEntry."""
+        return _understood(await self._requests.ask(requests.get_sa_message(sa), _name(sa)))
+
+    async def sas(self) -> list[SecurityAssociation]:
+        """All, whoever installed them."""
+        answers = await self._requests.dump(requests.dump_sas_message(), "list the SAs")
+        return [_understood(answer) for answer in answers]
+
+    async def add_policy(self, policy: Policy) -> None:
+        message = requests.policy_message(MessageType.UPDPOLICY, policy)
+        await self._requests.tell(message, f"add {name_of(policy)}")
+
+    async def delete_policy(self, policy: Policy) -> None:
+        message = requests.delete_policy_message(policy)
+        await self._requests.tell(message, f"delete {name_of(policy)}")
+
+    async def policies(self) -> list[Policy]:
+        """All, those of sockets too (`Policy.per_socket`)."""
+        answers = await self._requests.dump(requests.dump_policies_message(), "list the policies")
+        return [_understood_policy(answer) for answer in answers]
+
+    async def events(self) -> AsyncIterator[Event]:
+        """What happened since `open`; one reader. Ends when closed."""
+        from xfrm.aio.transport import Overflow
+
+        while True:
+            try:
+                async for message in self._events.messages():
+                    event = _event(message)
+                    if event is not None:
+                        yield event
+            except Overflow:
+                yield Resync()
+                continue
+            return
+
+
+def name_of(value: SecurityAssociation | Policy) -> str:
+    """An SA or a policy in a few words, for messages."""
+    if isinstance(value, SecurityAssociation):
+        return f"{_name(value.id)} from {value.src}"
+    direction = Direction(value.direction).name.lower()
+    return f"the {direction} policy {_arrow(value.selector.src, value.selector.dst)}"
+
+
+def _name(sa: SaId) -> str:
+    return f"{sa.protocol.name.lower()} SA 0x{sa.spi:08x} to {sa.dst}"
+
+
+def _arrow(src: object, dst: object) -> str:
+    return f"{src} -> {dst}"
+
+
+def _event(message: Message) -> Event | None:
+    """A message that makes no sense is as good as a lost one."""
+    try:
+        return event_of(message)
+    except Malformed:
+        return Resync()
+
+
+def _understood(message: Message) -> SecurityAssociation:
+    try:
+        return sa_of(message)
+    except Malformed as error:
+        raise XfrmError(f"the kernel shows an SA that makes no sense: {error}") from None
+
+
+def _understood_policy(message: Message) -> Policy:
+    try:
+        return policy_of(message)
+    except Malformed as error:
+        raise XfrmError(f"the kernel shows a policy that makes no sense: {error}") from None
+
+
+def _probe_sa() -> SecurityAssociation:
+    """With keys that nobody knows and a life of a second, should we die before it is removed."""
+    src, dst = _PROBE
+    return SecurityAssociation(
+        src=src,
+        dst=dst,
+        spi=int.from_bytes(os.urandom(3), "big") | 0x0100_0000,
+        encryption=Algorithm(name="cbc(aes)", key=Secret(os.urandom(16))),
+        authentication=Algorithm(name="hmac(sha1)", key=Secret(os.urandom(20)), icv_bits=96),
+        lifetime=Lifetime(hard_seconds=1),
+    )
