@@ -26,11 +26,12 @@ _LEVELS: Final = {
 
 
 class _Text(logging.Formatter):
-    """`LEVEL: text`, level names as racoon's."""
+    """`LEVEL: text`, level names as racoon's; with a `peer` in `extra`, `[PEER] LEVEL: text`."""
 
     def format(self, record: logging.LogRecord) -> str:
         level = _LEVELS.get(record.levelno, record.levelname)
-        return f"{level}: {super().format(record)}"
+        peer = getattr(record, "peer", None)
+        return f"{f'[{peer}] ' if peer else ''}{level}: {super().format(record)}"
 
 
 class _DatedText(_Text):

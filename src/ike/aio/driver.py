@@ -1,0 +1,195 @@
+"""The keying daemon: the engine on its sockets, its data plane and its admin socket.
+
+The engine's commands are carried out here. What it tells the data plane is done in order by one
+worker; what it asks runs beside it, and the answer comes back through the inbox.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from ike.admin.records import Endpoint, EventRecord, EventType
+from ike.aio.admin import AdminServer
+from ike.aio.desk import Desk
+from ike.aio.sockets import Sockets, entropy
+from ike.backend import Backend, BackendError
+from ike.commands import (
+    AddPolicy,
+    AllocateSpi,
+    Command,
+    DeleteSa,
+    ExportKeys,
+    FindPolicy,
+    InstallSa,
+    Log,
+    RemovePolicy,
+    Report,
+    SendDatagram,
+    Stopped,
+)
+from ike.engine import Engine
+from ike.events import (
+    Acquire,
+    Event,
+    NoPolicy,
+    PolicyFound,
+    Reload,
+    SaInstalled,
+    SaRefused,
+    SpiAllocated,
+    SpiRefused,
+    Stop,
+)
+from ike.policy import Config
+from ike.sa import IpsecSa
+from wire.runner import run
+
+logger = logging.getLogger("ike")
+
+FAREWELL: Final = 3.0  # seconds for the deletes to leave when the daemon stops
+
+Asked = Coroutine[Any, Any, Event]
+Keys = ExportKeys | IpsecSa
+
+
+class Driver:
+    """Runs one engine. `export` is told every key when the configuration wants that."""
+
+    def __init__(
+        self,
+        config: Config,
+        backend: Backend,
+        sockets: Sockets,
+        *,
+        date: Callable[[], float],
+        reload: Callable[[], Awaitable[Config]],
+        export: Callable[[Keys], None] | None = None,
+        port: int = 500,
+    ) -> None:
+        self.engine = Engine(config, entropy=entropy)
+        self.admin: AdminServer | None = None
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._told: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
+        self._stopped = asyncio.Event()
+        self._backend = backend
+        self._sockets = sockets
+        self._export = export
+        self._port = port
+        self._reload = reload
+        self.desk = Desk(
+            self.engine,
+            backend,
+            self.tell,
+            config=config,
+            date=date,
+            reload=self._take_configuration,
+            port=port,
+        )
+
+    def tell(self, event: Event) -> None:
+        """Put an event into the engine's inbox."""
+        self._inbox.put_nowait(event)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then say good-bye to the peers and remove what is ours."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(run(self.engine, self._inbox, self._perform)),
+                tasks.create_task(self._sockets.pump(self._inbox)),
+                tasks.create_task(self._follow_backend()),
+                tasks.create_task(self._work()),
+            ]
+            await stop.wait()
+            self.tell(Stop())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._stopped.wait()
+                    await self._told.join()
+            if self.admin is not None:
+                self.admin.publish(_quit())
+            for task in running:
+                task.cancel()
+
+    async def _take_configuration(self) -> Config:
+        config = await self._reload()
+        self.tell(Reload(config=config))
+        return config
+
+    async def _follow_backend(self) -> None:
+        async for event in self._backend.events():
+            if isinstance(event, Acquire):
+                self.tell(Acquire(policy=event.policy, local_port=self._port))
+            else:
+                self.tell(event)
+
+    async def _work(self) -> None:
+        while True:
+            work = await self._told.get()
+            try:
+                await work()
+            except BackendError as error:
+                logger.error("%s", error)
+            finally:
+                self._told.task_done()
+
+    def _perform(self, command: Command) -> Asked | None:
+        match command:
+            case SendDatagram():
+                self._sockets.send(command)
+            case Log():
+                extra = {"peer": str(command.peer)} if command.peer else None
+                logger.log(command.level, "%s", command.text, extra=extra)
+            case Report():
+                if self.admin is not None:
+                    self.admin.publish(self.desk.event(command))
+            case AllocateSpi():
+                return self._allocate(command)
+            case InstallSa():
+                return self._install(command)
+            case FindPolicy():
+                return self._find(command)
+            case DeleteSa(sa=sa):
+                self._told.put_nowait(lambda: self._backend.delete(sa))
+            case AddPolicy(policy=policy):
+                self._told.put_nowait(lambda: self._backend.add_policy(policy))
+            case RemovePolicy(policy=policy):
+                self._told.put_nowait(lambda: self._backend.remove_policy(policy))
+            case ExportKeys():
+                if self._export is not None:
+                    self._export(command)
+            case Stopped():
+                self._stopped.set()
+        return None
+
+    async def _allocate(self, command: AllocateSpi) -> Event:
+        try:
+            spi = await self._backend.allocate_spi(command)
+        except BackendError as error:
+            return SpiRefused(ask=command.ask, reason=str(error))
+        return SpiAllocated(ask=command.ask, spi=spi)
+
+    async def _install(self, command: InstallSa) -> Event:
+        try:
+            await self._backend.install(command.sa)
+        except BackendError as error:
+            return SaRefused(ask=command.ask, reason=str(error))
+        if self._export is not None:
+            self._export(command.sa)
+        return SaInstalled(ask=command.ask)
+
+    async def _find(self, command: FindPolicy) -> Event:
+        try:
+            policy = await self._backend.find_policy(command)
+        except BackendError as error:
+            logger.error("%s", error)
+            policy = None
+        if policy is None:
+            return NoPolicy(ask=command.ask)
+        return PolicyFound(ask=command.ask, policy=policy)
+
+
+def _quit() -> EventRecord:
+    nobody = Endpoint(None)
+    return EventRecord(type=EventType.QUIT, when=0, src=nobody, dst=nobody)

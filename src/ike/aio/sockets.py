@@ -1,0 +1,170 @@
+"""The daemon's UDP sockets: IKE on port 500, IKE and ESP together on port 4500 (RFC 3948, 2)."""
+
+import asyncio
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from ike.aio.holder import holder_of_udp_port
+from ike.commands import SendDatagram
+from ike.events import DatagramReceived, Event
+from ike.sa import Address, Endpoint
+from wire.udp import Options, UdpEndpoint
+
+logger = logging.getLogger("ike")
+
+TakeEsp = Callable[[bytes, Address, int], object]
+
+_NON_ESP_MARKER: Final = bytes(4)
+_INBOX: Final = 64  # events waiting for the engine; beyond, datagrams stay in the sockets' queues
+_NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+
+class PortInUse(Exception):
+    """Another program has the port; the text names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """Where to listen; nothing named is every address. `mark` and the two switches are what the
+    data plane needs of the sockets (`wire.udp.Options`); `take_esp` gets the ESP of port 4500.
+    """
+
+    isakmp: tuple[Endpoint, ...] = ()
+    natt: tuple[Endpoint, ...] = ()
+    isakmp_port: int = 500
+    natt_port: int = 4500
+    bypass: bool = True
+    espinudp: bool = False
+    mark: int = 0
+    take_esp: TakeEsp | None = None
+
+
+class Sockets:
+    """Open until `close`."""
+
+    def __init__(self, listening: Listening) -> None:
+        """Raises: PortInUse, OSError."""
+        self._endpoints: list[UdpEndpoint] = []
+        isakmp = listening.isakmp or tuple(_everywhere(listening.isakmp_port))
+        natt = listening.natt or tuple(_everywhere(listening.natt_port))
+        try:
+            for where in isakmp:
+                self._open(where, listening, natt=False, explicit=bool(listening.isakmp))
+            for where in natt:
+                self._open(where, listening, natt=True, explicit=bool(listening.natt))
+        except BaseException:
+            self.close()
+            raise
+
+    def send(self, command: SendDatagram) -> None:
+        """Send, or say in the log why not."""
+        endpoint = self._for(command.local)
+        if endpoint is None:
+            logger.error("no socket for %s: is it among the addresses of listen?", command.local)
+            return
+        try:
+            endpoint.send(
+                command.octets, command.to.address, command.to.port, command.local.address
+            )
+        except OSError as error:
+            logger.warning(
+                "cannot send from %s to %s: %s", command.local, command.to, error.strerror
+            )
+
+    def sender(self, local: Endpoint, to: Endpoint) -> Callable[[bytes], object]:
+        """A function that sends octets between these two, for ESP in UDP. It raises OSError."""
+        endpoint = self._for(local)
+        if endpoint is None:
+            raise OSError(errno.EADDRNOTAVAIL, f"no socket for {local}")
+        send, address, port, source = endpoint.send, to.address, to.port, local.address
+        return lambda octets: send(octets, address, port, source)
+
+    async def pump(self, inbox: asyncio.Queue[Event]) -> None:
+        """Hand every datagram to the engine's inbox, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for endpoint in self._endpoints:
+                tasks.create_task(_pump(endpoint, inbox))
+
+    def close(self) -> None:
+        for endpoint in self._endpoints:
+            endpoint.close()
+        self._endpoints.clear()
+
+    def _open(self, where: Endpoint, listening: Listening, *, natt: bool, explicit: bool) -> None:
+        options = Options(
+            fragment=True,
+            bypass=listening.bypass,
+            mark=listening.mark,
+            espinudp=listening.espinudp and natt,
+        )
+        taken = _esp_filter(listening.take_esp) if natt and listening.take_esp else None
+        try:
+            endpoint = UdpEndpoint.open(where.address, where.port, options, taken)
+        except OSError as error:
+            if error.errno in _NO_SUCH_FAMILY and not explicit and where.address.version == 6:
+                return  # a machine without IPv6
+            if error.errno != errno.EADDRINUSE:
+                raise OSError(error.errno, f"cannot listen on {where}: {error.strerror}") from None
+            raise _port_in_use(where) from None
+        self._endpoints.append(endpoint)
+        logger.info("%s used as isakmp port (fd=%d)", where, endpoint.fileno())
+        if natt:
+            logger.info("%s used for NAT-T", where)
+
+    def _for(self, local: Endpoint) -> UdpEndpoint | None:
+        for endpoint in self._endpoints:
+            address, port = endpoint.local
+            if port != local.port or address.version != local.address.version:
+                continue
+            if address.is_unspecified or address == local.address:
+                return endpoint
+        return None
+
+
+def _everywhere(port: int) -> Iterator[Endpoint]:
+    yield Endpoint(IPv4Address(0), port)
+    yield Endpoint(IPv6Address(0), port)
+
+
+def _port_in_use(where: Endpoint) -> PortInUse:
+    holder = holder_of_udp_port(where.port)
+    if holder is None:
+        return PortInUse(f"another program uses {where}: stop it first")
+    hint = "is another keying daemon running? 'systemctl stop strongswan' or the like stops it"
+    return PortInUse(f"{where} is in use by {holder}: {hint}")
+
+
+def _esp_filter(take: TakeEsp) -> Callable[[bytes, Address, int], bool]:
+    def taken(octets: bytes, source: Address, port: int) -> bool:
+        if octets.startswith(_NON_ESP_MARKER):
+            return False
+        if len(octets) > 1:  # one octet is a NAT keepalive (RFC 3948, 2.3)
+            take(octets, source, port)
+        return True
+
+    return taken
+
+
+async def _pump(endpoint: UdpEndpoint, inbox: asyncio.Queue[Event]) -> None:
+    while True:
+        datagram = await endpoint.receive()
+        while inbox.qsize() >= _INBOX:  # noqa: ASYNC110 - a turn of the loop is what is waited for
+            await asyncio.sleep(0)  # the engine takes one a turn
+        address, port = endpoint.local
+        inbox.put_nowait(
+            DatagramReceived(
+                octets=datagram.octets,
+                source=Endpoint(datagram.source, datagram.port),
+                local=Endpoint(datagram.local or address, port),
+            )
+        )
+
+
+def entropy(size: int) -> bytes:
+    """The kernel's random octets."""
+    return os.urandom(size)
