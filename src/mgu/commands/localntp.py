@@ -1,0 +1,197 @@
+"""localNTP: set the gateway's clock from local time servers, and keep it so."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from mgu import exits, timeconf, timekeeping
+from ntp.aio.errors import ClockRefused, NotPermitted
+from ntp.client import Client
+from ntp.errors import ConfigurationError
+from ntp.messages import Verdict
+from ntp.peer import Policy
+from ntp.service import STEP
+from ntp.sources import sources
+
+SERVICE: Final = "localntp"
+NO_MAJORITY: Final = 2
+REFUSED: Final = 3
+
+EXITS: Final = {
+    Verdict.AGREED: exits.OK,
+    Verdict.UNCONFIRMED: exits.OK,
+    Verdict.NO_ANSWER: exits.FAILED,
+    Verdict.NO_MAJORITY: NO_MAJORITY,
+    Verdict.REFUSED: REFUSED,
+}
+
+_EPILOG: Final = """\
+examples:
+  localNTP -a -n 192.168.1.10        set the clock now, and at every boot, from this server
+  localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
+  localNTP -a -n A -n B -n C         believe what a majority of three says
+  localNTP -s                        show what is configured, and how right the clock is
+
+exit codes: 0 set or shown, 1 no answer, 2 no majority among the servers, 3 refused (the date is
+before the floor, the server forbids us to ask, or the authentication fails), 4 no permission,
+64 usage.
+
+files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/time (the date saved last),
+/run/mgu/time-synchronized (there once the date is right).
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(exits.USAGE, f"{self.prog}: {message}; {self.prog} -h tells more\n")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise ValueError(text)
+    return value
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="localNTP",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_mutually_exclusive_group().add_argument
+    add("-a", action="store_true", dest="activate", help="set the clock, now and from now on")
+    add("-d", action="store_true", dest="deactivate", help="stop the service; keep the file")
+    add("-s", action="store_true", dest="status", help="show the state")
+    add = parser.add_argument
+    server = "time server: address or name (several allowed; default: those configured)"
+    add("-n", action="append", dest="servers", default=[], metavar="SERVER", help=server)
+    nts = "time server whose answers NTS must authenticate (several allowed)"
+    add("--nts", action="append", default=[], metavar="NAME", help=nts)
+    add("--nts-ca", metavar="FILE", help="authorities to trust for --nts (PEM)")
+    add("--nts-port", type=int, default=4460, metavar="N", help="TCP port for --nts (4460)")
+    add("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony write them")
+    key = "which of them the -n servers share with us (default: the first)"
+    add("--key", type=int, metavar="ID", help=key)
+    add("--allow-md5", action="store_true", help="take a key for MD5 too")
+    add("--port", type=int, default=123, metavar="N", help="UDP port of the servers (123)")
+    add("--dry-run", action="store_true", help="show the offset; change nothing")
+    add("--json", action="store_true", help="print the result as one JSON object")
+    timeout = "wait S seconds at most (5)"
+    add("--timeout", type=_seconds, default=5.0, metavar="S", help=timeout)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    try:
+        if options.status:
+            from mgu.commands import localntp_status
+
+            return localntp_status.show(as_json=options.json)
+        if options.deactivate:
+            return _deactivate()
+        return _run(parser, options)
+    except ConfigurationError as error:
+        return _say(str(error), exits.USAGE)
+    except NotPermitted as error:
+        return _say(str(error), exits.NO_PERMISSION)
+    except ClockRefused as error:
+        return _say(str(error), REFUSED)
+    except PermissionError as error:
+        return _say(f"{error.filename}: permission denied; run it as root", exits.NO_PERMISSION)
+    except OSError as error:
+        return _say(f"{error.filename}: {error.strerror}", exits.FAILED)
+
+
+def _say(text: str, code: int) -> int:
+    print(f"localNTP: {text}", file=sys.stderr)
+    return code
+
+
+def _run(parser: _Parser, options: argparse.Namespace) -> int:
+    setup = _setup(parser, options)
+    clock, floor = timekeeping.gateway_clock(), timekeeping.floor()
+    made = sources(
+        setup.configuration.servers,
+        setup.keys,
+        entropy=os.urandom,
+        pivot=floor,
+        timeout=options.timeout,
+        allow_md5=options.allow_md5,
+    )
+    persist = options.activate and not options.dry_run
+    if persist:
+        timeconf.install(setup)
+    if not options.dry_run:
+        timekeeping.raise_to_floor(clock)
+    from ntp.aio import oneshot
+
+    client = Client(made, floor=floor, policy=Policy(timeout=options.timeout))
+    outcome = oneshot.run(client, clock.shift, setup.configuration.ca)
+    code, action = EXITS[outcome.verdict], "none"
+    if outcome.verdict.usable and not options.dry_run:
+        action = timekeeping.set_right(clock, outcome, step=abs(outcome.offset) >= STEP)
+    if outcome.verdict.usable or options.json:
+        from mgu.commands import localntp_text
+
+        print(
+            localntp_text.as_json(outcome, action)
+            if options.json
+            else localntp_text.as_text(outcome, action)
+        )
+    if not outcome.verdict.usable:
+        _say(outcome.why, code)
+    return max(code, _activate()) if persist else code
+
+
+def _setup(parser: _Parser, options: argparse.Namespace) -> timeconf.Setup:
+    """What to ask: the command line's servers, else the configured ones."""
+    if not options.servers and not options.nts:
+        setup = timeconf.installed()
+        if not setup.configuration.servers:
+            parser.error("no server is given (-n), and none is configured")
+        return setup
+    return timeconf.given(
+        hosts=options.servers,
+        port=options.port,
+        nts=options.nts,
+        nts_port=options.nts_port,
+        ca=options.nts_ca or "",
+        keys=options.keys or "",
+        key=options.key,
+    )
+
+
+def _activate() -> int:
+    """Have the service run, now and at every boot, with what was just configured."""
+    from mgu import services
+
+    try:
+        services.enable(SERVICE)
+        services.stop(SERVICE)
+        services.start(SERVICE)
+    except services.ServiceError as error:
+        return _say(str(error), exits.FAILED)
+    return exits.OK
+
+
+def _deactivate() -> int:
+    from mgu import services
+
+    try:
+        services.disable(SERVICE)
+        services.stop(SERVICE)
+    except services.ServiceError as error:
+        return _say(str(error), exits.FAILED)
+    return exits.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

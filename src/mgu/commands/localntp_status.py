@@ -1,0 +1,52 @@
+"""localNTP -s: what is configured, whether the service runs, and how right the clock is."""
+
+import json
+from typing import Any, Final
+
+from mgu import exits, services, timeconf, timekeeping
+from mgu.paths import TIME_STATUS, TIME_SYNCHRONIZED, under_root
+from ntp.timestamp import date_text
+
+SCHEMA_VERSION: Final = 1
+
+
+def show(*, as_json: bool) -> int:
+    """Print the state. Raises: ConfigurationError; OSError."""
+    clock = timekeeping.gateway_clock()
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "date_ns": clock.now(),
+        "floor_ns": timekeeping.floor(),
+        "servers": [server.host for server in timeconf.installed().configuration.servers],
+        "enabled": services.enabled("localntp"),
+        "running": services.running("localntp"),
+        "synchronized": under_root(TIME_SYNCHRONIZED).exists(),
+        "last": _last(),
+    }
+    print(json.dumps(document) if as_json else _text(document))
+    return exits.OK
+
+
+def _last() -> dict[str, Any] | None:
+    """What the service wrote after its last round."""
+    try:
+        last = json.loads(under_root(TIME_STATUS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return last if isinstance(last, dict) else None
+
+
+def _text(document: dict[str, Any]) -> str:
+    state = "running" if document["running"] else "stopped"
+    boot = "started at boot" if document["enabled"] else "not started at boot"
+    lines = [
+        f"date          {date_text(document['date_ns'])}",
+        f"synchronized  {'yes' if document['synchronized'] else 'no'}",
+        f"servers       {', '.join(document['servers']) or 'none configured (localNTP -a -n ...)'}",
+        f"service       {state}, {boot}",
+        f"floor         {date_text(document['floor_ns'])}",
+    ]
+    last = document["last"]
+    if last:
+        lines.append(f"last answer   {last.get('text', '')}")
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""localNTP's configuration on this gateway: where its files are, and who may read them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from mgu.files import PRIVATE, write_whole
+from mgu.paths import LOCALNTP_CA, LOCALNTP_CONF, LOCALNTP_KEYS, under_root
+from ntp import conf, keys
+from ntp.auth import Keys
+from ntp.conf import Configuration, ServerLine
+from ntp.errors import ConfigurationError
+
+_OTHERS: Final = 0o077
+
+log = logging.getLogger("ntp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A configuration, its paths as this process opens them, and the keys of its key file."""
+
+    configuration: Configuration
+    keys: Keys
+
+
+def installed() -> Setup:
+    """What /etc/localntp.conf says; nothing if it is not there.
+
+    Raises: ConfigurationError; OSError.
+    """
+    path = under_root(LOCALNTP_CONF)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Setup(configuration=Configuration(), keys={})
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is no text") from None
+    configuration = conf.parse(text, str(path))
+    located = replace(
+        configuration,
+        keys=str(under_root(configuration.keys)) if configuration.keys else "",
+        ca=str(under_root(configuration.ca)) if configuration.ca else "",
+    )
+    return Setup(configuration=located, keys=_read_keys(located.keys, is_installed=True))
+
+
+def given(
+    *,
+    hosts: Sequence[str],
+    port: int,
+    nts: Sequence[str],
+    nts_port: int,
+    ca: str,
+    keys: str,
+    key: int | None,
+) -> Setup:
+    """What an administrator typed. Raises: ConfigurationError; OSError."""
+    known = _read_keys(keys, is_installed=False)
+    if key is None and known:
+        key = next(iter(known))
+    if key is not None and not keys:
+        raise ConfigurationError("--key needs --keys")
+    servers = [ServerLine(host=host, port=port, key=key) for host in hosts]
+    servers += [ServerLine(host=host, port=port, nts=True, nts_port=nts_port) for host in nts]
+    return Setup(configuration=Configuration(servers=tuple(servers), keys=keys, ca=ca), keys=known)
+
+
+def install(setup: Setup) -> None:
+    """Make `setup` the gateway's: copy key and authority files, write the configuration.
+
+    Raises: OSError.
+    """
+    configuration = setup.configuration
+    installed_keys = installed_ca = ""
+    if configuration.keys:
+        installed_keys = LOCALNTP_KEYS
+        _copy(configuration.keys, LOCALNTP_KEYS, PRIVATE)
+    if configuration.ca:
+        installed_ca = LOCALNTP_CA
+        _copy(configuration.ca, LOCALNTP_CA)
+    text = conf.write(replace(configuration, keys=installed_keys, ca=installed_ca))
+    write_whole(under_root(LOCALNTP_CONF), text.encode())
+
+
+def _copy(source: str, to: str, mode: int = 0o644) -> None:
+    write_whole(under_root(to), Path(source).read_bytes(), mode)
+
+
+def _read_keys(name: str, *, is_installed: bool) -> Keys:
+    if not name:
+        return {}
+    path = Path(name)
+    if path.stat().st_mode & _OTHERS:
+        remedy = f"others can read the keys in it; do: chmod 600 {path}"
+        if is_installed:
+            raise ConfigurationError(f"{path}: {remedy}")
+        log.warning("%s: %s", path, remedy)
+    try:
+        return keys.parse(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is no text") from None

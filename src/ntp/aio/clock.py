@@ -1,0 +1,141 @@
+"""The kernel's clock -- clock_adjtime(2), adjtimex(2).
+
+One call adds the offset inside the kernel. Reading the clock, adding and setting it would be off by
+the time between the two (20 us, and more whenever somebody else runs in between).
+"""
+
+import ctypes
+import errno
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from ntp.aio.errors import ClockRefused, NotPermitted
+from ntp.timestamp import SECOND
+
+# linux/timex.h
+ADJ_OFFSET: Final = 0x0001
+ADJ_MAXERROR: Final = 0x0004
+ADJ_ESTERROR: Final = 0x0008
+ADJ_STATUS: Final = 0x0010
+ADJ_TIMECONST: Final = 0x0020
+ADJ_SETOFFSET: Final = 0x0100
+ADJ_NANO: Final = 0x2000
+STA_PLL: Final = 0x0001
+STA_UNSYNC: Final = 0x0040
+
+MAX_SLEW: Final = SECOND // 2  # ns; the kernel's loop takes no more
+_ERROR_LIMIT: Final = 16 * SECOND  # ns; NTP_PHASE_LIMIT: the kernel calls itself lost beyond it
+
+
+class Timex(ctypes.Structure):
+    """struct timex. `time` is a timeval whose microseconds are nanoseconds under ADJ_NANO."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("seconds", ctypes.c_long),
+        ("nanoseconds", ctypes.c_long),
+        ("tick", ctypes.c_long),
+        ("ppsfreq", ctypes.c_long),
+        ("jitter", ctypes.c_long),
+        ("shift", ctypes.c_int),
+        ("stabil", ctypes.c_long),
+        ("jitcnt", ctypes.c_long),
+        ("calcnt", ctypes.c_long),
+        ("errcnt", ctypes.c_long),
+        ("stbcnt", ctypes.c_long),
+        ("tai", ctypes.c_int),
+        ("_padding", ctypes.c_int * 11),
+    )
+
+
+Adjust = Callable[[Timex], None]
+
+
+def adjust(timex: Timex) -> None:
+    """clock_adjtime(CLOCK_REALTIME, timex). Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        call = libc.clock_adjtime
+    except AttributeError:  # a libc older than the system call
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    if call(ctypes.c_int(time.CLOCK_REALTIME), ctypes.byref(timex)) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+class KernelClock:
+    """CLOCK_REALTIME. `adjust` and `set_ns` are the system calls, for tests to replace."""
+
+    shift: Final = 0  # ns by which this clock is ahead of the stamps that the kernel makes
+
+    def __init__(
+        self,
+        adjust: Adjust = adjust,
+        set_ns: Callable[[int, int], object] = time.clock_settime_ns,
+    ) -> None:
+        self._adjust = adjust
+        self._set_ns = set_ns
+
+    def now(self) -> int:
+        """The date in Unix ns."""
+        return time.time_ns()
+
+    def step(self, offset: int) -> None:
+        """Move the clock by `offset` ns at once. Raises: ClockRefused."""
+        seconds, rest = divmod(offset, SECOND)
+        timex = Timex(modes=ADJ_SETOFFSET | ADJ_NANO, seconds=seconds, nanoseconds=rest)
+        try:
+            try:
+                self._adjust(timex)
+            except OSError as error:
+                if error.errno != errno.ENOSYS:
+                    raise
+                self._set_ns(time.CLOCK_REALTIME, time.time_ns() + offset)
+        except OSError as error:
+            raise _refusal(error) from error
+
+    def slew(self, offset: int, error: int, poll: int = 6) -> None:
+        """Let the kernel's loop work `offset` ns off without a jump, and learn the frequency.
+
+        Args: `error`, ns, the bound that others see as maxerror; `poll`, log2 s to the next call.
+        Raises: ClockRefused.
+        """
+        if abs(offset) > MAX_SLEW:
+            raise ClockRefused(f"{offset} ns are too many to slew; step")
+        modes = ADJ_OFFSET | ADJ_TIMECONST | ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR | ADJ_NANO
+        self._tell(Timex(modes=modes, offset=offset, constant=max(poll - 4, 0)), error)
+
+    def synchronized(self, error: int) -> None:
+        """Tell the kernel, and through it every program that asks, that the date is right within
+        `error` ns. Raises: ClockRefused."""
+        self._tell(Timex(modes=ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR), error)
+
+    def _tell(self, timex: Timex, error: int) -> None:
+        timex.status = STA_PLL
+        timex.maxerror = timex.esterror = min(error, _ERROR_LIMIT) // 1000  # us
+        try:
+            self._adjust(timex)
+        except OSError as refusal:
+            if refusal.errno != errno.ENOSYS:  # without the call nobody can ask either
+                raise _refusal(refusal) from refusal
+
+
+def _refusal(error: OSError) -> ClockRefused:
+    if error.errno == errno.EPERM:
+        return NotPermitted(
+            "setting the clock needs root or the capability CAP_SYS_TIME; "
+            "run it as root, or with --dry-run to only look"
+        )
+    if error.errno == errno.EINVAL:
+        return ClockRefused("the kernel takes no such date (before 1970, or before it was booted)")
+    return ClockRefused(f"the kernel does not set the clock: {error.strerror}")

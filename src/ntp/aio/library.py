@@ -1,0 +1,49 @@
+"""The two calls of the library."""
+
+import os
+import time
+from collections.abc import Sequence
+
+from ntp.aio.driver import run
+from ntp.client import Client
+from ntp.conf import ServerLine
+from ntp.messages import Outcome
+from ntp.peer import Policy
+from ntp.source import NTP_PORT
+from ntp.sources import sources
+
+
+async def query(
+    host: str,
+    *,
+    port: int = NTP_PORT,
+    samples: int = 1,
+    timeout: float = 5.0,
+    pivot: int | None = None,
+) -> Outcome:
+    """Ask one server; nobody confirms what it says.
+
+    Args: `samples`, two seconds apart; `timeout`, s, in all; `pivot`, Unix ns: a date that has
+    passed (default: the local clock's, which must then not be decades off).
+    Never raises for what the network does: see `outcome.verdict` and `outcome.why`.
+    """
+    return await agree([host], port=port, samples=samples, timeout=timeout, pivot=pivot)
+
+
+async def agree(
+    hosts: Sequence[str],
+    *,
+    port: int = NTP_PORT,
+    samples: int = 1,
+    timeout: float = 5.0,
+    pivot: int | None = None,
+) -> Outcome:
+    """Ask several servers at once; the outcome is what a majority of those that answer says.
+
+    Args: as for `query`; four hosts or more survive a liar.
+    """
+    lines = [ServerLine(host=host, port=port) for host in hosts]
+    date = time.time_ns() if pivot is None else pivot
+    asked = sources(lines, {}, entropy=os.urandom, pivot=date, timeout=timeout)
+    floor = 0 if pivot is None else pivot
+    return await run(Client(asked, floor=floor, policy=Policy(samples=samples, timeout=timeout)))

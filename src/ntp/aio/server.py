@@ -1,0 +1,139 @@
+"""The server role on UDP sockets.
+
+`python -m ntp.aio.server -b 192.0.2.1` serves the date of this machine's clock as it was at the
+start, carried on by the monotonic clock; `--date` another one.
+"""
+
+import argparse
+import asyncio
+import math
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from ntp.aio.exchange import ANCILLARY, enable_stamps, received_stamp, restart_stamps, sent_stamp
+from ntp.messages import Address
+from ntp.server import Datagram, Sent, Server, Settings
+from ntp.timestamp import SECOND
+
+_AT_ONCE: Final = 16  # requests of one turn of the loop
+_OLDEST: Final = 1.0  # s; a stamp that is older than this belongs to a clock that was set since
+
+
+class ServerSocket:
+    """One bound socket that feeds a server core. Use it as a context manager, within a loop."""
+
+    def __init__(self, core: Server, at: Address) -> None:
+        self.core = core
+        family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._sent = 0
+        try:
+            enable_stamps(self._socket)
+            self._socket.bind(at)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    @property
+    def address(self) -> Address:
+        host, port, *_ = self._socket.getsockname()
+        return Address(host, port)
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._socket.close()
+
+    def _read(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                octets, ancillary, _, source = self._socket.recvmsg(2048, ANCILLARY)
+            except OSError:  # nothing there, or an ICMP error for an earlier reply
+                break
+            datagram = Datagram(
+                octets=octets,
+                source=Address(*source[:2]),
+                received=_monotonic(received_stamp(ancillary)),
+            )
+            self._answer(datagram)
+        else:
+            return
+        sent_stamp(self._socket, -1)  # whatever stamps are left: POLLERR would wake us again
+
+    def _answer(self, datagram: Datagram) -> None:
+        for reply in self.core.handle(datagram, time.monotonic()):
+            try:
+                self._socket.sendto(reply.octets, reply.to)
+            except OSError:
+                restart_stamps(self._socket)
+                self._sent = 0
+                continue
+            at = _monotonic(sent_stamp(self._socket, self._sent))
+            self._sent = (self._sent + 1) & 0xFFFFFFFF
+            if at is not None:
+                self.core.handle(Sent(to=reply.to, receive=reply.receive, at=at), at)
+
+
+def _monotonic(stamp: int | None) -> float | None:
+    """A kernel stamp (Unix ns) on the monotonic clock, in s; None if the clock was set since."""
+    if stamp is None:
+        return None
+    now, age = time.monotonic(), (time.time_ns() - stamp) / SECOND
+    return now - age if 0 <= age < _OLDEST else None
+
+
+async def serve(settings: Settings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
+    """Serve on `addresses` until `stop` is set. Raises: OSError if one cannot be bound."""
+    core = Server(settings)
+    with ExitStack() as sockets:
+        for address in addresses:
+            sockets.enter_context(ServerSocket(core, address))
+        await stop.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ntp.aio.server", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("-b", dest="bind", action="append", metavar="ADDRESS", help="default: all")
+    parser.add_argument("-p", dest="port", type=int, default=123, help="UDP port (default: 123)")
+    parser.add_argument("--date", help="date to serve, ISO 8601; without a zone it is UTC")
+    parser.add_argument("--stratum", type=int, default=1)
+    options = parser.parse_args(argv)
+    date = _date(options.date) if options.date else time.time_ns()
+    settings = Settings(date=date, at=time.monotonic(), stratum=options.stratum)
+    addresses = [Address(host, options.port) for host in options.bind or ["0.0.0.0"]]
+    try:
+        asyncio.run(_until_signal(settings, addresses))
+    except OSError as error:
+        where = ", ".join(map(str, addresses))
+        print(f"cannot serve on {where}: {error.strerror}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _date(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return math.floor(moment.timestamp()) * SECOND + moment.microsecond * 1000
+
+
+async def _until_signal(settings: Settings, addresses: Sequence[Address]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, addresses, stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Drives the service core from asyncio: rounds, the clock, and the watches on network and clock."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from typing import Any, Final, Protocol
+
+from ntp.aio import driver, watch
+from ntp.aio.errors import ClockRefused
+from ntp.client import Client
+from ntp.messages import Outcome
+from ntp.peer import Policy
+from ntp.service import (
+    Begin,
+    CancelRound,
+    ClockChanged,
+    Command,
+    Event,
+    NetworkChanged,
+    RoundEnded,
+    SaveDate,
+    Service,
+    SetClock,
+    StartRound,
+    Stop,
+)
+from ntp.source import Source
+from wire.runner import run
+
+_OWN: Final = 100_000_000  # ns; news of the clock that move it less are of our own making
+
+log = logging.getLogger("ntp")
+
+
+class Host(Protocol):
+    """What the service needs of the machine it runs on. Dates and offsets: ns."""
+
+    @property
+    def shift(self) -> int:
+        """By how much the date is ahead of what the kernel stamps packets with."""
+
+    def floor(self) -> int: ...
+
+    def set_right(self, outcome: Outcome, *, step: bool, poll: int) -> None:
+        """Set the clock and tell who waits for it. Raises: ClockRefused, OSError."""
+
+    def save(self) -> None:
+        """Save the date. Raises: OSError."""
+
+    def told(self, outcome: Outcome) -> None:
+        """A round ended so. Raises: OSError."""
+
+
+async def serve(
+    core: Service, sources: Sequence[Source], host: Host, stop: asyncio.Event, ca: str = ""
+) -> None:
+    """Keep the clock right until `stop` is set; then save the date. Raises: ClockRefused."""
+    service = _Running(core, sources, host, ca)
+    await service.run(stop)
+
+
+class _Running:
+    def __init__(self, core: Service, sources: Sequence[Source], host: Host, ca: str) -> None:
+        self._core = core
+        self._sources = sources
+        self._host = host
+        self._ca = ca
+        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._round: asyncio.Task[None] | None = None
+        self._refused: asyncio.Future[None] | None = None
+        self._date_gap = _date_gap()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        self._inbox.put_nowait(Begin())
+        self._refused = asyncio.get_running_loop().create_future()
+        with ExitStack() as watches:
+            watches.enter_context(watch.network(self._on_network))
+            watches.enter_context(watch.clock(self._on_clock))
+            running = asyncio.create_task(run(self._core, self._inbox, self._perform))
+            waiting = asyncio.create_task(stop.wait())
+            ends: set[asyncio.Future[Any]] = {running, waiting, self._refused}
+            try:
+                done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for end in done:
+                    end.result()
+                for command in self._core.handle(Stop(), asyncio.get_running_loop().time()):
+                    self._perform(command)
+            finally:
+                await _end(running, waiting, self._round)
+
+    def _on_network(self) -> None:
+        self._inbox.put_nowait(NetworkChanged())
+
+    def _on_clock(self) -> None:
+        gap, self._date_gap = self._date_gap, _date_gap()
+        if abs(gap - self._date_gap) < _OWN:
+            return
+        log.info("the clock was set by another program, or the machine slept")
+        for source in self._sources:
+            source.association.lost()
+        self._inbox.put_nowait(ClockChanged())
+
+    def _perform(self, command: Command) -> Coroutine[Any, Any, Event] | None:
+        match command:
+            case StartRound():
+                self._round = asyncio.create_task(self._ask(command))
+            case CancelRound():
+                if self._round:
+                    self._round.cancel()
+            case SetClock():
+                self._set(command)
+            case SaveDate():
+                self._guarded(self._host.save)
+        return None
+
+    async def _ask(self, command: StartRound) -> None:
+        client = Client(
+            self._sources,
+            floor=self._host.floor(),
+            policy=Policy(samples=command.samples, timeout=8.0 + 2.0 * command.samples),
+            trusted=command.trusted,
+        )
+        outcome = await driver.run(client, self._host.shift, self._ca)
+        if not outcome.verdict.usable:
+            log.warning("%s", outcome.why)
+        self._guarded(lambda: self._host.told(outcome))
+        at_least = max((source.at_least for source in self._sources), default=0.0)
+        self._inbox.put_nowait(RoundEnded(outcome=outcome, at_least=at_least))
+
+    def _set(self, command: SetClock) -> None:
+        try:
+            self._host.set_right(command.outcome, step=command.step, poll=command.poll)
+        except ClockRefused as error:
+            if self._refused and not self._refused.done():
+                self._refused.set_exception(error)
+            return
+        except OSError as error:
+            log.error("%s: %s", error.filename, error.strerror)
+        self._date_gap = _date_gap()
+        if command.step:
+            for source in self._sources:
+                source.association.lost()
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """A full disk must not stop the clock from being right."""
+        try:
+            action()
+        except OSError as error:
+            log.error("%s: %s", error.filename, error.strerror)
+
+
+def _date_gap() -> int:
+    """Date less monotonic time, ns: the same while nobody sets the clock and nobody sleeps."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+async def _end(*tasks: "asyncio.Task[Any] | None") -> None:
+    """Cancel and await them, whatever state they are in."""
+    alive = [task for task in tasks if task is not None and not task.done()]
+    for task in alive:
+        task.cancel()
+    await asyncio.gather(*alive, return_exceptions=True)

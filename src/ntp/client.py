@@ -1,0 +1,301 @@
+"""The client core: asks several servers at once and says what they agree on.
+
+One `Client` is one round. It sends each source as many requests as the policy wants samples, one at
+a time, and ends when all have answered, when a majority agrees and the others had their grace, or
+when the time is over. It has no socket and no clock: see ntp.messages for what goes in and out, and
+ntp.aio for the drivers.
+
+With NTS the round has two phases, because a certificate can be verified only at a known date, and
+the date is what we lack: plain answers give a candidate date, at or above the floor; the keys are
+exchanged with the certificate verified *at that date*; authenticated answers must then agree with
+the candidate. A liar can only choose among the dates at which a certificate it holds is valid.
+"""
+
+from collections.abc import Sequence
+
+from ntp.association import is_final
+from ntp.conclude import conclude, votes_agree
+from ntp.errors import ClockStepped, KissOfDeath, NotAuthentic, ServerError, Skip
+from ntp.messages import (
+    Command,
+    Event,
+    ExchangeKeys,
+    Finished,
+    Forget,
+    KeysAgreed,
+    KeysRefused,
+    Received,
+    Resolve,
+    Resolved,
+    Send,
+    SendFailed,
+    Start,
+)
+from ntp.nts.session import NtsNak, Session
+from ntp.peer import Failure, Peer, Policy
+from ntp.select import Agreement
+from ntp.source import Source, reference_id
+from ntp.timestamp import SECOND, date_text
+from wire.timer import TimerFired
+
+_AGAIN = 0.05  # s; after our clock was set by somebody
+
+
+class Client:
+    """Events in, commands out; see ntp.messages.
+
+    Args: `floor`, Unix ns: no date before it is believed; `trusted`: our own date is right within
+    hours, so that certificates can be verified at it and no plain phase is needed.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        floor: int,
+        policy: Policy | None = None,
+        trusted: bool = False,
+    ) -> None:
+        self._policy = policy or Policy()
+        self._floor = floor
+        self._trusted = trusted
+        self._peers = [Peer(source, self._policy) for source in sources]
+        self._commands: list[Command] = []
+        self._requests: dict[int, Peer] = {}
+        self._count = 0
+        self._started = 0.0
+        self._date = 0
+        self._end: float | None = None
+        self._begun = False
+        self._grace_end: float | None = None
+        self._candidate: Agreement | None = None
+        self._secured = False  # the second phase has begun
+
+    @property
+    def deadline(self) -> float | None:
+        """When `handle` must be called if nothing comes before: monotonic s; None: not begun, or
+        finished."""
+        if self._end is None:
+            return None
+        times = [peer.next_at for peer in self._peers if peer.next_at is not None]
+        if self._grace_end is not None:
+            times.append(self._grace_end)
+        return min(self._end, *times) if times else self._end
+
+    def handle(self, event: Event, now: float) -> Sequence[Command]:
+        """What is to be done, in this order. `now`: monotonic s."""
+        self._commands = []
+        if isinstance(event, Start) and not self._begun:
+            self._begin(event, now)
+        if self._end is None:
+            return ()
+        if now >= self._end:
+            self._finish()
+        else:
+            self._take(event, now)
+            self._drive(now)
+        return self._commands
+
+    def _begin(self, start: Start, now: float) -> None:
+        self._begun, self._started, self._date = True, now, start.date
+        self._end = now + self._policy.timeout
+        for peer in self._peers:
+            if peer.source.refused:
+                why = f"it forbade us to ask again ({peer.source.refused})"
+                peer.give_up(Failure.REFUSED, why)
+            else:
+                peer.next_at = now
+        if self._trusted:
+            self._secure(now)
+
+    def _take(self, event: Event, now: float) -> None:
+        match event:
+            case Received():
+                self._received(event, now)
+            case SendFailed():
+                self._send_failed(event, now)
+            case Resolved():
+                self._resolved(event, now)
+            case KeysAgreed():
+                self._keys_agreed(event, now)
+            case KeysRefused():
+                failure = Failure.REFUSED if event.untrusted else Failure.SILENT
+                self._peer(event.server).give_up(failure, event.why)
+            case Start() | TimerFired():
+                pass
+
+    def _peer(self, name: str) -> Peer:
+        return next(peer for peer in self._peers if peer.name == name)
+
+    # Asking
+
+    def _drive(self, now: float) -> None:
+        for peer in self._peers:
+            if peer.next_at is not None and peer.next_at <= now:
+                self._ask(peer, now)
+        if not self._is_over(now):
+            return
+        if self._secured or not any(peer.source.nts for peer in self._peers):
+            self._finish()
+            return
+        self._candidate = votes_agree(self._peers)
+        if self._candidate is None:
+            self._finish()
+        else:
+            self._secure(now)
+
+    def _ask(self, peer: Peer, now: float) -> None:
+        if peer.pending:
+            self._forget(peer)
+            peer.unanswered()
+        address = peer.address
+        if address is None:
+            host = peer.source.lookup
+            self._commands.append(Resolve(server=peer.name, host=host))
+            peer.next_at = None
+            return
+        authentication = peer.source.association.authentication
+        if isinstance(authentication, Session) and not authentication.cookies:
+            self._exchange_keys(peer, now)
+            return
+        self._count += 1
+        self._requests[self._count] = peer
+        request = peer.source.association.request(now)
+        peer.asked(request, self._count, now)
+        self._commands.append(Send(request=self._count, to=address, octets=request.octets))
+
+    def _forget(self, peer: Peer) -> None:
+        if self._requests.pop(peer.number, None):
+            self._commands.append(Forget(request=peer.number))
+
+    def _resolved(self, event: Resolved, now: float) -> None:
+        peer = self._peer(event.server)
+        peer.source.hosts = event.hosts
+        if peer.settled:
+            return
+        if event.hosts:
+            peer.next_at = now
+        else:
+            peer.why = event.why
+            peer.next_at = now + self._policy.retry
+
+    def _send_failed(self, event: SendFailed, now: float) -> None:
+        """The network may be late at boot, and an ICMP message may be forged: ask again later."""
+        peer = self._requests.get(event.request)
+        if peer is None:
+            return
+        peer.why = event.why
+        hosts = peer.source.hosts
+        if peer.silences + 1 < len(hosts):  # another address has not been tried yet
+            peer.next_at = now
+
+    # Listening
+
+    def _received(self, event: Received, now: float) -> None:
+        peer = self._requests.get(event.request)
+        if peer is None or peer.pending is None:
+            return
+        association = peer.source.association
+        own = reference_id(event.own)
+        try:
+            sample = association.receive(peer.pending, event.octets, event.stamps, now, own)
+        except NotAuthentic as error:
+            peer.failure, peer.why = Failure.REFUSED, str(error)
+            return
+        except Skip:
+            peer.passed_over += 1
+            return
+        except ServerError as error:
+            self._forget(peer)
+            self._refused(peer, error, now)
+            return
+        self._forget(peer)
+        if sample.date < self._floor:
+            said, floor = date_text(sample.date), date_text(self._floor)
+            peer.give_up(Failure.REFUSED, f"it says {said}, which is before the floor, {floor}")
+        else:
+            peer.took(sample, now)
+            self._watch_majority(now)
+
+    def _refused(self, peer: Peer, error: ServerError, now: float) -> None:
+        peer.pending = None
+        match error:
+            case NtsNak():
+                self._exchange_keys(peer, now)
+            case ClockStepped():
+                peer.next_at = now + _AGAIN
+            case KissOfDeath(code=b"RATE"):
+                peer.source.slow_down(self._policy.spacing)
+                peer.failure, peer.why = Failure.REFUSED, "it asks us to slow down (RATE)"
+                peer.next_at = now + peer.source.at_least
+                if self._end is not None and peer.next_at >= self._end:
+                    peer.stop()
+            case KissOfDeath():
+                if is_final(error):
+                    peer.source.refused = error.code.decode("ascii")
+                peer.give_up(Failure.REFUSED, f"it gives no time ({error})")
+            case _:
+                peer.give_up(Failure.UNUSABLE, str(error))
+
+    def _watch_majority(self, now: float) -> None:
+        """Once more than half of all agree, the others have but a moment."""
+        deciding = self._deciding()
+        settled = [peer for peer in deciding if peer.settled]
+        if self._grace_end is None and votes_agree(settled, out_of=len(deciding)):
+            slowest = max(peer.vote.delay for peer in settled if peer.vote)
+            self._grace_end = now + max(self._policy.grace, 2 * slowest / SECOND)
+
+    # The second phase: NTS
+
+    def _secure(self, now: float) -> None:
+        self._secured, self._grace_end = True, None
+        for peer in self._peers:
+            if not peer.source.nts:
+                if not peer.settled and not self._trusted:
+                    self._forget(peer)
+                    peer.stop()
+            elif not peer.source.refused:
+                peer.begin_again(now)
+                if peer.source.association.authentication is None:
+                    self._exchange_keys(peer, now)
+
+    def _exchange_keys(self, peer: Peer, now: float) -> None:
+        if peer.keyed:  # once a round
+            peer.give_up(Failure.REFUSED, "it does not accept the keys that it gave us")
+            return
+        peer.keyed = True
+        peer.next_at = peer.pending = None
+        offset = self._candidate.offset if self._candidate else 0
+        at = self._date + round((now - self._started) * SECOND) + offset
+        source = peer.source
+        self._commands.append(
+            ExchangeKeys(server=source.name, host=source.nts_host, port=source.nts_port, at=at)
+        )
+
+    def _keys_agreed(self, event: KeysAgreed, now: float) -> None:
+        peer = self._peer(event.server)
+        association = peer.source.association
+        association.authentication = Session(event.material, association.entropy)
+        peer.source.serve_from(event.material.host, event.material.port)
+        if not peer.settled:
+            peer.next_at = now
+
+    # The end
+
+    def _is_over(self, now: float) -> bool:
+        if self._grace_end is not None and now >= self._grace_end:
+            return True
+        return all(peer.settled for peer in self._deciding())
+
+    def _deciding(self) -> list[Peer]:
+        """Whose word this phase waits for."""
+        return [peer for peer in self._peers if peer.source.nts or not self._secured]
+
+    def _finish(self) -> None:
+        for peer in self._peers:
+            if peer.pending:
+                self._forget(peer)
+                peer.unanswered()
+        self._end = None
+        outcome = conclude(self._peers, self._candidate)
+        self._commands.append(Finished(outcome=outcome))

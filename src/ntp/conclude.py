@@ -1,0 +1,84 @@
+"""From what each source said to what the round says."""
+
+from collections.abc import Sequence
+
+from ntp.messages import Outcome, Report, Verdict
+from ntp.peer import Failure, Peer
+from ntp.select import Agreement, agree
+
+_WANDER = 1_000_000  # ns; how far our own clock may go astray within a round
+
+
+def votes_agree(peers: Sequence[Peer], out_of: int | None = None) -> Agreement | None:
+    """The agreement among `peers`; a majority of `out_of`, by default of those that vote."""
+    votes = {peer.name: vote for peer in peers if (vote := peer.vote)}
+    return agree(votes, out_of)
+
+
+def conclude(peers: Sequence[Peer], candidate: Agreement | None) -> Outcome:
+    """The outcome. `candidate`: what plain answers said, if NTS was to confirm it."""
+    secured = [peer for peer in peers if peer.source.nts]
+    deciding = secured or peers
+    voters = [peer for peer in deciding if peer.vote]
+    if not voters:
+        return _failed(deciding, peers)
+    agreement = votes_agree(voters)
+    if agreement is None:
+        why = f"no majority: the {len(voters)} servers that answered contradict each other"
+        return Outcome(verdict=Verdict.NO_MAJORITY, why=why, servers=_reports(peers, None))
+    if candidate and not _overlap(candidate, agreement):
+        why = (
+            "the authenticated time contradicts the one at which the certificate was verified; "
+            "one of the servers lies"
+        )
+        return Outcome(verdict=Verdict.REFUSED, why=why, servers=_reports(peers, None))
+    survivors = [peer.vote for peer in voters if peer.name in agreement.survivors]
+    authenticated = all(vote is not None and vote.authenticated for vote in survivors)
+    confirmed = authenticated or len(agreement.survivors) > 1
+    return Outcome(
+        verdict=Verdict.AGREED if confirmed else Verdict.UNCONFIRMED,
+        why="",
+        servers=_reports(peers, agreement),
+        offset=agreement.offset,
+        error=agreement.error,
+        delay=agreement.best.delay,
+        date=agreement.best.date - agreement.best.offset + agreement.offset,
+        leap=agreement.leap,
+        authenticated=authenticated,
+    )
+
+
+def _overlap(one: Agreement, other: Agreement) -> bool:
+    return abs(one.offset - other.offset) <= one.error + other.error + _WANDER
+
+
+def _failed(deciding: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
+    """Nobody can vote: the gravest reason says why."""
+    gravest = max(deciding, key=lambda peer: peer.failure.value, default=None)
+    if gravest is None:
+        return Outcome(verdict=Verdict.NO_ANSWER, why="no server is configured", servers=())
+    refused = gravest.failure is Failure.REFUSED
+    return Outcome(
+        verdict=Verdict.REFUSED if refused else Verdict.NO_ANSWER,
+        why=f"{gravest.name}: {gravest.why}",
+        servers=_reports(peers, None),
+    )
+
+
+def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report, ...]:
+    reports = []
+    for peer in peers:
+        survivor = agreement is not None and peer.name in agreement.survivors
+        why = "" if survivor else peer.why
+        if peer.vote and not survivor and not why:
+            why = "the others contradict it"
+        reports.append(
+            Report(
+                server=peer.name,
+                address=peer.address,
+                sample=peer.best,
+                survivor=survivor,
+                why=why,
+            )
+        )
+    return tuple(reports)

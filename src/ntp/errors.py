@@ -1,0 +1,46 @@
+"""What can be wrong with a reply, by what it means for the exchange.
+
+`Skip` is for what anybody can send who guesses or replays: it is dropped and the wait goes on.
+`ServerError` is for what only the asked server (or who sits on the path) can have sent: the
+request is answered, and the answer is no good.
+"""
+
+
+class NtpError(Exception):
+    """Base of every error that this package raises."""
+
+
+class Skip(NtpError):
+    """Not an answer to our request; wait on as if it had not come."""
+
+
+class Malformed(Skip):
+    """The octets are no NTP packet (RFC 5905, 7.3; RFC 7822)."""
+
+
+class NotAuthentic(Skip):
+    """The reply lacks the authentication that was asked for, or carries a wrong one."""
+
+
+class ServerError(NtpError):
+    """The server answered, and its time cannot be used."""
+
+
+class Unusable(ServerError):
+    """Not synchronised, or its numbers contradict each other."""
+
+
+class ClockStepped(ServerError):
+    """Our own clock was set by somebody while the request was on its way; ask again."""
+
+
+class KissOfDeath(ServerError):
+    """The server sends a kiss code instead of time (RFC 5905, 7.4)."""
+
+    def __init__(self, code: bytes) -> None:
+        super().__init__(f"kiss code {code.decode('ascii', 'backslashreplace')}")
+        self.code = code
+
+
+class ConfigurationError(NtpError):
+    """A key file or an option says what cannot be; the text names file, line and remedy."""

@@ -1,0 +1,113 @@
+"""One source during one round: what was asked, what came, what is due."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from ntp.association import Request
+from ntp.messages import Address
+from ntp.sample import Sample
+from ntp.select import best_of
+from ntp.source import Source
+
+LONGEST_RETRY: Final = 8.0  # s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a round asks. Seconds; `samples` from each source.
+
+    `retry` doubles with each silence. `grace`: how long the others may take once a majority agrees.
+    """
+
+    samples: int = 1
+    timeout: float = 5.0
+    retry: float = 1.0
+    spacing: float = 2.0
+    grace: float = 0.1
+
+
+class Failure(Enum):
+    """Why a source has no say: decides the verdict when nobody has."""
+
+    SILENT = auto()
+    UNUSABLE = auto()
+    REFUSED = auto()  # floor, kiss code, authentication
+
+
+@dataclass(slots=True)
+class Peer:
+    """`next_at`: when the next request is due, monotonic s; None while there is none to send."""
+
+    source: Source
+    policy: Policy
+    next_at: float | None = None
+    pending: Request | None = None
+    number: int = 0  # of the pending request
+    samples: list[Sample] = field(default_factory=list)
+    silences: int = 0
+    passed_over: int = 0
+    failure: Failure = Failure.SILENT
+    why: str = "no answer"
+    settled: bool = False
+    keyed: bool = False  # the keys were exchanged in this round
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def address(self) -> Address | None:
+        """Where to ask now: after each silence the next of the addresses."""
+        hosts = self.source.hosts
+        return Address(hosts[self.silences % len(hosts)], self.source.port) if hosts else None
+
+    @property
+    def best(self) -> Sample | None:
+        return best_of(self.samples)
+
+    @property
+    def vote(self) -> Sample | None:
+        """The best sample, if it is good enough to vote."""
+        best = self.best
+        return best if best and best.votes and self.failure is not Failure.REFUSED else None
+
+    def asked(self, request: Request, number: int, now: float) -> None:
+        self.pending, self.number = request, number
+        wait = self.policy.retry * 2 ** min(self.silences, 8)
+        self.next_at = now + max(min(wait, LONGEST_RETRY), self.source.at_least)
+
+    def unanswered(self) -> None:
+        """The pending request was in vain."""
+        self.pending = None
+        self.silences += 1
+        self.source.association.lost()
+
+    def took(self, sample: Sample, now: float) -> None:
+        """An answer is in: one more sample, or enough of them."""
+        self.pending, self.failure, self.why = None, Failure.SILENT, ""
+        self.samples.append(sample)
+        if not sample.votes:
+            self.failure = Failure.UNUSABLE
+            self.why = f"it may be {sample.error / 1e9:.1f} s wrong by its own account"
+        if len(self.samples) >= self.policy.samples:
+            self.settled, self.next_at = True, None
+        else:
+            self.next_at = now + max(self.policy.spacing, self.source.at_least)
+
+    def give_up(self, failure: Failure, why: str) -> None:
+        """No use to ask again in this round."""
+        self.pending = self.next_at = None
+        self.settled, self.failure, self.why = True, failure, why
+
+    def stop(self) -> None:
+        """The round goes on without this source."""
+        self.pending = self.next_at = None
+        self.settled = True
+
+    def begin_again(self, now: float) -> None:
+        """Ask anew, now under keys; what was said before no longer counts."""
+        self.samples.clear()
+        self.pending, self.next_at, self.settled = None, now, False
+        self.silences = self.passed_over = 0
+        self.failure, self.why = Failure.SILENT, "no authenticated answer"

@@ -1,0 +1,83 @@
+"""Whom to believe: the intersection of intervals that a majority shares -- RFC 5905, 11.2.1.
+
+Each server says that the truth lies in [offset - error, offset + error]. Where the most intervals
+overlap, and more than half of all do, there it is. One server alone cannot be checked; two that do
+not overlap cannot both be right, and nobody can tell which one is.
+
+Differs: the result is the best survivor's offset (least error bound), moved into the intersection,
+and not the cluster algorithm's weighted mean: a client that sets its clock once has no use for it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ntp.packet import Leap
+from ntp.sample import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What a majority says; `error` (ns) bounds the distance of `offset` (ns) from the truth."""
+
+    offset: int
+    error: int
+    best: Sample
+    survivors: frozenset[str]
+    leap: int
+
+
+def best_of(samples: Sequence[Sample]) -> Sample | None:
+    """The clock filter (RFC 5905, 10): the least delayed sample is the least disturbed one.
+
+    An interleaved sample says more than any basic one.
+    """
+    return min(samples, key=lambda sample: (not sample.interleaved, sample.delay), default=None)
+
+
+def agree(votes: Mapping[str, Sample], out_of: int | None = None) -> Agreement | None:
+    """The agreement of more than half of `out_of` servers (default: of those that vote), or None.
+
+    One vote out of one is an agreement too: the caller says that nobody confirmed it.
+    """
+    intersection = _intersection(votes.values())
+    if intersection is None:
+        return None
+    low, high, count = intersection
+    if count * 2 <= (len(votes) if out_of is None else out_of):
+        return None
+    survivors = {
+        name: sample
+        for name, sample in votes.items()
+        if sample.offset - sample.error <= high and sample.offset + sample.error >= low
+    }
+    best = min(survivors.values(), key=lambda sample: sample.error)
+    offset = min(max(best.offset, low), high)
+    leaps = Counter(sample.leap for sample in survivors.values())
+    leap, backing = leaps.most_common(1)[0]
+    return Agreement(
+        offset=offset,
+        error=max(high - offset, offset - low),
+        best=best,
+        survivors=frozenset(survivors),
+        leap=leap if backing * 2 > len(survivors) else Leap.NONE,
+    )
+
+
+def _intersection(samples: Iterable[Sample]) -> tuple[int, int, int] | None:
+    """Where the most intervals overlap: lower edge, upper edge, how many do."""
+    edges: list[tuple[int, int]] = []
+    for sample in samples:
+        edges.append((sample.offset - sample.error, -1))  # opens before another closes there
+        edges.append((sample.offset + sample.error, +1))
+    low = high = depth = most = 0
+    for edge, change in sorted(edges):
+        if change < 0:
+            depth += 1
+            if depth > most:
+                most, low = depth, edge
+        else:
+            if depth == most:
+                high = edge
+            depth -= 1
+    return (low, high, most) if most else None

@@ -1,0 +1,76 @@
+"""A time server as we know it, from one round to the next."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from ntp.association import Association
+
+NTP_PORT: Final = 123
+NTS_KE_PORT: Final = 4460  # TCP, RFC 8915, 8
+MAX_SPACING: Final = 4096.0  # s
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """One server: its name, how it is asked, and what it demanded of us.
+
+    `hosts`: numeric addresses, tried in turn; empty until `lookup` is resolved. `at_least`: seconds
+    between two requests, as the server wants it. `refused`: the kiss code by which the server
+    forbade us to ask again, for good.
+    """
+
+    name: str
+    association: Association
+    hosts: tuple[str, ...] = ()
+    port: int = NTP_PORT
+    nts: bool = False
+    nts_port: int = NTS_KE_PORT
+    nts_host: str = ""
+    lookup: str = ""
+    at_least: float = 0.0
+    refused: str = ""
+
+    def __post_init__(self) -> None:
+        self.lookup = self.lookup or self.name
+        self.nts_host = self.nts_host or self.lookup
+        if not self.hosts and is_numeric(self.lookup):
+            self.hosts = (self.lookup,)
+
+    def slow_down(self, asked_every: float) -> None:
+        """RATE: ask at most half as often as now, every `asked_every` s (RFC 5905, 7.4)."""
+        self.at_least = min(2 * max(self.at_least, asked_every), MAX_SPACING)
+
+    def serve_from(self, host: str, port: int) -> None:
+        """The key exchange named who serves the time (RFC 8915, 4.1.7 and 4.1.8)."""
+        self.lookup, self.port = host, port
+        self.hosts = (host,) if is_numeric(host) else ()
+
+
+def is_numeric(host: str) -> bool:
+    """Whether `host` is an address that needs no resolver (IPv4, or IPv6 with or without %zone)."""
+    if ":" in host:
+        from ipaddress import IPv6Address  # late: most gateways name IPv4 addresses
+
+        try:
+            IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    parts = host.split(".")
+    return len(parts) == 4 and all(
+        part.isascii() and part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts
+    )
+
+
+def reference_id(host: str) -> bytes:
+    """How a server that takes its time from `host` names it (RFC 5905, 7.3): the address, or the
+    first four octets of the MD5 of an IPv6 address. Zeros for no address."""
+    if not host:
+        return bytes(4)
+    if ":" not in host:
+        return bytes(map(int, host.split(".")))
+    from hashlib import md5
+    from ipaddress import IPv6Address
+
+    packed = IPv6Address(host.partition("%")[0]).packed
+    return md5(packed, usedforsecurity=False).digest()[:4]

@@ -1,0 +1,56 @@
+"""From a configuration to sources that a client core can ask."""
+
+from collections.abc import Sequence
+
+from ntp.association import Association, Entropy
+from ntp.auth import Algorithm, KeyAuthentication, Keys
+from ntp.conf import ServerLine
+from ntp.errors import ConfigurationError
+from ntp.source import Source
+
+
+def sources(
+    servers: Sequence[ServerLine],
+    keys: Keys,
+    *,
+    entropy: Entropy,
+    pivot: int,
+    timeout: float = 5.0,
+    allow_md5: bool = False,
+) -> list[Source]:
+    """One source a server; one that is named twice is asked once.
+
+    Args: `pivot`, Unix ns (ntp.timestamp); `timeout`, s. Raises: ConfigurationError.
+    """
+    made: dict[tuple[str, int], Source] = {}
+    for server in servers:
+        authentication = None
+        if server.key is not None:
+            key = keys.get(server.key)
+            if key is None:
+                raise ConfigurationError(
+                    f"server {server.host}: the key file has no key {server.key}"
+                )
+            if key.algorithm is Algorithm.MD5 and not allow_md5:
+                raise ConfigurationError(
+                    f"server {server.host}: key {server.key} is for MD5, which is broken; "
+                    "use AES128CMAC, or allow it with --allow-md5"
+                )
+            authentication = KeyAuthentication(key)
+        association = Association(
+            entropy, pivot=pivot, authentication=authentication, timeout=timeout
+        )
+        made[server.host, server.port] = Source(
+            name=_name(server),
+            association=association,
+            lookup=server.host,
+            port=server.port,
+            nts=server.nts,
+            nts_port=server.nts_port,
+        )
+    return list(made.values())
+
+
+def _name(server: ServerLine) -> str:
+    """Unique among the sources; the host alone as long as the port is the usual one."""
+    return server.host if server.port == 123 else f"{server.host} port {server.port}"

@@ -1,0 +1,136 @@
+"""Client core against server core, in memory, on a virtual clock."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from ntp.messages import Address, Verdict
+from ntp.peer import Policy
+from ntp.sample import Sample
+from ntp.server import Datagram, Sent
+from ntp.timestamp import SECOND
+
+MILLISECOND = SECOND // 1000
+CLIENT = Address("192.0.2.99", 40000)
+
+
+def test_one_server_gives_offset_delay_and_bound_and_is_called_unconfirmed() -> None:
+    network = Network({"10.0.0.1": honest(server())}, local=DATE - 5 * SECOND, delay=0.02)
+    outcome = network.run([source("10.0.0.1")])
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert abs(outcome.offset - 5 * SECOND) < 1000
+    assert abs(outcome.delay - 20 * MILLISECOND) < 1000
+    assert 10 * MILLISECOND <= outcome.error < 11 * MILLISECOND
+
+
+@pytest.mark.parametrize("year", [1970, 2008, 2027, 2036, 2040, 2094])
+def test_any_clock_is_set_right_from_any_date(year: int) -> None:
+    local = (year - 1970) * 31_556_952 * SECOND
+    network = Network({"10.0.0.1": honest(server())}, local=local)
+    outcome = network.run([source("10.0.0.1")])
+    assert abs(local + outcome.offset - DATE) < 1000
+
+
+def test_the_request_tells_nothing_about_us() -> None:
+    network = Network({"10.0.0.1": honest(server())}, local=0)
+    network.run([source("10.0.0.1")])
+    octets = network.sent[0].octets
+    assert len(octets) == 48
+    assert octets[0] == 0x23
+    assert octets[1:40] == bytes(39)
+
+
+def test_three_of_four_outvote_a_liar() -> None:
+    servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
+    servers["10.0.0.4"] = honest(server(DATE + 3600 * SECOND))
+    network = Network(servers, local=0)
+    outcome = network.run([source(host) for host in servers])
+    assert outcome.verdict is Verdict.AGREED
+    assert abs(outcome.offset - DATE) < MILLISECOND
+    liar = next(report for report in outcome.servers if report.server == "10.0.0.4")
+    assert not liar.survivor
+    assert liar.why
+
+
+def test_two_that_disagree_are_refused() -> None:
+    servers = {"10.0.0.1": honest(server()), "10.0.0.2": honest(server(DATE + 10 * SECOND))}
+    outcome = Network(servers).run([source(host) for host in servers])
+    assert outcome.verdict is Verdict.NO_MAJORITY
+
+
+def test_a_silent_server_does_not_hold_up_a_majority() -> None:
+    servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
+    network = Network(servers)
+    outcome = network.run([source(host) for host in (*servers, "10.0.0.4")])
+    assert outcome.verdict is Verdict.AGREED
+    assert network.now < 0.2
+
+
+def test_silence_ends_at_the_deadline_and_says_so() -> None:
+    network = Network({})
+    outcome = network.run([source("10.0.0.1")], Policy(timeout=5.0))
+    assert outcome.verdict is Verdict.NO_ANSWER
+    assert network.now == 5.0
+    assert len(network.sent) == 3  # at 0, 1 and 3 s
+
+
+def test_a_date_before_the_floor_is_refused() -> None:
+    network = Network({"10.0.0.1": honest(server(FLOOR - SECOND))})
+    outcome = network.run([source("10.0.0.1")])
+    assert outcome.verdict is Verdict.REFUSED
+    assert "floor" in outcome.why
+
+
+def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn() -> None:
+    network = Network(
+        {"10.0.0.2": honest(server())}, names={"time.example": ("10.0.0.1", "10.0.0.2")}
+    )
+    outcome = network.run([source("time.example")])
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert [send.to.host for send in network.sent] == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_an_unknown_name_does_not_hold_up_the_numeric_servers() -> None:
+    network = Network({f"10.0.0.{n}": honest(server()) for n in (1, 2)})
+    outcome = network.run([source("10.0.0.1"), source("10.0.0.2"), source("nowhere.example")])
+    assert outcome.verdict is Verdict.AGREED
+    assert network.now < 0.2
+
+
+def test_interleaved_samples_take_the_servers_own_send_path_out() -> None:
+    core = server()
+
+    def respond(octets: bytes, now: float) -> Iterator[bytes]:
+        """A server whose packets leave 1 ms after it wrote the time into them."""
+        came, left = now - 0.0005, now + 0.0005
+        for reply in core.handle(Datagram(octets=octets, source=CLIENT, received=came), came):
+            core.handle(Sent(to=reply.to, receive=reply.receive, at=left), left)
+            yield reply.octets
+
+    def measured(policy: Policy) -> Sample:
+        outcome = Network({"10.0.0.1": respond}).run([source("10.0.0.1")], policy)
+        sample = outcome.servers[0].sample
+        assert sample is not None
+        return sample
+
+    assert abs(measured(Policy()).offset) > 200_000
+    interleaved = measured(Policy(samples=3, spacing=0.5))
+    assert interleaved.interleaved
+    assert abs(interleaved.offset) < 100
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_bad_network_delays_the_answer_or_ends_in_a_reported_failure(
+    loss: float, seed: int
+) -> None:
+    servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
+    network = Network(servers, loss=loss, duplicates=0.3, jitter=0.05, random=Random(seed), local=0)
+    outcome = network.run([source(host) for host in servers])
+    assert network.now <= 5.0
+    if outcome.verdict.usable:
+        assert abs(outcome.offset - DATE) <= outcome.error
+    else:
+        assert outcome.why
