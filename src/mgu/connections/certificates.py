@@ -1,0 +1,72 @@
+"""The certificates of `ipsec --install-certs`: checked, then copied to /etc/racoon/certs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mgu import clock
+from mgu.connections.connection import BadConnection
+from mgu.connections.racoon import CA_FILE, CERTIFICATE_FILE, KEY_FILE
+from mgu.files import PRIVATE, PUBLIC
+from mgu.installation import Installation
+from mgu.paths import RACOON_CERTS, under_root
+from wire.secret import Secret
+
+_LARGEST: Final = 1 << 20  # octets; no certificate file comes near it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFiles:
+    """Where the administrator put them."""
+
+    ca: Path
+    public: Path
+    private: Path
+
+
+def install(files: CertificateFiles) -> list[str]:
+    """Copy them; the warnings about them. Raises: BadConnection, and nothing is changed then."""
+    from eapol.certificates import Handed, judge  # late: only this needs cryptography
+    from eapol.errors import EapolError, PassphraseNeeded
+    from eapol.settings import NamedOctets, NamedSecret
+
+    ca, public, private = _read(files.ca), _read(files.public), _read(files.private)
+    handed = Handed(
+        client=NamedOctets(str(files.public), public),
+        ca=NamedOctets(str(files.ca), ca),
+        key=NamedSecret(str(files.private), Secret(private)),
+    )
+    try:
+        warnings = judge(handed, clock.now())
+    except PassphraseNeeded:
+        raise BadConnection(
+            f"{files.private}: the key is encrypted, and racoon can ask nobody: decrypt it with"
+            f" 'openssl pkey -in {files.private} -out NEW.pem'"
+        ) from None
+    except EapolError as error:
+        raise BadConnection(str(error)) from None
+    if files.private.stat().st_mode & 0o077:
+        warnings.append(f"{files.private}: others can read this key; 'chmod 600 {files.private}'")
+    folder = under_root(RACOON_CERTS)
+    with Installation() as installation:
+        installation.write(folder / CA_FILE, ca, PUBLIC)
+        installation.write(folder / KEY_FILE, private, PRIVATE)
+        installation.write(folder / CERTIFICATE_FILE, public, PUBLIC)
+    return warnings
+
+
+def installed() -> bool:
+    """Whether certificates are in place from an earlier time."""
+    folder = under_root(RACOON_CERTS)
+    return all((folder / name).exists() for name in (CA_FILE, CERTIFICATE_FILE, KEY_FILE))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_LARGEST + 1)
+    except OSError as error:
+        raise BadConnection(f"cannot read {path}: {error.strerror}") from None
+    if len(octets) > _LARGEST:
+        raise BadConnection(f"{path}: too large for a certificate; give a PEM file")
+    return octets

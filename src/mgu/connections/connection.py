@@ -1,0 +1,172 @@
+"""One connection as /etc/sysconf/network-scripts/ifcfg-NICK says it (`KEY=value` lines).
+
+The keys are those of the ifcfg files that IPsec networks have had on Red Hat's systems, and a few
+more for the manual's ports and protocols. The file is read line by line, never run by a shell.
+"""
+
+import re
+import shlex
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final
+
+from ike.conf.protocols import protocol_number
+from ike.sa import Mode, PolicyEntry, Protection, Selector
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+NICKNAME: Final = re.compile(r"[A-Za-z0-9]+")
+PRE_SHARED_KEY: Final = "PSK"
+CERTIFICATE: Final = "X509"
+PORT_PROTOCOLS: Final = frozenset({6, 17, 33, 132, 136})  # those that have ports
+
+_COMMENT: Final = "# IPsec connection, written by ipsec; see ipsec -h"
+
+
+class BadConnection(Exception):
+    """A connection that cannot be; one sentence that says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """`network` makes it a tunnel. `src` None is eth0's address when the connection comes up.
+
+    Ports of 0 and protocol 0 are any. `reqid` tells SAs to one peer apart; 0 for the first.
+    """
+
+    name: str
+    dst: Address
+    src: Address | None = None
+    network: Network | None = None
+    protocol: int = 0
+    src_port: int = 0
+    dst_port: int = 0
+    method: str = PRE_SHARED_KEY
+    reqid: int = 0
+    on_boot: bool = True
+
+    @property
+    def mode(self) -> Mode:
+        return Mode.TRANSPORT if self.network is None else Mode.TUNNEL
+
+    def policy(self, src: Address) -> PolicyEntry:
+        """What is to be protected between `src` and the peer."""
+        return PolicyEntry(
+            selector=Selector(
+                local=ip_network(src),
+                remote=self.network or ip_network(self.dst),
+                protocol=self.protocol,
+                local_port=self.src_port,
+                remote_port=self.dst_port,
+            ),
+            local=src,
+            remote=self.dst,
+            protections=(Protection(mode=self.mode, reqid=self.reqid),),
+        )
+
+    def settings(self) -> dict[str, str]:
+        """The lines of its ifcfg file; an empty value is a line that is not there."""
+        return {
+            "TYPE": "IPSEC",
+            "ONBOOT": "yes" if self.on_boot else "no",
+            "IKE_METHOD": self.method,
+            "SRC": str(self.src or ""),
+            "DST": str(self.dst),
+            "DSTNET": str(self.network or ""),
+            "IPPROTO": str(self.protocol or ""),
+            "SRCPORT": str(self.src_port or ""),
+            "DSTPORT": str(self.dst_port or ""),
+            "REQID": str(self.reqid or ""),
+        }
+
+
+def check(connection: Connection) -> None:
+    """Raises: BadConnection for what no policy can say."""
+    if not NICKNAME.fullmatch(connection.name):
+        raise BadConnection(f"'{connection.name}' is no nickname: use letters and digits only")
+    versions = {connection.dst.version}
+    if connection.src:
+        versions.add(connection.src.version)
+    if connection.network:
+        versions.add(connection.network.version)
+    if len(versions) > 1:
+        raise BadConnection("source, destination and network mix IPv4 and IPv6")
+    if connection.dst.is_multicast or connection.dst.is_unspecified:
+        raise BadConnection(f"{connection.dst} is no address of a peer")
+    if connection.src == connection.dst:
+        raise BadConnection(f"source and destination are both {connection.dst}")
+    ports = connection.src_port or connection.dst_port
+    if ports and connection.protocol not in PORT_PROTOCOLS:
+        raise BadConnection(
+            "a port needs a protocol that has ports: add --ip-proto=tcp, udp or sctp"
+        )
+
+
+def parse(name: str, text: str) -> Connection:
+    """The connection that an ifcfg file's text describes. Raises: BadConnection."""
+    values = _values(text)
+    if values.get("TYPE") != "IPSEC":
+        raise BadConnection("the line TYPE=IPSEC is missing")
+    if "DST" not in values:
+        raise BadConnection("the line DST=ADDRESS is missing")
+    try:
+        connection = Connection(
+            name=name,
+            dst=ip_address(values["DST"]),
+            src=ip_address(values["SRC"]) if values.get("SRC") else None,
+            network=ip_network(values["DSTNET"]) if values.get("DSTNET") else None,
+            protocol=_protocol(values.get("IPPROTO", "")),
+            src_port=_port(values.get("SRCPORT", "")),
+            dst_port=_port(values.get("DSTPORT", "")),
+            method=values.get("IKE_METHOD", PRE_SHARED_KEY),
+            reqid=int(values.get("REQID") or 0),
+            on_boot=values.get("ONBOOT", "yes").lower() == "yes",
+        )
+    except ValueError as error:
+        raise BadConnection(str(error)) from None
+    check(connection)
+    return connection
+
+
+def render(connection: Connection, before: str = "") -> str:
+    """The ifcfg file's text; other lines of the file as it was `before` stay where they are."""
+    settings = connection.settings()
+    lines = []
+    for line in before.splitlines() or [_COMMENT]:
+        key = line.partition("=")[0].strip()
+        if key not in settings:
+            lines.append(line)
+        elif value := settings.pop(key):
+            lines.append(f"{key}={value}")
+    lines += [f"{key}={value}" for key, value in settings.items() if value]
+    return "\n".join(lines) + "\n"
+
+
+def _values(text: str) -> dict[str, str]:
+    values = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            raise BadConnection(f"line {number} has a quote that is not closed") from None
+        if words:
+            key, equals, value = words[0].partition("=")
+            if not equals:
+                raise BadConnection(f"line {number} is not KEY=value")
+            values[key] = value
+    return values
+
+
+def _protocol(text: str) -> int:
+    number = protocol_number(text or "any")
+    if number is None:
+        raise ValueError(f"there is no IP protocol '{text}'")
+    return number
+
+
+def _port(text: str) -> int:
+    port = int(text or 0)
+    if not 0 <= port <= 0xFFFF:
+        raise ValueError(f"{text} is no port")
+    return port

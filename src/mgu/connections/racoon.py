@@ -1,0 +1,129 @@
+"""The racoon.conf that all connections share, and one remote-ADDRESS.conf a peer.
+
+What an administrator changed in them stays: a file is written when it is missing, or when it
+cannot do what the connection asks (another authentication method).
+"""
+
+from pathlib import Path
+from typing import Final
+
+from ike.conf.errors import ConfError, Source
+from ike.conf.syntax import Statement, parse
+from mgu.connections.connection import CERTIFICATE, Address, BadConnection
+from mgu.files import write_whole
+from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
+
+CA_FILE: Final = "ca.pem"
+CERTIFICATE_FILE: Final = "mgu.pem"
+KEY_FILE: Final = "mgu.key"
+INCLUDE: Final = f"{RACOON_DIR}/remote-*.conf"
+
+_COMMON: Final = f"""\
+# What all IPsec connections share; racoon.conf(5). Written by ipsec once: change it freely,
+# then 'racoonctl reload-config'. The peers are in {INCLUDE}.
+
+path pre_shared_key "{PSK_TXT}";
+path certificate "{RACOON_CERTS}";
+log info;                       # debug shows every payload
+
+# What protects the traffic (IPsec SAs). A statement 'sainfo address ...' for one peer goes before.
+sainfo anonymous {{
+    lifetime time 1 hour;
+    encryption_algorithm aes 128;
+    authentication_algorithm hmac_sha1;
+    compression_algorithm deflate;
+}}
+
+include "{INCLUDE}";
+"""
+
+_NEEDED: Final = {
+    "pre_shared_key": f'path pre_shared_key "{PSK_TXT}";\n',
+    "certificate": f'path certificate "{RACOON_CERTS}";\n',
+    "include": f'include "{INCLUDE}";\n',
+}
+
+_REMOTE: Final = """\
+# How to agree on keys with {address}. Written by ipsec once: change it freely, then
+# 'racoonctl reload-config'.
+
+remote {address} {{
+    exchange_mode main;
+{identity}    proposal_check claim;       # a shorter lifetime of the peer is taken over
+    nat_traversal on;
+    dpd_delay 30;               # seconds of silence until the peer is asked whether it lives
+    lifetime time 8 hour;
+    proposal {{
+        encryption_algorithm aes 128;
+        hash_algorithm sha1;
+        authentication_method {method};
+        dh_group modp1024;      # group 2, the manual's default; modp2048 is safer
+    }}
+}}
+"""
+_BY_ADDRESS: Final = "    my_identifier address;\n"
+_BY_CERTIFICATE: Final = f"""\
+    my_identifier asn1dn;
+    certificate_type x509 "{CERTIFICATE_FILE}" "{KEY_FILE}";
+    ca_type x509 "{CA_FILE}";
+"""
+
+
+def remote_path(peer: Address) -> Path:
+    return under_root(RACOON_DIR) / f"remote-{peer}.conf"
+
+
+def write_common() -> bool:
+    """Make racoon.conf hold what connections need; False when it does. Raises: BadConnection."""
+    path = under_root(RACOON_CONF)
+    if not path.exists():
+        write_whole(path, _COMMON.encode())
+        return True
+    there = {_kind(statement) for statement in _statements(path)}
+    missing = [line for kind, line in _NEEDED.items() if kind not in there]
+    if not missing:
+        return False
+    text = path.read_text(encoding="utf-8")
+    if not text.endswith("\n"):
+        text += "\n"
+    write_whole(path, "".join([text, "\n# added by ipsec\n", *missing]).encode())
+    return True
+
+
+def _kind(statement: Statement) -> str:
+    if statement.name == "path":
+        return statement.value.text
+    if statement.name == "include" and statement.value.text == INCLUDE:
+        return "include"
+    return ""
+
+
+def write_remote(peer: Address, method: str) -> bool:
+    """Make the peer's file authenticate by `method`; False when it does. Raises: BadConnection."""
+    path = remote_path(peer)
+    word = "rsasig" if method == CERTIFICATE else "pre_shared_key"
+    if path.exists() and word in _methods(path):
+        return False
+    identity = _BY_CERTIFICATE if method == CERTIFICATE else _BY_ADDRESS
+    write_whole(path, _REMOTE.format(address=peer, method=word, identity=identity).encode())
+    return True
+
+
+def _methods(path: Path) -> set[str]:
+    return {
+        setting.value.text
+        for remote in _statements(path)
+        for proposal in remote.block
+        if proposal.name == "proposal"
+        for setting in proposal.block
+        if setting.name == "authentication_method"
+    }
+
+
+def _statements(path: Path) -> tuple[Statement, ...]:
+    try:
+        return parse(Source(str(path), path.read_text(encoding="utf-8")))
+    except ConfError as error:
+        raise BadConnection(error.report()) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadConnection(f"cannot read {path}: {error}") from None
