@@ -34,3 +34,7 @@ class TlsFailure(EapolError):
 
 class PortError(EapolError):
     """The interface cannot be used for EAPOL; the text says why and what to do."""
+
+
+class NotPermitted(PortError):
+    """We lack the privilege to open the interface."""

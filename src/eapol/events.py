@@ -41,10 +41,10 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseNetwork:
-    """Begin anew with this network; also after the configuration was read again."""
+    """Begin anew with this network, None `tls` only with one that is disabled."""
 
     network: Network
-    tls: TlsContext
+    tls: TlsContext | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,7 +209,7 @@ class Supplicant:
         waiting = self._pae.state in (PaeState.CONNECTING, PaeState.HELD)
         return self._pae.state is PaeState.AUTHENTICATING or (canned and waiting)
 
-    def _use(self, network: Network, tls: TlsContext) -> None:
+    def _use(self, network: Network, tls: TlsContext | None) -> None:
         self._network, self._tls = network, tls
         self._v.allowCanned = network.allow_canned_success
         self._v.workaround = network.eap_workaround

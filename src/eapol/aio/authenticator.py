@@ -1,0 +1,177 @@
+"""A switch's port with its own EAP-TLS server, at work on an interface.
+
+    async with Switch("sw0", server_context, authorized=open_port, unauthorized=close_port):
+        ...
+
+or from a shell, with a line for each change of the port:
+
+    python -m eapol.aio.authenticator -i sw0 --ca ca.pem --cert server.pem --key server.key
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from eapol.aio.link import LinkState, LinkWatch
+from eapol.aio.port import Port
+from eapol.authenticator import Authenticator, AuthenticatorSettings
+from eapol.engine import TlsContext
+from eapol.errors import EapolError
+from eapol.events import (
+    CheckFiles,
+    Command,
+    FrameReceived,
+    LinkChanged,
+    PortAuthorized,
+    PortUnauthorized,
+    Reauthenticate,
+    SendFrame,
+    Tell,
+    Terminated,
+)
+from eapol.notices import WARNING
+from eapol.settings import Credentials, NamedOctets, NamedSecret, TlsPolicy, TlsVersion
+from wire.runner import run
+from wire.secret import Secret
+
+Happening = FrameReceived | LinkChanged | Reauthenticate
+_log = logging.getLogger("eapol")
+
+
+class Switch:
+    """`authorized(authenticator, keys)` is called each time a supplicant is let in (again),
+    `unauthorized()` when the port closes. Opening `interface` needs CAP_NET_RAW."""
+
+    def __init__(
+        self,
+        interface: str,
+        tls: TlsContext,
+        settings: AuthenticatorSettings | None = None,
+        *,
+        authorized: Callable[[Authenticator, PortAuthorized], None],
+        unauthorized: Callable[[], None],
+        date: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.core = Authenticator(tls, settings)
+        self.interface = interface
+        self._authorized = authorized
+        self._unauthorized = unauthorized
+        self._date = date
+        self._inbox: asyncio.Queue[FrameReceived | LinkChanged | Reauthenticate] = asyncio.Queue(
+            256
+        )
+        self._port = Port(interface, self._frame)
+        self._watch = LinkWatch(interface, self._link)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._port.start()
+        self._watch.start()
+        self._task = asyncio.create_task(run(self.core, self._inbox, self._perform))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._watch.close()
+        self._port.close()
+
+    def reauthenticate(self) -> None:
+        self._inbox.put_nowait(Reauthenticate())
+
+    def _perform(self, command: Command) -> None:
+        match command:
+            case SendFrame(octets=octets):
+                self._port.send(octets)
+            case Tell(notice=notice):
+                level = logging.WARNING if notice.level >= WARNING else logging.INFO
+                _log.log(level, "%s (switch): %s", self.interface, notice)
+            case PortAuthorized():
+                self._authorized(self.core, command)
+            case PortUnauthorized():
+                self._unauthorized()
+            case CheckFiles() | Terminated():
+                pass
+
+    def _frame(self, octets: bytes, source: bytes) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # as a full socket buffer: EAP repeats itself
+            event = FrameReceived(octets=octets, source=source, date=self._date())
+            self._inbox.put_nowait(event)
+
+    def _link(self, state: LinkState | None) -> None:
+        self._inbox.put_nowait(LinkChanged(up=state is not None and state.up))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m eapol.aio.authenticator",
+        description="Authenticate whoever is on an interface with EAP-TLS, as a switch would.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("-i", dest="interface", required=True)
+    add("--ca", type=Path, required=True, help="the CA of the supplicants' certificates")
+    add("--cert", type=Path, required=True, help="the server's certificate and chain")
+    add("--key", type=Path, required=True, help="the server's private key")
+    add("--reauth", type=float, metavar="SECONDS", help="authenticate again so often")
+    add("--fragment", type=int, default=1020, metavar="OCTETS", help="TLS data in one packet")
+    add("--tls-max", choices=[v.value for v in TlsVersion], default=TlsVersion.TLS_1_3.value)
+    add("--no-promise", action="store_true", help="leave out RFC 9190's protected success")
+    add("--key-log", type=Path, metavar="FILE", help="append the TLS secrets to FILE")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        asyncio.run(_serve(options))
+    except (EapolError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    from eapol.tls import ServerContext
+
+    credentials = Credentials(
+        ca=NamedOctets(str(options.ca), options.ca.read_bytes()),
+        certificate=NamedOctets(str(options.cert), options.cert.read_bytes()),
+        key=NamedSecret(str(options.key), Secret(options.key.read_bytes())),
+    )
+    settings = AuthenticatorSettings(
+        fragment_size=options.fragment, reAuthPeriod=options.reauth, promise=not options.no_promise
+    )
+
+    def append(line: bytes) -> None:
+        with options.key_log.open("ab") as file:
+            file.write(line + b"\n")
+
+    tls = ServerContext(
+        TlsPolicy(max_version=TlsVersion(options.tls_max)),
+        credentials,
+        append if options.key_log else None,
+    )
+    async with Switch(
+        options.interface,
+        tls,
+        settings,
+        authorized=lambda port, _: print(f"authorized {port.identity!r} {port.tls}", flush=True),
+        unauthorized=lambda: print("unauthorized", flush=True),
+    ):
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The certificate and key files of a network: read whole, and looked at again for changes."""
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from eapol.errors import CredentialError
+from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
+from wire.secret import Secret
+
+BLOB: Final = "blob://"
+LARGEST: Final = 1 << 20
+"""Octets of a certificate or key file; a device file or a log named by mistake ends here."""
+
+
+class Files:
+    """The files that `network` names; `blobs` are those inside the configuration file."""
+
+    def __init__(self, network: Network, blobs: Mapping[str, bytes]) -> None:
+        self._network = network
+        self._blobs = blobs
+        self._seen: tuple[object, ...] = ()
+
+    def load(self) -> Credentials:
+        """Raises: CredentialError, one sentence that names the file and the remedy."""
+        network = self._network
+        self._seen = self._marks()
+        key = network.private_key
+        return Credentials(
+            ca=self._named("ca_cert", network.ca_cert),
+            certificate=self._named("client_cert", network.client_cert),
+            key=NamedSecret(key, Secret(self._octets("private_key", key))) if key else None,
+            passphrase=network.private_key_passwd,
+        )
+
+    def changed(self) -> bool:
+        """Whether a file is another than at the last `load` or `changed`."""
+        marks = self._marks()
+        if marks == self._seen:
+            return False
+        self._seen = marks
+        return True
+
+    def _named(self, option: str, name: str | None) -> NamedOctets | None:
+        return NamedOctets(name, self._octets(option, name)) if name else None
+
+    def _octets(self, option: str, name: str) -> bytes:
+        if name.startswith(BLOB):
+            blob = self._blobs.get(name.removeprefix(BLOB))
+            if blob is None:
+                raise CredentialError(f"{option}={name}: the configuration has no such blob")
+            return blob
+        path = Path(name)
+        try:
+            size = path.stat().st_size
+            if size > LARGEST:
+                raise CredentialError(f"{name}: {size} octets are too many for {option}")
+            return path.read_bytes()
+        except OSError as error:
+            raise CredentialError(
+                f"{name}: cannot be read ({error.strerror}); {option} names it;"
+                " put the file there, or run net8021x again"
+            ) from error
+
+    def _marks(self) -> tuple[object, ...]:
+        network = self._network
+        names = (network.ca_cert, network.client_cert, network.private_key)
+        return tuple(_mark(Path(name)) for name in names if name and not name.startswith(BLOB))
+
+
+def exposed(name: str) -> bool:
+    """Whether others than its owner may read the file `name`."""
+    try:
+        return bool(Path(name).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return False
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

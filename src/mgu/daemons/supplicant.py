@@ -1,0 +1,209 @@
+"""`mgu supplicant`: the 802.1X supplicant of one wired port, with wpa_supplicant's options."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Never
+
+from mgu import exits, paths
+
+EPILOG: Final = f"""exit codes:
+  {exits.OK}   ended by TERMINATE, SIGTERM or SIGINT
+  {exits.FAILED}   the configuration, a certificate or key file, or the interface cannot be used
+  {exits.NO_PERMISSION}   not enough permission (start it as root)
+  {exits.USAGE}  wrong usage
+"""
+_log = logging.getLogger("eapol")
+
+if TYPE_CHECKING:
+    from eapol.aio.driver import Supervisor
+    from eapol.config import Config
+    from eapol.notices import Notice
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Never:
+        self.print_usage(sys.stderr)
+        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = _Parser(
+        prog="mgu supplicant",
+        description="Authenticate a wired port with IEEE 802.1X and EAP-TLS.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("-i", dest="interface", metavar="IF", help="interface, such as eth0")
+    add(
+        "-c",
+        dest="config",
+        metavar="FILE",
+        type=Path,
+        help=f"configuration (default {paths.WPA_SUPPLICANT_CONF})",
+    )
+    add("-D", dest="driver", metavar="DRIVER", default="wired", help="only 'wired' exists")
+    add("-C", dest="control", metavar="DIR", help="folder of the control socket (ctrl_interface)")
+    add("-B", dest="background", action="store_true", help="run in the background")
+    add("-P", dest="pidfile", metavar="FILE", type=Path, help="write the process id here")
+    add("-f", dest="log", metavar="FILE", type=Path, help="log to this file")
+    add("-s", dest="syslog", action="store_true", help="log to syslog")
+    add("-d", dest="debug", action="count", default=0, help="show each state that is entered")
+    add("-q", dest="quiet", action="store_true", help="log warnings and errors only")
+    add("-t", dest="stamps", action="store_true", help="accepted; every line has its date")
+    add("--no-logoff", action="store_true", help="leave the port open at the switch at exit")
+    add(
+        "--key-log",
+        metavar="FILE",
+        type=Path,
+        help="write TLS secrets here, for Wireshark; whoever reads them reads the traffic",
+    )
+    add("-v", dest="version", action="store_true", help="show the version")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    if options.version:
+        print(f"mgu supplicant {version('mgusec')}")
+        return exits.OK
+    if options.interface is None:
+        parser().error("-i is missing: which interface?")
+    if options.driver != "wired":
+        parser().error(f"-D {options.driver}: this supplicant is for wired ports; use -D wired")
+    if options.config is None:
+        options.config = paths.under_root(paths.WPA_SUPPLICANT_CONF)
+    for name in ("config", "log", "pidfile", "key_log"):  # -B changes the working directory
+        path = getattr(options, name)
+        setattr(options, name, path.absolute() if path is not None else None)
+    from mgu import daemon, logs
+
+    with ExitStack() as stack:
+        try:
+            if options.background:
+                daemon.detach(options.pidfile)
+            elif options.pidfile is not None:
+                stack.enter_context(daemon.pidfile(options.pidfile))
+        except (daemon.AlreadyRunning, OSError) as error:
+            print(f"mgu supplicant: {error}", file=sys.stderr)
+            return exits.FAILED
+        logs.setup(
+            "wpa_supplicant",
+            file=options.log,
+            debug=options.debug,
+            syslog=options.syslog,
+            stderr=options.log is None and not options.syslog,
+        )
+        if options.quiet:
+            _log.setLevel(logging.WARNING)
+        return daemon.run(lambda stop: serve(options, stop))
+
+
+async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
+    from eapol.errors import EapolError, NotPermitted
+
+    try:
+        with _key_log(options.key_log) as keylog:
+            return await _serve(options, keylog, stop)
+    except NotPermitted as error:
+        _log.error("%s", error)
+        return exits.NO_PERMISSION
+    except (EapolError, OSError) as error:
+        _log.error("%s", error)
+        return exits.FAILED
+
+
+async def _serve(
+    options: argparse.Namespace, keylog: Callable[[bytes], None] | None, stop: asyncio.Event
+) -> int:
+    from eapol.aio.control import Control
+    from eapol.aio.driver import Supervisor
+    from eapol.aio.link import set_up
+    from mgu import clock, daemon, privileges
+
+    with contextlib.suppress(OSError):  # not there, or not ours to change: said below
+        set_up(options.interface)
+    read = _reader(options)
+    supervisor = Supervisor(options.interface, read, date=clock.now, keylog=keylog)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(supervisor)
+        config = supervisor.config
+        path = _control_path(options, config.ctrl_interface)
+        if path is not None:
+            group = config.ctrl_interface_group
+            await stack.enter_async_context(Control(path, supervisor, group=group))
+        privileges.drop(frozenset({"CAP_NET_RAW"}))
+        supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
+        daemon.ready()
+        await _until_ended(supervisor, stop, logoff=not options.no_logoff)
+    return exits.OK
+
+
+async def _until_ended(supervisor: "Supervisor", stop: asyncio.Event, *, logoff: bool) -> None:
+    """Until a signal, or TERMINATE over the control socket."""
+    ended = asyncio.create_task(supervisor.ended())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not ended.done():
+        await supervisor.end(logoff=logoff)
+    await ended
+
+
+def _tell_manager(supervisor: "Supervisor", notice: "Notice") -> None:
+    from eapol.notices import Connected, Disconnected
+    from mgu import daemon
+
+    if isinstance(notice, Connected | Disconnected):
+        state = supervisor.status().port_status.value.lower()
+        daemon.notify(f"STATUS=port {supervisor.interface} {state}")
+
+
+def _reader(options: argparse.Namespace) -> Callable[[], "Config"]:
+    from eapol.config import parse
+    from eapol.errors import EapolError
+
+    def read() -> "Config":
+        try:
+            text = options.config.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise EapolError(
+                f"{options.config}: cannot be read ({error.strerror}); net8021x writes it"
+            ) from error
+        config = parse(text, str(options.config))
+        for warning in config.warnings:
+            _log.warning("%s", warning)
+        return config
+
+    return read
+
+
+def _control_path(options: argparse.Namespace, configured: str | None) -> Path | None:
+    folder = options.control or configured
+    return Path(folder) / options.interface if folder else None
+
+
+@contextlib.contextmanager
+def _key_log(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
+    """What writes lines of the NSS key log format to `path`, which only its owner can read."""
+    if path is None:
+        yield None
+        return
+    _log.warning("%s gets the TLS secrets: for captures in a laboratory only", path)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "ab", buffering=0) as file:
+        os.fchmod(file.fileno(), 0o600)
+
+        def write(line: bytes) -> None:
+            file.write(line + b"\n")
+
+        yield write
