@@ -75,7 +75,7 @@ def policy(
         for key in ("of_protocol", "of_src_port", "of_dst_port")
         if key in fields
     }
-    templates = ()
+    templates: tuple[Template, ...] = ()
     if tunnel is not None:
         templates = (
             Template(

@@ -172,6 +172,8 @@ class Sad:
             raise Unsupported(f"the userspace data path has no {sa.protocol}; it has ESP and AH")
         if sa.protocol == Protocol.AH and sa.encapsulation is not None:
             raise Unsupported("AH does not pass NAT: there is no AH in UDP (RFC 3948, 1)")
+        if sa.mark is not None or sa.if_id:
+            raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
         try:
             entry = Entry(sa, self._entropy, now, date)
         except (BadAlgorithm, ValueError) as error:

@@ -119,6 +119,10 @@ class Spd:
 
 
 def _check(policy: Policy) -> None:
+    if policy.per_socket:
+        raise Unsupported("the userspace data path has no policies of single sockets")
+    if policy.mark is not None or policy.if_id:
+        raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
     if len(policy.templates) > 1:
         raise Unsupported(
             "the userspace data path does one transform per policy, but the policy "

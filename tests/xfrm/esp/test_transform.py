@@ -66,7 +66,7 @@ def test_any_bit_changed_under_way_is_refused(
     packet = bytearray(sender.seal(payload, 4))
     packet[int(where * len(packet))] ^= 1 << bit
     with pytest.raises(Refused, match="XfrmInStateProtoError"):
-        receiver.open(bytes(packet), sequence(packet))
+        receiver.open(bytes(packet), sequence(bytes(packet)))
     assert receiver.failed == 1
 
 
