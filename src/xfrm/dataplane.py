@@ -48,7 +48,10 @@ class Acquire:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire:
-    """An SA's soft or hard lifetime passed; after a hard one it is gone."""
+    """An SA's soft or hard lifetime passed; after a hard one it is gone.
+
+    Go by `sa.id`: a kernel tells neither algorithms nor keys here.
+    """
 
     sa: SecurityAssociation
     hard: bool

@@ -1,5 +1,6 @@
 """Values of `xfrm.model` and events from what the kernel answers and tells."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from xfrm import dataplane
@@ -51,7 +52,7 @@ def event_of(message: Message) -> dataplane.Event | None:
         case wire.Acquire() as body:
             return _acquire(body, message.attributes)
         case wire.Expire() as body:
-            return dataplane.Expire(sa=_sa(body.state, message.attributes), hard=bool(body.hard))
+            return _expire(body, message.attributes)
         case wire.Mapping() as body:
             return _mapping(body)
         case _:
@@ -67,6 +68,12 @@ def _acquire(body: wire.Acquire, attributes: attr.Attributes) -> dataplane.Acqui
         policy=_policy(body.policy, attributes),
         sequence=body.seq,
     )
+
+
+def _expire(body: wire.Expire, attributes: attr.Attributes) -> dataplane.Expire:
+    """The kernel leaves the algorithms out; only the SA of an ACQUIRE has no SPI either."""
+    sa = replace(_sa(body.state, attributes), larval=body.state.id.spi == 0)
+    return dataplane.Expire(sa=sa, hard=bool(body.hard))
 
 
 def _mapping(body: wire.Mapping) -> dataplane.Mapping:
