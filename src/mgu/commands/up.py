@@ -1,0 +1,85 @@
+"""Bring the gateway up from its files: floor time, NTP, port, tunnel; one line for each."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from mgu import boot, exits, logs
+from mgu.boot import FLOOR, STAGES, Report
+from mgu.commands.arguments import CommandParser, stage_names
+
+NOT_RUNNING: Final = 3  # what LSB has for the `status` of an init script
+
+EPILOG = """\
+A stage that was not configured is passed over. One that is not up within its limit is reported
+and stays at work, and the next is begun. What is up already is left as it is.
+
+exit codes: 0 everything that is configured is up, 1 something is not, 3 with --status: something
+does not run, 4 no permission, 64 usage
+"""
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(
+        prog="mgu up",
+        description=__doc__,
+        epilog=EPILOG,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "stages",
+        nargs="*",
+        metavar="STAGE",
+        help=f"only these, of {', '.join(stage_names())} (default: all, in this order)",
+    )
+    parser.add_argument("--status", action="store_true", help="tell how they are, change nothing")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="wait at most so long for each stage (default: 30 for time and port)",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    wanted = parser.checked_stages(options.stages)
+    logs.setup("mgu", stderr=False)
+    if options.status:
+        reports = [boot.look_at(stage) for stage in STAGES if stage.name in wanted]
+        return _tell(reports, NOT_RUNNING)
+    try:
+        failed = _bring_up(wanted, options.wait)
+    except PermissionError as error:
+        print(f"mgu up: {error}; run it as root", file=sys.stderr)
+        return exits.NO_PERMISSION
+    return exits.FAILED if failed else exits.OK
+
+
+def _bring_up(wanted: frozenset[str], limit: float | None) -> bool:
+    """Whether a stage failed. Nobody keeps the time before it was raised to the floor."""
+    failed = False
+    if FLOOR in wanted or boot.TIME.name in wanted:
+        report = boot.raise_to_floor()
+        print(report, flush=True)
+        failed |= report.failed
+    for stage in STAGES:
+        if stage.name in wanted:
+            report = boot.bring_up(stage, limit)
+            print(report, flush=True)
+            failed |= report.failed
+    return failed
+
+
+def _tell(reports: Sequence[Report], code: int) -> int:
+    for report in reports:
+        print(report)
+    return code if any(report.failed for report in reports) else exits.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

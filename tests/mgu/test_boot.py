@@ -1,0 +1,96 @@
+"""`mgu up` and `mgu down` where nothing, or the wrong thing, is configured; the demo has more."""
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from mgu import boot, services
+from mgu.commands import down, up
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MGU_ROOT", str(tmp_path))
+    monkeypatch.setenv("MGU_CLOCK", str(tmp_path / "clock"))
+    return tmp_path
+
+
+def set_date_back(root: Path, years: int) -> None:
+    (root / "clock").write_text(str(-years * 365 * 86400 * 10**9))
+
+
+def test_without_configuration_only_the_date_is_raised(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_date_back(root, 50)
+    assert up.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["floor", "time", "port", "tunnel"]
+    assert lines[0].endswith("UTC, raised to the floor")
+    assert "localNTP -a -n ADDRESS" in lines[1]
+    assert up.main(["floor"]) == 0
+    assert capsys.readouterr().out.endswith("UTC, not before the floor\n")
+
+
+def test_a_stage_that_fails_is_reported_and_the_next_is_begun(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    services.enable("localntp")  # but there is no configuration
+    assert up.main([]) == 1
+    output = capsys.readouterr().out
+    assert "time    failed: localntp ended with exit code" in output
+    assert "tunnel  not configured" in output
+
+
+def test_what_is_not_running_is_taken_down_without_complaint(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert down.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["tunnel", "port", "time"]
+    assert down.main(["tunnel"]) == 0
+    assert capsys.readouterr().out == "tunnel  was not running\n"
+
+
+def test_the_status_changes_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    services.enable("racoon")
+    before = sorted(root.rglob("*"))
+    assert up.main(["--status"]) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        "time    not configured",
+        "port    not configured",
+        "tunnel  stopped",
+    ]
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", [up.main, down.main])
+def test_an_unknown_stage_is_a_usage_error(
+    command: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(command)
+    with pytest.raises(SystemExit) as exit_:
+        command(["tunel"])
+    assert exit_.value.code == 64
+    assert "no stage 'tunel'" in capsys.readouterr().err
+
+
+def test_the_port_is_asked_on_the_supplicants_control_socket(root: Path) -> None:
+    control = root / "control"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supplicant:
+        supplicant.bind(str(control))
+
+        def answer() -> None:
+            request, sender = supplicant.recvfrom(100)
+            supplicant.sendto(b"suppPortStatus=Authorized\nquestion=" + request + b"\n", sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        status = boot.port_status(control)
+        thread.join()
+    assert status == {"suppPortStatus": "Authorized", "question": "STATUS"}
+    os.unlink(control)
+    assert boot.port_status(control) == {}
