@@ -57,7 +57,7 @@ class Desk:
         self._engine = engine
         self._backend = backend
         self._tell = tell
-        self._config = config
+        self.config = config
         self._date = date
         self._reload = reload
         self._port = port
@@ -83,7 +83,7 @@ class Desk:
                     self._tell(Flush(isakmp=isakmp, ipsec=not isakmp))
                     return _reply(request)
                 case Command.RELOAD_CONFIG:
-                    self._config = await self._reload()
+                    self.config = await self._reload()
                     return _reply(request)
                 case Command.LOGOUT_USER:
                     user = request.body.partition(b"\0")[0].decode("utf-8", "replace")
@@ -140,9 +140,9 @@ class Desk:
         phase1, phase2 = self._engine.isakmp_sas(), self._engine.ipsec_sas()
         now = datetime.fromtimestamp(self._date(), UTC)
         if request.subject == StatusForm.JSON:
-            return status_json(self._config, phase1, phase2, now)
+            return status_json(self.config, phase1, phase2, now)
         verbose = request.command == Command.STATUS_VERBOSE
-        return status_text(self._config, phase1, phase2, now, verbose=verbose)
+        return status_text(self.config, phase1, phase2, now, verbose=verbose)
 
     async def _establish(self, request: Request) -> Answer:
         index, rest = Index.parse(request.body)

@@ -92,6 +92,10 @@ class Driver:
         """Put an event into the engine's inbox."""
         self._inbox.put_nowait(event)
 
+    def reload_soon(self) -> None:
+        """Read the configuration again (SIGHUP); a refusal is in the log."""
+        self._told.put_nowait(self._reload_quietly)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then say good-bye to the peers and remove what is ours."""
         async with asyncio.TaskGroup() as tasks:
@@ -116,6 +120,10 @@ class Driver:
         config = await self._reload()
         self.tell(Reload(config=config))
         return config
+
+    async def _reload_quietly(self) -> None:
+        with contextlib.suppress(ValueError):
+            self.desk.config = await self._take_configuration()
 
     async def _follow_backend(self) -> None:
         async for event in self._backend.events():

@@ -38,6 +38,7 @@ class Listening:
     natt: tuple[Endpoint, ...] = ()
     isakmp_port: int = 500
     natt_port: int = 4500
+    versions: tuple[int, ...] = (4, 6)  # of IP, where no address is named
     bypass: bool = True
     espinudp: bool = False
     mark: int = 0
@@ -50,8 +51,8 @@ class Sockets:
     def __init__(self, listening: Listening) -> None:
         """Raises: PortInUse, OSError."""
         self._endpoints: list[UdpEndpoint] = []
-        isakmp = listening.isakmp or tuple(_everywhere(listening.isakmp_port))
-        natt = listening.natt or tuple(_everywhere(listening.natt_port))
+        isakmp = listening.isakmp or tuple(_everywhere(listening.isakmp_port, listening.versions))
+        natt = listening.natt or tuple(_everywhere(listening.natt_port, listening.versions))
         try:
             for where in isakmp:
                 self._open(where, listening, natt=False, explicit=bool(listening.isakmp))
@@ -126,9 +127,11 @@ class Sockets:
         return None
 
 
-def _everywhere(port: int) -> Iterator[Endpoint]:
-    yield Endpoint(IPv4Address(0), port)
-    yield Endpoint(IPv6Address(0), port)
+def _everywhere(port: int, versions: tuple[int, ...]) -> Iterator[Endpoint]:
+    if 4 in versions:
+        yield Endpoint(IPv4Address(0), port)
+    if 6 in versions:
+        yield Endpoint(IPv6Address(0), port)
 
 
 def _port_in_use(where: Endpoint) -> PortInUse:

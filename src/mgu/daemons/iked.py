@@ -1,0 +1,274 @@
+"""`mgu iked`: the IKEv1 keying daemon, with racoon's options."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from grp import getgrnam
+from importlib.metadata import version
+from pathlib import Path
+from pwd import getpwnam
+from typing import Final, NoReturn
+
+from ike.aio.admin import AdminServer, AdminSocketInUse
+from ike.aio.driver import Driver
+from ike.aio.sockets import Listening, PortInUse
+from ike.conf.configuration import AdminSocket, Configuration, load
+from ike.conf.errors import ConfError
+from ike.conf.weak import weaknesses
+from ike.policy import Config
+from mgu import clock, daemon, exits, logs, paths, privileges
+from mgu.connections.served import Served
+from mgu.glue import XfrmBackend
+from mgu.glue_keys import KeyFiles
+from mgu.glue_plane import CHOICE, Plane, open_plane
+from xfrm.dataplane import XfrmError
+
+logger = logging.getLogger("ike")
+
+EXPORT: Final = "MGU_EXPORT_KEYS"
+KEEP: Final = frozenset({"CAP_NET_ADMIN"})
+
+_LEVELS: Final = {"debug": 1, "debug2": 2}
+_QUIET: Final = {"error": logging.ERROR, "warning": logging.WARNING, "notify": logs.NOTIFY}
+
+EPILOG: Final = f"""\
+SIGHUP, and 'racoonctl reload-config', have the files read again.
+
+environment
+  {CHOICE}     auto (default), kernel or userspace: who encrypts the packets
+  {EXPORT}  as --export-keys
+
+exit codes: {exits.OK} stopped, {exits.FAILED} failed, {exits.NO_PERMISSION} no permission, \
+{exits.USAGE} wrong usage
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = _Parser(
+        prog="mgu iked",
+        description="Agree on keys for IPsec with IKEv1 (RFC 2407, 2408, 2409).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("-4", dest="ipv4", action="store_true", help="IPv4 only")
+    add("-6", dest="ipv6", action="store_true", help="IPv6 only")
+    add("-F", dest="foreground", action="store_true", help="stay in the foreground")
+    add("-f", dest="conf", metavar="FILE", type=Path, help=f"default {paths.RACOON_CONF}")
+    add("-l", dest="log", metavar="FILE", type=Path, help="log to FILE, not to syslog")
+    add("-d", dest="debug", action="count", default=0, help="log more; -dd also the payloads")
+    add("-v", dest="verbose", action="store_true", help="log to standard error too")
+    add("-p", dest="port", metavar="PORT", type=_port, default=500, help="isakmp port")
+    add("-P", dest="natt_port", metavar="PORT", type=_port, default=4500, help="NAT-T port")
+    add("-L", dest="places", action="store_true", help="accepted; lines name no source file")
+    add("-B", dest="backup", action="store_true", help="accepted; SAs are not kept on disk")
+    add("-t", dest="test", action="store_true", help="check the configuration, do nothing")
+    add("-V", dest="version", action="store_true", help="show the version")
+    add("--pidfile", metavar="FILE", type=Path, help="write the process id here")
+    add("--export-keys", metavar="DIR", type=Path, help="write all keys here, for Wireshark")
+    return made
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 0xFFFF:
+        raise argparse.ArgumentTypeError(f"'{text}' is no port")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    if options.version:
+        print(f"mgu iked {version('mgusec')} (IKEv1, racoon.conf)")
+        return exits.OK
+    conf = (options.conf or paths.under_root(paths.RACOON_CONF)).absolute()
+    try:
+        configuration = load(conf, paths.root())
+    except ConfError as error:
+        print(f"racoon: {error.report()}", file=sys.stderr)
+        return exits.FAILED
+    if options.test:
+        for text in (*configuration.warnings, *weaknesses(configuration.engine)):
+            print(f"warning: {text}")
+        return exits.OK
+    options.conf = conf
+    for name in ("log", "pidfile", "export_keys"):  # the background changes the working directory
+        path = getattr(options, name)
+        setattr(options, name, path.absolute() if path is not None else None)
+    try:
+        return _run(options, configuration)
+    except (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning) as error:
+        return _failed(str(error), exits.FAILED)
+    except PermissionError as error:
+        return _failed(f"{error.strerror}: start it as root", exits.NO_PERMISSION)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{name}{error.strerror}", exits.FAILED)
+
+
+def _failed(text: str, code: int) -> int:
+    logger.error("%s", text)
+    return code
+
+
+def _run(options: argparse.Namespace, configuration: Configuration) -> int:
+    pidfile = options.pidfile or configuration.pidfile
+    if not options.foreground:
+        daemon.detach(pidfile)
+    _start_log(options, configuration)
+
+    async def serve(stop: asyncio.Event) -> int:
+        async with AsyncExitStack() as stack:
+            if options.foreground and pidfile is not None:
+                stack.enter_context(daemon.pidfile(pidfile))
+            await _serve(options, configuration, stack, stop)
+        logger.info("racoon process %d shutdown", os.getpid())
+        return exits.OK
+
+    return daemon.run(serve)
+
+
+def _start_log(options: argparse.Namespace, configuration: Configuration) -> None:
+    stderr = options.verbose or (options.foreground and options.log is None)
+    has_syslog = paths.under_root(logs.SYSLOG_SOCKET).exists()
+    logs.setup(
+        "racoon",
+        file=options.log,
+        debug=max(options.debug, _LEVELS.get(configuration.log, 0)),
+        syslog=options.log is None and has_syslog and "JOURNAL_STREAM" not in os.environ,
+        stderr=stderr,
+    )
+    if not options.debug and configuration.log in _QUIET:
+        logger.setLevel(_QUIET[configuration.log])
+    for text in (*configuration.warnings, *weaknesses(configuration.engine)):
+        logger.warning("%s", text)
+
+
+class Daemon:
+    """What a reload works on."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self.served: Served | None = None
+
+    def engine_config(self, configuration: Configuration) -> Config:
+        return replace(
+            configuration.engine,
+            natt_port=self._options.natt_port,
+            export_keys=_export_folder(self._options) is not None,
+        )
+
+    async def reload(self) -> Config:
+        """Read all files again. Raises: ValueError when they are refused; the log says why."""
+        try:
+            configuration = load(self._options.conf, paths.root())
+        except ConfError as error:
+            logger.error("%s", error.report())
+            raise ValueError("the new configuration is refused") from error
+        for text in configuration.warnings:
+            logger.warning("%s", text)
+        if self.served is not None:
+            await self.served.update()
+        logger.info("configuration read again from %s", self._options.conf)
+        return self.engine_config(configuration)
+
+
+def _export_folder(options: argparse.Namespace) -> Path | None:
+    named = options.export_keys or os.environ.get(EXPORT)
+    return Path(named) if named else None
+
+
+async def _serve(
+    options: argparse.Namespace,
+    configuration: Configuration,
+    stack: AsyncExitStack,
+    stop: asyncio.Event,
+) -> None:
+    plane = await open_plane(stack, _listening(options, configuration))
+    logger.info("IPsec by the %s data plane", plane.name)
+    state = Daemon(options)
+    driver = _driver(options, state, configuration, plane, stack)
+    if not configuration.admin.disabled:
+        driver.admin = await _open_admin(configuration.admin, driver)
+        stack.push_async_callback(driver.admin.close)
+    privileges.drop(KEEP)
+    served = Served(XfrmBackend(plane.plane), driver.tell)
+    state.served = served
+    stack.push_async_callback(served.clear)
+    await served.update()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, driver.reload_soon)
+    daemon.ready()
+    await driver.run(stop)
+
+
+def _driver(
+    options: argparse.Namespace,
+    state: Daemon,
+    configuration: Configuration,
+    plane: Plane,
+    stack: AsyncExitStack,
+) -> Driver:
+    export = None
+    folder = _export_folder(options)
+    if folder is not None:
+        files = KeyFiles(folder)
+        stack.callback(files.close)
+        export = files.write
+    return Driver(
+        state.engine_config(configuration),
+        XfrmBackend(plane.plane),
+        plane.sockets,
+        date=lambda: clock.now_ns() / 1e9,
+        reload=state.reload,
+        export=export,
+        port=options.port,
+    )
+
+
+def _listening(options: argparse.Namespace, configuration: Configuration) -> Listening:
+    return Listening(
+        isakmp=configuration.listen,
+        natt=configuration.listen_natt,
+        isakmp_port=options.port,
+        natt_port=options.natt_port,
+        versions=(4,) if options.ipv4 else (6,) if options.ipv6 else (4, 6),
+    )
+
+
+async def _open_admin(admin: AdminSocket, driver: Driver) -> AdminServer:
+    path = paths.under_root(admin.path or paths.RACOON_SOCKET)
+    return await AdminServer.open(
+        path,
+        driver.desk.answer,
+        mode=admin.mode,
+        owner=_id(admin.owner, lambda name: getpwnam(name).pw_uid),
+        group=_id(admin.group, lambda name: getgrnam(name).gr_gid),
+    )
+
+
+def _id(name: str | None, look_up: Callable[[str], int]) -> int:
+    """A user or group id; -1 leaves it. Raises: OSError for an unknown name."""
+    if name is None:
+        return -1
+    if name.isdecimal():
+        return int(name)
+    try:
+        return look_up(name)
+    except KeyError:
+        raise OSError(0, f"adminsock: there is no user or group '{name}'") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
