@@ -183,7 +183,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """All that an engine knows. Datagrams of the local port `natt_port` carry the non-ESP marker."""
+    """All that an engine knows. The non-ESP marker goes with the local port `natt_port`."""
 
     remotes: tuple[Remote, ...] = ()
     sainfos: tuple[Sainfo, ...] = ()

@@ -1,0 +1,132 @@
+"""An established set of IPsec SAs: one pair for each protection of a policy."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ike.commands import DeleteSa
+from ike.context import Context
+from ike.doi.proposals import Phase2Suite
+from ike.isakmp.message import Payload
+from ike.isakmp.numbers import PayloadType
+from ike.isakmp.payloads import Delete
+from ike.keys import Cookies
+from ike.sa import Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId
+from ike.timers import Timer
+
+SOFT = 0.8
+"""The soft limit of an SA, in parts of its hard one."""
+RESPONDER_WAITS = 0.1
+"""How much longer, in parts of the lifetime, a responder leaves the renewal to the initiator."""
+
+
+class ChildOwner(Protocol):
+    def child_aging(self, child: "Child") -> None:
+        """A soft limit passed, or nearly: a new set should replace this one."""
+
+    def child_expired(self, child: "Child") -> None:
+        """The hard limit passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    suite: Phase2Suite
+    inbound: IpsecSa
+    outbound: IpsecSa
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Child:
+    """`local` and `peer` are as they were when it was made; `cookies` are of its phase 1."""
+
+    context: Context
+    owner: ChildOwner
+    policy: PolicyEntry
+    role: Role
+    cookies: Cookies
+    local: Endpoint
+    peer: Endpoint
+    message_id: int
+    pairs: tuple[Pair, ...]
+    phase1_group: int
+    generated: bool = False
+    created: float = 0.0
+    aging: bool = False
+    _timers: list[Timer] = field(default_factory=list)
+
+    def start(self) -> None:
+        """From now on the lifetime counts."""
+        self.created = self.context.now
+        lifetime = self.pairs[0].inbound.lifetime
+        if lifetime.hard_seconds is not None:
+            self._later("phase 2 expires", lifetime.hard_seconds, self._expire)
+        if lifetime.soft_seconds is not None:
+            self._later("phase 2 rekey", lifetime.soft_seconds, self.soften)
+
+    def soften(self) -> None:
+        """The soft limit passed: whoever was the initiator renews first."""
+        if self.aging:
+            return
+        self.aging = True
+        if self.role is Role.INITIATOR:
+            self.owner.child_aging(self)
+            return
+        hard = self.pairs[0].inbound.lifetime.hard_seconds or 60
+        self._later("phase 2 rekey", hard * RESPONDER_WAITS, lambda: self.owner.child_aging(self))
+
+    def _expire(self) -> None:
+        self.owner.child_expired(self)
+
+    def _later(self, name: str, delay: float, action: Callable[[], None]) -> None:
+        self._timers.append(self.context.later(name, delay, action))
+
+    def stop(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+    def remove(self) -> None:
+        """Take the SAs out of the data plane, outbound first: nothing is sent into the void."""
+        self.stop()
+        for pair in self.pairs:
+            self.context.emit(DeleteSa(sa=pair.outbound.id, direction=pair.outbound.direction))
+        for pair in self.pairs:
+            self.context.emit(DeleteSa(sa=pair.inbound.id, direction=pair.inbound.direction))
+
+    def deletes(self) -> list[Payload]:
+        """What to tell the peer when it is gone: the SPIs by which the peer knew us."""
+        return [
+            Payload(
+                PayloadType.DELETE,
+                bytes(Delete(pair.inbound.protocol, (pair.inbound.spi.to_bytes(4),))),
+            )
+            for pair in self.pairs
+        ]
+
+    def ids(self) -> list[SaId]:
+        return [sa.id for pair in self.pairs for sa in (pair.inbound, pair.outbound)]
+
+    def view(self) -> IpsecView:
+        pair = self.pairs[0]
+        suite, sa = pair.suite, pair.inbound
+        return IpsecView(
+            initiator_cookie=self.cookies.initiator,
+            responder_cookie=self.cookies.responder,
+            local=self.local,
+            remote=self.peer,
+            role=self.role,
+            established=True,
+            message_id=self.message_id,
+            protocol=sa.protocol,
+            mode=sa.mode,
+            selector=self.policy.selector,
+            spi_in=sa.spi,
+            spi_out=pair.outbound.spi,
+            created=self.created,
+            encryption=str(sa.encryption) if sa.encryption is not None else "",
+            integrity=str(sa.integrity),
+            pfs_group=int(suite.group),
+            effective_group=int(suite.group) or self.phase1_group,
+            lifetime_seconds=sa.lifetime.hard_seconds or 0,
+            lifetime_kilobytes=sa.lifetime.hard_kilobytes or 0,
+            reqid=sa.reqid,
+        )

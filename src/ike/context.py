@@ -1,0 +1,90 @@
+"""What all parts of the engine share: time, configuration, entropy, timers, commands so far."""
+
+from collections.abc import Callable
+from itertools import count
+
+from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
+from ike.events import (
+    NoPolicy,
+    PolicyFound,
+    SaInstalled,
+    SaRefused,
+    SpiAllocated,
+    SpiRefused,
+)
+from ike.policy import Config
+from ike.sa import Address, Endpoint, Selector
+from ike.timers import Timer, TimerQueue
+
+Answer = SpiAllocated | SpiRefused | SaInstalled | SaRefused | PolicyFound | NoPolicy
+
+NON_ESP_MARKER = bytes(4)  # RFC 3948, 2.2
+
+
+class Context:
+    """`now` is set at the start of each `handle`; `commands` are taken at its end."""
+
+    def __init__(self, config: Config, entropy: Callable[[int], bytes]) -> None:
+        self.config = config
+        self.entropy = entropy
+        self.now = 0.0
+        self.timers = TimerQueue()
+        self.commands: list[Command] = []
+        self._asks = count(1)
+        self._waiting: dict[int, Callable[[Answer], None]] = {}
+
+    def take_commands(self) -> list[Command]:
+        commands, self.commands = self.commands, []
+        return commands
+
+    def emit(self, command: Command) -> None:
+        self.commands.append(command)
+
+    def send(self, octets: bytes, to: Endpoint, local: Endpoint) -> None:
+        """A message; the non-ESP marker goes in front on the NAT-T port (RFC 3947, 4)."""
+        if local.port == self.config.natt_port:
+            octets = NON_ESP_MARKER + octets
+        self.emit(SendDatagram(octets=octets, to=to, local=local))
+
+    def info(self, text: str, peer: Address | None = None) -> None:
+        self.emit(Log(level=Level.INFO, text=text, peer=peer))
+
+    def debug(self, text: str, peer: Address | None = None) -> None:
+        self.emit(Log(level=Level.DEBUG, text=text, peer=peer))
+
+    def warning(self, text: str, peer: Address | None = None) -> None:
+        self.emit(Log(level=Level.WARNING, text=text, peer=peer))
+
+    def error(self, text: str, peer: Address | None = None) -> None:
+        self.emit(Log(level=Level.ERROR, text=text, peer=peer))
+
+    def report(
+        self,
+        kind: EventKind,
+        local: Endpoint | None = None,
+        remote: Endpoint | None = None,
+        message_id: int = 0,
+        selector: Selector | None = None,
+    ) -> None:
+        self.emit(
+            Report(kind=kind, local=local, remote=remote, message_id=message_id, selector=selector)
+        )
+
+    def later(self, name: str, delay: float, action: Callable[[], None]) -> Timer:
+        return self.timers.add(name, self.now, delay, action)
+
+    def ask(self, make: Callable[[int], Command], answered: Callable[[Answer], None]) -> None:
+        """Emit the asked command that `make(ask)` gives; `answered` gets the event that answers."""
+        ask = next(self._asks)
+        self._waiting[ask] = answered
+        self.emit(make(ask))
+
+    def answer(self, event: Answer) -> None:
+        """An answer to a question that was never asked is ignored."""
+        waiting = self._waiting.pop(event.ask, None)
+        if waiting is not None:
+            waiting(event)
+
+    def random_number(self) -> int:
+        """A message ID: 32 random bits, not zero (RFC 2409, 5.5)."""
+        return int.from_bytes(self.entropy(4)) or 1

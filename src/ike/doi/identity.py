@@ -1,0 +1,161 @@
+"""Identities: who a peer is in phase 1, what traffic an SA is for in phase 2 (RFC 2407, 4.6.2)."""
+
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+    summarize_address_range,
+)
+
+from ike.doi.numbers import IdType
+from ike.errors import InvalidIdInformation, LocalError
+from ike.isakmp.payloads import Identification
+from ike.policy import Identifier, SainfoId
+from ike.sa import Address, Network, Selector
+
+_TEXT = (IdType.FQDN, IdType.USER_FQDN)
+_ADDRESS_SIZE = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
+
+
+def address_identity(address: Address) -> Identification:
+    kind = IdType.IPV4_ADDR if isinstance(address, IPv4Address) else IdType.IPV6_ADDR
+    return Identification(kind, address.packed)
+
+
+def own_identity(identifier: Identifier | None, local: Address) -> Identification:
+    """The identity to send in phase 1. Raises: LocalError if the configured value is no such."""
+    if identifier is None or (identifier.type in _ADDRESS_SIZE and not identifier.value):
+        return address_identity(local)
+    return identification(identifier)
+
+
+def identification(identifier: Identifier) -> Identification:
+    """A configured identity as a payload. Raises: LocalError."""
+    kind, value = identifier.type, identifier.value
+    try:
+        if kind in _ADDRESS_SIZE:
+            return address_identity(ip_address(value))
+        if kind in _TEXT:
+            return Identification(kind, value.encode("ascii"))
+        if kind == IdType.KEY_ID:
+            return Identification(kind, bytes.fromhex(value))
+    except ValueError as error:
+        raise LocalError(f"identifier {value!r} is no {kind}: {error}") from error
+    raise LocalError(f"identifiers of type {kind} are not supported without a certificate")
+
+
+def describe(identity: Identification) -> str:
+    """An identity as text: as psk.txt names it, too."""
+    if len(identity.data) == _ADDRESS_SIZE.get(identity.type):
+        return str(ip_address(identity.data))
+    if identity.type in _TEXT:
+        return identity.data.decode("ascii", "backslashreplace")
+    try:
+        return str(network_of(identity))
+    except InvalidIdInformation:
+        return f"{identity.type}:{identity.data.hex()}"
+
+
+def matches(identity: Identification, expected: Identifier) -> bool:
+    """Whether a peer's identity is the configured one; "" and "*" take all of a type."""
+    if identity.type != expected.type:
+        return False
+    if expected.value in ("", "*"):
+        return True
+    if identity.type in _TEXT:
+        return identity.data.lower() == expected.value.encode().lower()
+    try:
+        return identity.data == identification(expected).data
+    except LocalError:
+        return False
+
+
+# --- phase 2 ---
+
+
+def network_of(identity: Identification) -> Network:
+    """The addresses that an identity means. Raises: InvalidIdInformation."""
+    T, data = IdType, identity.data
+    try:
+        match identity.type:
+            case T.IPV4_ADDR | T.IPV6_ADDR if len(data) == _ADDRESS_SIZE[identity.type]:
+                return ip_network(data)
+            case T.IPV4_ADDR_SUBNET if len(data) == 8:
+                return ip_network((data[:4], _prefix(data[4:])))
+            case T.IPV6_ADDR_SUBNET if len(data) == 32:
+                return ip_network((data[:16], _prefix(data[16:])))
+            case T.IPV4_ADDR_RANGE if len(data) == 8:
+                (only,) = summarize_address_range(IPv4Address(data[:4]), IPv4Address(data[4:]))
+                return only
+            case T.IPV6_ADDR_RANGE if len(data) == 32:
+                (one,) = summarize_address_range(IPv6Address(data[:16]), IPv6Address(data[16:]))
+                return one
+    except ValueError as error:
+        raise InvalidIdInformation(f"{identity.type} {data.hex()}: {error}") from error
+    raise InvalidIdInformation(f"{identity.type} {data.hex()} does not name a network")
+
+
+def _prefix(mask: bytes) -> int:
+    number = int.from_bytes(mask)
+    ones = number.bit_count()
+    if number != ((1 << ones) - 1) << (8 * len(mask) - ones):
+        raise ValueError("mask with holes")
+    return ones
+
+
+def traffic_identity(network: Network, protocol: int, port: int) -> Identification:
+    """One side of a selector as a payload."""
+    v4 = isinstance(network, IPv4Network)
+    if network.prefixlen == network.max_prefixlen:
+        kind = IdType.IPV4_ADDR if v4 else IdType.IPV6_ADDR
+        return Identification(kind, network.network_address.packed, protocol, port)
+    kind = IdType.IPV4_ADDR_SUBNET if v4 else IdType.IPV6_ADDR_SUBNET
+    data = network.network_address.packed + network.netmask.packed
+    return Identification(kind, data, protocol, port)
+
+
+def selector_of(local: Identification, remote: Identification) -> Selector:
+    """The traffic that two identities mean. Raises: InvalidIdInformation."""
+    local_network, remote_network = network_of(local), network_of(remote)
+    if local_network.version != remote_network.version:
+        raise InvalidIdInformation("identities of both IP versions")
+    if local.protocol != remote.protocol:
+        raise InvalidIdInformation(f"protocols {local.protocol} and {remote.protocol}")
+    return Selector(
+        local=local_network,
+        remote=remote_network,
+        protocol=local.protocol,
+        local_port=local.port,
+        remote_port=remote.port,
+    )
+
+
+def host_selector(local: Address, remote: Address) -> Selector:
+    """What Quick Mode without identities is for: the two hosts (RFC 2409, 5.5)."""
+    return Selector(local=_host(local), remote=_host(remote))
+
+
+def sainfo_matches(side: SainfoId | None, identity: Identification) -> bool:
+    """Whether a `sainfo` side is the identity: by its values, not as a filter (racoon.conf(5))."""
+    if side is None:
+        return True
+    if side.identifier is not None:
+        return matches(identity, side.identifier)
+    try:
+        network = network_of(identity)
+    except InvalidIdInformation:
+        return False
+    return (
+        side.network == network
+        and side.port == identity.port
+        and side.protocol == identity.protocol
+    )
+
+
+def _host(address: Address) -> Network:
+    if isinstance(address, IPv6Address):
+        return IPv6Network(address)
+    return IPv4Network(address)

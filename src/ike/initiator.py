@@ -1,0 +1,124 @@
+"""Quick Mode as initiator."""
+
+from dataclasses import replace
+
+from ike.child import Child
+from ike.context import Context
+from ike.doi.identity import traffic_identity
+from ike.doi.proposals import Lifetime, Phase2Suite, read_lifetime
+from ike.doi.sainfo import find_sainfo
+from ike.doi.select import phase2_suites
+from ike.errors import AttributesNotSupported
+from ike.exchanges.quick import build_first, build_third, take_second
+from ike.isakmp.attributes import parse_attributes
+from ike.isakmp.message import Message
+from ike.isakmp.numbers import NotifyType
+from ike.isakmp.payloads import Notification
+from ike.negotiation import Negotiation, NegotiationOwner
+from ike.peer import Isakmp
+from ike.sa import Mode, PolicyEntry, Role
+from wire.cursor import Cursor, DecodeError
+
+
+class Initiator(Negotiation):
+    """`replaces` is the set whose renewal this is."""
+
+    role = Role.INITIATOR
+
+    def __init__(
+        self,
+        context: Context,
+        owner: NegotiationOwner,
+        sa: Isakmp,
+        policy: PolicyEntry,
+        replaces: Child | None,
+    ) -> None:
+        super().__init__(context, owner, sa)
+        self.policy = policy
+        self.replaces = replaces
+        self.facts.selector = policy.selector
+        self._offers: list[tuple[Phase2Suite, ...]] = []
+
+    def start(self) -> None:
+        """Ask for SPIs, then send message 1."""
+        self._context.info(f"initiate new phase 2 negotiation: {self.ends}")
+        assert self.policy is not None
+        s = self.policy.selector
+        self.sainfo = find_sainfo(
+            self._context.config.sainfos,
+            traffic_identity(s.local, s.protocol, s.local_port),
+            traffic_identity(s.remote, s.protocol, s.remote_port),
+            self.sa.facts.remote.ph1id,
+        )
+        if self.sainfo is None:
+            self.fail(f"failed to get sainfo: no sainfo section is for {s}")
+            return
+        nat = self.sa.facts.nat
+        self._offers = [
+            phase2_suites(self.sainfo, protection, udp=nat.detected, draft=nat.draft)
+            for protection in self.policy.protections
+        ]
+        if not all(self._offers):
+            self.fail("the sainfo allows no algorithms for the policy's protocols")
+            return
+        if nat.detected:
+            self._context.info("NAT detected -> UDP encapsulation")
+        self._allocate(self._send_first)
+
+    def _send_first(self) -> None:
+        assert self.policy is not None
+        facts, nat = self.facts, self.sa.facts.nat
+        self.exchange = self.sa.open_exchange(self)
+        facts.message_id = self.exchange.message_id
+        if nat.detected and self.policy.protections[0].mode is Mode.TRANSPORT:
+            facts.original_addresses = (self.sa.local.address, self.sa.peer.address)
+        nonce_size = self.sa.facts.remote.nonce_size
+        payloads = build_first(facts, self._offers, nat.original_address_type, nonce_size)
+        self._row = 1
+        self.exchange.send(payloads, awaited=True)
+
+    def take(self, message: Message) -> None:
+        """Message 2."""
+        self._check(message)
+        self._heard(lambda: self._heed(take_second(self.facts, message, self._offers)))
+        self._row = 2
+
+    def _heed(self, notifications: list[Notification]) -> None:
+        """RESPONDER-LIFETIME (RFC 2407, 4.6.3.1): the shorter lifetime counts."""
+        assert self.facts.chosen is not None
+        for notification in notifications:
+            if notification.type != NotifyType.RESPONDER_LIFETIME:
+                continue
+            try:
+                told = read_lifetime(parse_attributes(Cursor(notification.data)))
+            except (AttributesNotSupported, DecodeError) as error:
+                self._context.warning(f"RESPONDER-LIFETIME: {error}", self.sa.peer.address)
+                continue
+            self._context.info("received RESPONDER-LIFETIME", self.sa.peer.address)
+            self.facts.chosen = replace(
+                self.facts.chosen,
+                suites=tuple(_shortened(suite, told) for suite in self.facts.chosen.suites),
+            )
+
+    def proceed(self) -> None:
+        if self._refusal is not None:
+            self.fail(str(self._refusal), self._refusal.notify)
+            return
+        assert self.facts.chosen is not None
+        for suite, offers in zip(self.facts.chosen.suites, self._offers, strict=True):
+            if suite.lifetime != offers[0].lifetime:
+                self._context.warning("attribute has been modified.")
+        self._install_inbound(self._send_third)
+
+    def _send_third(self) -> None:
+        assert self.exchange is not None
+        self._row = 3
+        self.exchange.send(build_third(self.facts), awaited=False)
+        self._install_outbound()
+
+
+def _shortened(suite: Phase2Suite, told: Lifetime) -> Phase2Suite:
+    lifetime = suite.lifetime
+    seconds = min((n for n in (lifetime.seconds, told.seconds) if n), default=None)
+    kilobytes = min((n for n in (lifetime.kilobytes, told.kilobytes) if n), default=None)
+    return replace(suite, lifetime=Lifetime(seconds=seconds, kilobytes=kilobytes))

@@ -1,0 +1,54 @@
+"""Timers of a core: a heap of deadlines. Cancelled ones stay in it until their turn."""
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+from ike.sa import TimerView
+
+
+class Timer:
+    """One deadline. `cancel` may be called at any time, also after it fired."""
+
+    __slots__ = ("action", "at", "created", "name")
+
+    def __init__(self, name: str, created: float, at: float, action: Callable[[], None]) -> None:
+        self.name = name
+        self.created = created
+        self.at = at
+        self.action: Callable[[], None] | None = action
+
+    def cancel(self) -> None:
+        self.action = None
+
+
+class TimerQueue:
+    """All times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._number = count()
+
+    def add(self, name: str, now: float, delay: float, action: Callable[[], None]) -> Timer:
+        """Call `action` in `delay` seconds, unless cancelled. The name is for people."""
+        timer = Timer(name, now, now + delay, action)
+        heapq.heappush(self._heap, (timer.at, next(self._number), timer))
+        return timer
+
+    @property
+    def deadline(self) -> float | None:
+        while self._heap and self._heap[0][2].action is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def fire(self, now: float) -> None:
+        """Run what is due. A timer that an action adds for now or earlier runs, too."""
+        while (deadline := self.deadline) is not None and deadline <= now:
+            timer = heapq.heappop(self._heap)[2]
+            action, timer.action = timer.action, None
+            if action is not None:
+                action()
+
+    def view(self) -> list[TimerView]:
+        live = [timer for _, _, timer in self._heap if timer.action is not None]
+        return [TimerView(t.name, t.at, t.created) for t in sorted(live, key=lambda t: t.at)]
