@@ -17,8 +17,8 @@ _GCM = Algorithm(name="rfc4106(gcm(aes))", key=Secret(bytes(20)), icv_bits=128)
 
 
 def _sa(**fields: Any) -> SecurityAssociation:
-    ends = {"src": IPv4Address("192.0.2.1"), "dst": IPv4Address("192.0.2.2")}
-    return SecurityAssociation(**ends, spi=1, mode=Mode.TUNNEL, **fields)
+    src, dst = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
+    return SecurityAssociation(src=src, dst=dst, spi=1, mode=Mode.TUNNEL, **fields)
 
 
 _, _cbc = transform.transforms(_sa(encryption=_AES, authentication=_SHA1), bytes)

@@ -183,7 +183,7 @@ def fragments(packet: bytes, mtu: int) -> Iterator[bytes]:
     step = (mtu - size) & ~7
     if step <= 0:
         raise Refused(Reason.OUT_TOO_BIG)
-    for at in range(0, len(payload), step):
+    for at in range(0, max(len(payload), 1), step):
         part = payload[at : at + step]
         more = _MORE_FRAGMENTS if at + step < len(payload) else field & _MORE_FRAGMENTS
         offset = more | (field & _OFFSET) + at // 8

@@ -1,0 +1,148 @@
+"""Two hosts with the userspace data path between them, for tests in namespaces."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+
+from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET
+from lab.netns import Namespace, Veth
+from wire.udp import Options, UdpEndpoint
+from xfrm.dataplane import Event
+from xfrm.esp.reasons import Reason
+from xfrm.model import Address, Policy, SecurityAssociation
+from xfrm.tun.datapath import MARK, DataPath, Settings
+
+__all__ = ["End", "Pair", "joined", "opened"]
+
+
+@dataclass
+class End:
+    """One host: its namespace, its data path, and its address in the protected network."""
+
+    host: Namespace
+    path: DataPath
+    address: str
+    inner: str
+
+    async def ping(self, to: str, *, count: int = 3, size: int = 56, source: str = "") -> bool:
+        """Whether all came back."""
+        words = ["ping", "-c", str(count), "-i", "0.05", "-W", "2", "-s", str(size), "-q"]
+        if source:
+            words += ["-I", source]
+        done = await asyncio.to_thread(self.host.run, *words, to, check=False)
+        return done.returncode == 0 and " 0% packet loss" in done.stdout
+
+    async def usage(self, spi: int) -> tuple[int, int]:
+        """Octets and packets of the SA with this SPI."""
+        (found,) = [each for each in await self.path.sas() if each.spi == spi]
+        return found.usage.octets, found.usage.packets
+
+    async def counted(self, expected: Mapping[Reason, int], within: float = 5.0) -> None:
+        """Wait until so many packets were refused for these reasons, and none for others."""
+        async with asyncio.timeout(within):
+            while self.path.counters != expected:  # noqa: ASYNC110 - nobody tells of a refusal
+                await asyncio.sleep(0.01)
+
+    async def event(self, within: float = 5.0) -> Event:
+        async with asyncio.timeout(within):
+            return await anext(self.path.events())
+
+
+@dataclass
+class Pair:
+    left: End
+    right: End
+    wire: Veth
+
+    async def add(self, *sas: SecurityAssociation) -> None:
+        """The same SAs at both ends."""
+        for end in (self.left, self.right):
+            for each in sas:
+                await end.path.add_sa(each)
+
+    async def add_policies(self, left: Sequence[Policy], right: Sequence[Policy]) -> None:
+        for end, policies in ((self.left, left), (self.right, right)):
+            for each in policies:
+                await end.path.add_policy(each)
+
+    async def transfer(self, octets: bytes, port: int = 7000) -> bytes:
+        """What the right host receives when the left one sends `octets` by TCP."""
+        listener = self.right.host.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.bind((self.right.inner, port))
+        received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            received.set_result(await reader.read(-1))
+            writer.close()
+            await writer.wait_closed()
+
+        async with await asyncio.start_server(take, sock=listener, limit=1 << 24):
+            client = self.left.host.socket(socket.AF_INET, socket.SOCK_STREAM)
+            client.setblocking(False)
+            client.bind((self.left.inner, 0))
+            await asyncio.get_running_loop().sock_connect(client, (self.right.inner, port))
+            _, writer = await asyncio.open_connection(sock=client)
+            writer.write(octets)
+            writer.write_eof()
+            async with asyncio.timeout(60):
+                result = await received
+            writer.close()
+            await writer.wait_closed()
+        return result
+
+
+@asynccontextmanager
+async def opened(
+    host: Namespace, address: str, settings: Settings | None = None
+) -> AsyncIterator[DataPath]:
+    """A data path in `host`, with a socket of port 4500 on `address`."""
+
+    def taken(octets: bytes, source: Address, port: int) -> bool:
+        path.receive_udp(octets, source, port)
+        return True
+
+    def send_udp(of: SecurityAssociation) -> "partial[None]":
+        port = of.encapsulation.dst_port if of.encapsulation else 4500
+        return partial(endpoint.send, to=of.dst, port=port)
+
+    with host.entered():
+        endpoint = UdpEndpoint.open(
+            ip_address(address), 4500, Options(mark=MARK, fragment=True), taken
+        )
+        path = await DataPath.open(settings, send_udp=send_udp)
+    try:
+        yield path
+    finally:
+        endpoint.close()
+        await path.close()
+
+
+@asynccontextmanager
+async def joined(
+    left: Namespace, right: Namespace, *, settings: Settings | None = None,
+    ends: tuple[str, str] = (LEFT, RIGHT), nets: tuple[str, str] = (LEFT_NET, RIGHT_NET),
+) -> AsyncIterator[Pair]:  # fmt: skip
+    """Both ends on one cable, each with the first address of its network; no SA, no policy."""
+    cable = Veth((left, "eth0"), (right, "eth0"))
+    prefix = "/64" if ":" in ends[0] else "/24"
+    inners = []
+    for host, address, net in zip((left, right), ends, nets, strict=True):
+        host.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0", check=False)
+        host.add_address("eth0", address + prefix)
+        network, _, length = net.partition("/")
+        inner = network.removesuffix("0") + "1"
+        host.add_address("lo", f"{inner}/{length}")
+        inners.append(inner)
+    async with (
+        opened(left, ends[0], settings) as left_path,
+        opened(right, ends[1], settings) as right_path,
+    ):
+        yield Pair(
+            End(left, left_path, ends[0], inners[0]),
+            End(right, right_path, ends[1], inners[1]),
+            cable,
+        )
