@@ -20,6 +20,7 @@ INTERFACE: Final = "eth0"  # the MGU's signalling interface (manual, 1.1.1)
 
 _PREFIX: Final = "ifcfg-"
 _STATES: Final = f"{RUN_DIR}/ipsec"
+_PROBLEMS: Final = f"{RUN_DIR}/ipsec-problems"
 _STARTED, _STOPPED = "started\n", "stopped\n"
 _SIOCGIFADDR: Final = 0x8915
 _IFREQ: Final = struct.Struct("16s4x4s16x")
@@ -90,6 +91,22 @@ def is_up(connection: Connection) -> bool:
     except FileNotFoundError:
         return connection.on_boot
     return state == _STARTED
+
+
+def write_problems(problems: dict[str, str]) -> None:
+    """What keeps connections from being served, one sentence each, for `ipsec` to show."""
+    lines = [f"{name} {sentence}\n" for name, sentence in problems.items()]
+    write_whole(under_root(_PROBLEMS), "".join(lines).encode())
+
+
+def problem_of(name: str) -> str | None:
+    """Why the running daemon does not serve the connection, or None."""
+    try:
+        lines = under_root(_PROBLEMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    told = (line.partition(" ") for line in lines)
+    return next((sentence for who, _, sentence in told if who == name), None)
 
 
 def with_free_reqid(connection: Connection, others: list[Connection]) -> Connection:

@@ -19,16 +19,19 @@ class Served:
         self._backend = backend
         self._tell = tell
         self._installed: dict[str, PolicyEntry] = {}
+        self._problems: dict[str, str] = {}
 
     async def update(self) -> None:
         """Make the policies those of the connections that are up; errors go to the log."""
-        wanted = dict(_wanted())
+        self._problems = {}
+        wanted = dict(self._wanted())
         for name, policy in list(self._installed.items()):
             if wanted.get(name) != policy:
                 await self._withdraw(name, policy, wanted.values())
         for name, policy in wanted.items():
             if name not in self._installed:
                 await self._install(name, policy)
+        folder.write_problems(self._problems)
 
     async def clear(self) -> None:
         """Remove what was installed; the engine has said good-bye already."""
@@ -39,7 +42,7 @@ class Served:
         try:
             await self._backend.add_policy(policy)
         except BackendError as error:
-            logger.error("connection %s: %s", name, error)
+            self._trouble(name, error)
             return
         self._installed[name] = policy
         logger.info("connection %s: %s", name, policy.selector)
@@ -59,12 +62,15 @@ class Served:
         except BackendError as error:
             logger.error("connection %s: %s", name, error)
 
+    def _wanted(self) -> Iterator[tuple[str, PolicyEntry]]:
+        for name in folder.names():
+            try:
+                connection = folder.load(name)
+                if folder.is_up(connection):
+                    yield name, connection.policy(folder.source_of(connection))
+            except BadConnection as error:
+                self._trouble(name, error)
 
-def _wanted() -> Iterator[tuple[str, PolicyEntry]]:
-    for name in folder.names():
-        try:
-            connection = folder.load(name)
-            if folder.is_up(connection):
-                yield name, connection.policy(folder.source_of(connection))
-        except BadConnection as error:
-            logger.error("%s", error)
+    def _trouble(self, name: str, error: Exception) -> None:
+        logger.error("connection %s: %s", name, error)
+        self._problems[name] = str(error)
