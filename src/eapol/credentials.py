@@ -28,7 +28,17 @@ PrivateKey = (
 _BEGIN_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _BEGIN_CRL: Final = b"-----BEGIN X509 CRL-----"
 _PRIVATE: Final = b"PRIVATE KEY-----"
-WEAK_RSA: Final = 2048
+WEAK_RSA: Final = 2048  # bits
+
+UNDECODABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for octets that are no X.509, now or when a part is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +56,21 @@ def certificates(file: NamedOctets) -> list[x509.Certificate]:
     """All certificates of a PEM file, or the one of a DER file. Raises: CredentialError."""
     try:
         if _BEGIN_CERTIFICATE in file.octets:
-            return x509.load_pem_x509_certificates(file.octets)
-        return [x509.load_der_x509_certificate(file.octets)]
-    except ValueError as error:
+            return [decoded(each) for each in x509.load_pem_x509_certificates(file.octets)]
+        return [decoded(x509.load_der_x509_certificate(file.octets))]
+    except UNDECODABLE as error:
         raise CredentialError(_no_certificate(file)) from error
+
+
+def decoded(certificate: x509.Certificate) -> x509.Certificate:
+    """The same certificate, every part that is looked at later decoded now.
+
+    Raises: one of UNDECODABLE; later, nobody expects that.
+    """
+    _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
+    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    _ = certificate.signature_hash_algorithm
+    return certificate
 
 
 def _no_certificate(file: NamedOctets) -> str:
@@ -67,7 +88,7 @@ def revocations(file: NamedOctets) -> list[x509.CertificateRevocationList]:
     for part in file.octets.split(_BEGIN_CRL)[1:]:
         try:
             found.append(x509.load_pem_x509_crl(_BEGIN_CRL + part))
-        except ValueError as error:
+        except UNDECODABLE as error:
             raise CredentialError(f"{file.name}: a CRL in it cannot be read: {error}") from error
     return found
 
@@ -92,7 +113,7 @@ def private_key(file: NamedSecret, passphrase: Secret | None) -> PrivateKey:
         raise PassphraseNeeded(
             f"{file.name}: is encrypted; give its passphrase with private_key_passwd"
         ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNDECODABLE as error:
         raise CredentialError(_unreadable_key(file, passphrase)) from error
     if not isinstance(key, PrivateKey):
         raise CredentialError(f"{file.name}: a key of this kind cannot sign; use RSA or EC")
@@ -161,7 +182,7 @@ def _pkcs12(
     octets = file.secret.reveal()
     try:
         bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
-    except ValueError as error:
+    except UNDECODABLE as error:
         private_key(file, passphrase)  # a better reason, if it is a bare or encrypted key
         if passphrase is None:
             raise PassphraseNeeded(

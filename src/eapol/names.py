@@ -35,7 +35,7 @@ def alternative_names(certificate: x509.Certificate) -> list[str]:
     """Subject alternative names as `DNS:...`, `EMAIL:...`, `URI:...`, `IP:...`."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (x509.ExtensionNotFound, ValueError):  # ValueError: an extension that is not well formed
+    except x509.ExtensionNotFound:
         return []
     names = []
     for name in found.value:

@@ -21,7 +21,15 @@ from OpenSSL._util import lib as _lib
 
 from eapol import names
 from eapol.alerts import explain
-from eapol.credentials import Identity, certificates, identity, revocations, weakness
+from eapol.credentials import (
+    UNDECODABLE,
+    Identity,
+    certificates,
+    decoded,
+    identity,
+    revocations,
+    weakness,
+)
 from eapol.engine import Flight, Keys
 from eapol.errors import CredentialError
 from eapol.notices import (
@@ -92,7 +100,13 @@ class _Judge:
         self.refusal: str | None = None
 
     def __call__(self, shown: crypto.X509, error: int, depth: int) -> bool:
-        certificate = shown.to_cryptography()
+        try:
+            certificate = decoded(shown.to_cryptography())
+        except UNDECODABLE as reason:
+            text = f"the certificate cannot be decoded: {reason}"
+            self.notices.append(CertificateError(CertFault.BAD_CERTIFICATE, depth, "", text))
+            self.refusal = f"the {self._whose}'s certificate was refused: {text}"
+            return False
         self._show(certificate, depth)
         if self._policy.server_sha256 is not None:
             return depth > 0 or self._pinned(certificate)

@@ -35,9 +35,11 @@ from eapol.events import (
 from eapol.notices import (
     DEBUG,
     WARNING,
+    EapStatus,
     Notice,
     PassphraseAsked,
     PeerCertificateOctets,
+    SubnetStatusUpdate,
 )
 from eapol.settings import Network
 from eapol.status import Status
@@ -232,7 +234,8 @@ class Supervisor:
 
     def _tell(self, notice: Notice) -> None:
         if not isinstance(notice, PeerCertificateOctets):
-            level = _LEVELS.get(notice.level, logging.INFO)
+            quiet = isinstance(notice, EapStatus | SubnetStatusUpdate)
+            level = logging.DEBUG if quiet else _LEVELS.get(notice.level, logging.INFO)
             _log.log(level, "%s: %s", self.interface, notice)
         for listener in list(self._listeners):
             listener(notice)
