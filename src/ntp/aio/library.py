@@ -18,16 +18,16 @@ async def query(
     *,
     port: int = NTP_PORT,
     samples: int = 1,
-    timeout: float = 5.0,
+    within: float = 5.0,
     pivot: int | None = None,
 ) -> Outcome:
     """Ask one server; nobody confirms what it says.
 
-    Args: `samples`, two seconds apart; `timeout`, s, in all; `pivot`, Unix ns: a date that has
-    passed (default: the local clock's, which must then not be decades off).
+    Args: `samples`, two seconds apart; `within`, s, for all of it; `pivot`, Unix ns: a date that
+    has passed (default: the local clock's, which must then not be decades off).
     Never raises for what the network does: see `outcome.verdict` and `outcome.why`.
     """
-    return await agree([host], port=port, samples=samples, timeout=timeout, pivot=pivot)
+    return await agree([host], port=port, samples=samples, within=within, pivot=pivot)
 
 
 async def agree(
@@ -35,7 +35,7 @@ async def agree(
     *,
     port: int = NTP_PORT,
     samples: int = 1,
-    timeout: float = 5.0,
+    within: float = 5.0,
     pivot: int | None = None,
 ) -> Outcome:
     """Ask several servers at once; the outcome is what a majority of those that answer says.
@@ -44,6 +44,6 @@ async def agree(
     """
     lines = [ServerLine(host=host, port=port) for host in hosts]
     date = time.time_ns() if pivot is None else pivot
-    asked = sources(lines, {}, entropy=os.urandom, pivot=date, timeout=timeout)
+    asked = sources(lines, {}, entropy=os.urandom, pivot=date, timeout=within)
     floor = 0 if pivot is None else pivot
-    return await run(Client(asked, floor=floor, policy=Policy(samples=samples, timeout=timeout)))
+    return await run(Client(asked, floor=floor, policy=Policy(samples=samples, timeout=within)))
