@@ -1,0 +1,144 @@
+"""FreeRADIUS as an EAP-TLS server: a raddb of its own, the user freerad, all of its log.
+
+It listens at 127.0.0.1:1812 of its namespace, where a hostapd in the same namespace asks it.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import require
+from lab.netns import Namespace
+from lab.pki import Authority, Issued
+from lab.process import Process
+
+PORT = 1812
+SECRET = "switch and server"
+_USER = "freerad"
+
+_RADIUSD = """\
+prefix = /usr
+libdir = /usr/lib/freeradius
+logdir = {folder}
+run_dir = {folder}
+raddbdir = {folder}
+max_request_time = 30
+cleanup_delay = 5
+max_requests = 1024
+hostname_lookups = no
+log {{
+    destination = stdout
+    auth = yes
+}}
+security {{
+    max_attributes = 200
+    reject_delay = 0
+    status_server = no
+}}
+client switch {{
+    ipaddr = 127.0.0.1
+    secret = "{secret}"
+    require_message_authenticator = yes
+}}
+modules {{
+    eap {{
+        default_eap_type = tls
+        timer_expire = 60
+        max_sessions = 1024
+        tls-config tls-common {{
+            private_key_file = {folder}/server-key.pem
+            certificate_file = {folder}/server.pem
+            ca_file = {folder}/ca.pem
+            check_crl = {check_crl}
+            cipher_list = "DEFAULT:@SECLEVEL={security_level}"
+            tls_min_version = "{min_version}"
+            tls_max_version = "{max_version}"
+            ecdh_curve = ""
+            fragment_size = {fragment_size}
+            include_length = yes
+            {cache}
+        }}
+        tls {{
+            tls = tls-common
+        }}
+    }}
+}}
+server default {{
+    listen {{
+        type = auth
+        ipaddr = 127.0.0.1
+        port = {port}
+    }}
+    authorize {{
+        eap
+    }}
+    authenticate {{
+        eap
+    }}
+}}
+"""
+
+_CACHE = """cache {{
+                enable = yes
+                lifetime = 24
+                name = "test"
+                persist_dir = "{folder}/sessions"
+            }}"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the server speaks TLS. `crl` PEM: then client certificates are checked against it."""
+
+    server: Issued
+    ca: Authority
+    min_version: str = "1.2"
+    max_version: str = "1.3"
+    fragment_size: int = 1024
+    security_level: int = 1
+    crl: bytes | None = None
+    resume: bool = False
+
+
+@contextmanager
+def freeradius(namespace: Namespace, settings: Settings) -> Iterator[Process]:
+    """Runs while the block does; `Process.text` is what `radiusd -X` prints."""
+    program = require.program("freeradius")
+    folder = Path(tempfile.mkdtemp(prefix="mgu-raddb-"))
+    try:
+        _write(folder, settings)
+        argv = [program, "-X", "-d", str(folder), "-n", "radiusd"]
+        if os.geteuid() == 0:
+            argv = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--", *argv]
+        with Process(argv, namespace=namespace, name="freeradius") as process:
+            process.wait_line("Ready to process requests")
+            yield process
+    finally:
+        shutil.rmtree(folder)
+
+
+def _write(folder: Path, settings: Settings) -> None:
+    (folder / "sessions").mkdir()
+    cache = _CACHE.format(folder=folder) if settings.resume else ""
+    configuration = _RADIUSD.format(
+        folder=folder,
+        secret=SECRET,
+        port=PORT,
+        check_crl="no" if settings.crl is None else "yes",
+        security_level=settings.security_level,
+        min_version=settings.min_version,
+        max_version=settings.max_version,
+        fragment_size=settings.fragment_size,
+        cache=cache,
+    )
+    (folder / "radiusd.conf").write_text(configuration)
+    (folder / "server.pem").write_bytes(settings.server.certificate_pem())
+    (folder / "server-key.pem").write_bytes(settings.server.key_pem())
+    (folder / "ca.pem").write_bytes(settings.ca.certificate_pem() + (settings.crl or b""))
+    if os.geteuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, _USER, _USER)
