@@ -69,7 +69,6 @@ def _install_certificates(options: argparse.Namespace) -> None:
 
 def _create(options: argparse.Namespace) -> None:
     connection = _described(options)
-    check(connection)
     others = [other for other in folder.load_all() if other.name != connection.name]
     _check_overlap(connection, others)
     connection = folder.with_free_reqid(connection, others)
@@ -107,6 +106,7 @@ def _described(options: argparse.Namespace) -> Connection:
         src_port=options.src_port or 0,
         dst_port=options.dst_port or 0,
     )
+    check(connection)
     return replace(connection, method=_method(options))
 
 
