@@ -16,7 +16,7 @@ from xfrm.esp.reasons import Reason
 from xfrm.model import Address, Policy, SecurityAssociation
 from xfrm.tun.datapath import MARK, DataPath, Settings
 
-__all__ = ["End", "Pair", "joined", "opened"]
+__all__ = ["End", "Pair", "joined", "opened", "transfer"]
 
 
 @dataclass
@@ -71,28 +71,35 @@ class Pair:
 
     async def transfer(self, octets: bytes, port: int = 7000) -> bytes:
         """What the right host receives when the left one sends `octets` by TCP."""
-        listener = self.right.host.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listener.bind((self.right.inner, port))
-        received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        client = self.left.host, self.left.inner
+        return await transfer(client, (self.right.host, self.right.inner), octets, port)
 
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            received.set_result(await reader.read(-1))
-            writer.close()
-            await writer.wait_closed()
 
-        async with await asyncio.start_server(take, sock=listener, limit=1 << 24):
-            client = self.left.host.socket(socket.AF_INET, socket.SOCK_STREAM)
-            client.setblocking(False)
-            client.bind((self.left.inner, 0))
-            await asyncio.get_running_loop().sock_connect(client, (self.right.inner, port))
-            _, writer = await asyncio.open_connection(sock=client)
-            writer.write(octets)
-            writer.write_eof()
-            async with asyncio.timeout(60):
-                result = await received
-            writer.close()
-            await writer.wait_closed()
-        return result
+async def transfer(
+    client: tuple[Namespace, str], server: tuple[Namespace, str], octets: bytes, port: int = 7000
+) -> bytes:
+    """What `server` (host and address) receives when `client` sends `octets` by TCP."""
+    listener = server[0].socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.bind((server[1], port))
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.set_result(await reader.read(-1))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(take, sock=listener), asyncio.timeout(60):
+        sender = client[0].socket(socket.AF_INET, socket.SOCK_STREAM)
+        sender.setblocking(False)
+        sender.bind((client[1], 0))
+        await asyncio.get_running_loop().sock_connect(sender, (server[1], port))
+        _, writer = await asyncio.open_connection(sock=sender)
+        writer.write(octets)
+        writer.write_eof()
+        result = await received
+        writer.close()
+        await writer.wait_closed()
+    return result
 
 
 @asynccontextmanager
@@ -125,9 +132,10 @@ async def opened(
 async def joined(
     left: Namespace, right: Namespace, *, settings: Settings | None = None,
     ends: tuple[str, str] = (LEFT, RIGHT), nets: tuple[str, str] = (LEFT_NET, RIGHT_NET),
+    cable: Veth | None = None,
 ) -> AsyncIterator[Pair]:  # fmt: skip
     """Both ends on one cable, each with the first address of its network; no SA, no policy."""
-    cable = Veth((left, "eth0"), (right, "eth0"))
+    cable = cable or Veth((left, "eth0"), (right, "eth0"))
     prefix = "/64" if ":" in ends[0] else "/24"
     inners = []
     for host, address, net in zip((left, right), ends, nets, strict=True):
