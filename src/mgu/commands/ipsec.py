@@ -102,6 +102,7 @@ def _described(options: argparse.Namespace) -> Connection:
         dst=options.dst_address,
         src=options.src_address,
         network=options.dst_network,
+        src_network=options.src_network,
         protocol=options.ip_proto or 0,
         src_port=options.src_port or 0,
         dst_port=options.dst_port or 0,
@@ -241,6 +242,8 @@ def _row(connection: Connection, running: bool) -> tuple[str, str, str, str, str
     state = "active" if up and running else "at boot" if connection.on_boot else "off"
     if up and running and folder.problem_of(connection.name):
         state = "failed"
+    if connection.src_network:
+        scope += f" from {connection.src_network}"
     return (
         connection.name,
         connection.mode.value.lower(),

@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     add("--name", metavar="NICK", help="the connection's nickname: letters and digits")
     add("--dst-address", type=_address, metavar="DST", help="address of the peer")
     add("--dst-network", type=_network, metavar="CIDR", help="network behind the peer")
+    add("--src-network", type=_network, metavar="CIDR", help="network behind us, for a firewall")
     add("--src-address", type=_address, metavar="SRC", help="our address; default: eth0's")
     add("--src-port", type=_port, metavar="PORT", help="only this port of ours")
     add("--dst-port", type=_port, metavar="PORT", help="only this port of the peer")
@@ -149,6 +150,12 @@ def check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
     if any(files) and not options.install_certs:
         parser.error("certificate files are for --install-certs")
     scope = (options.dst_address, options.dst_network, options.src_port, options.dst_port)
-    more = (options.src_preshared_key, options.dst_preshared_key, options.ip_proto)
+    more = (
+        options.src_network,
+        options.src_address,
+        options.src_preshared_key,
+        options.dst_preshared_key,
+        options.ip_proto,
+    )
     if not options.create and any(value is not None for value in (*scope, *more)):
         parser.error("what a connection is like goes with --create")

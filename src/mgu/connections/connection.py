@@ -30,7 +30,9 @@ class BadConnection(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """`network` makes it a tunnel. `src` None is eth0's address when the connection comes up.
+    """`network` (behind the peer) or `src_network` (behind us) makes it a tunnel.
+
+    `src` None is eth0's address when the connection comes up.
 
     Ports of 0 and protocol 0 are any. `reqid` tells SAs to one peer apart; 0 for the first.
     """
@@ -39,6 +41,7 @@ class Connection:
     dst: Address
     src: Address | None = None
     network: Network | None = None
+    src_network: Network | None = None
     protocol: int = 0
     src_port: int = 0
     dst_port: int = 0
@@ -48,13 +51,13 @@ class Connection:
 
     @property
     def mode(self) -> Mode:
-        return Mode.TRANSPORT if self.network is None else Mode.TUNNEL
+        return Mode.TUNNEL if self.network or self.src_network else Mode.TRANSPORT
 
     def policy(self, src: Address) -> PolicyEntry:
         """What is to be protected between `src` and the peer."""
         return PolicyEntry(
             selector=Selector(
-                local=ip_network(src),
+                local=self.src_network or ip_network(src),
                 remote=self.network or ip_network(self.dst),
                 protocol=self.protocol,
                 local_port=self.src_port,
@@ -73,6 +76,7 @@ class Connection:
             "IKE_METHOD": self.method,
             "SRC": str(self.src or ""),
             "DST": str(self.dst),
+            "SRCNET": str(self.src_network or ""),
             "DSTNET": str(self.network or ""),
             "IPPROTO": str(self.protocol or ""),
             "SRCPORT": str(self.src_port or ""),
@@ -90,6 +94,8 @@ def check(connection: Connection) -> None:
         versions.add(connection.src.version)
     if connection.network:
         versions.add(connection.network.version)
+    if connection.src_network:
+        versions.add(connection.src_network.version)
     if len(versions) > 1:
         raise BadConnection("source, destination and network mix IPv4 and IPv6")
     if connection.dst.is_multicast or connection.dst.is_unspecified:
@@ -116,6 +122,7 @@ def parse(name: str, text: str) -> Connection:
             dst=ip_address(values["DST"]),
             src=ip_address(values["SRC"]) if values.get("SRC") else None,
             network=ip_network(values["DSTNET"]) if values.get("DSTNET") else None,
+            src_network=ip_network(values["SRCNET"]) if values.get("SRCNET") else None,
             protocol=_protocol(values.get("IPPROTO", "")),
             src_port=_port(values.get("SRCPORT", "")),
             dst_port=_port(values.get("DSTPORT", "")),
