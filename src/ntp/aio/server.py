@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -91,12 +91,21 @@ def _monotonic(stamp: int | None) -> float | None:
     return now - age if 0 <= age < _OLDEST else None
 
 
-async def serve(settings: Settings, addresses: Sequence[Address], stop: asyncio.Event) -> None:
-    """Serve on `addresses` until `stop` is set. Raises: OSError if one cannot be bound."""
+async def serve(
+    settings: Settings,
+    addresses: Sequence[Address],
+    stop: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve on `addresses` until `stop` is set; `ready` is called when all are bound.
+
+    Raises: OSError if one cannot be bound.
+    """
     core = Server(settings)
     with ExitStack() as sockets:
         for address in addresses:
             sockets.enter_context(ServerSocket(core, address))
+        ready()
         await stop.wait()
 
 
@@ -132,7 +141,8 @@ async def _until_signal(settings: Settings, addresses: Sequence[Address]) -> Non
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, addresses, stop)
+    where = ", ".join(f"{address.host} port {address.port}" for address in addresses)
+    await serve(settings, addresses, stop, lambda: print(f"serving on {where}", flush=True))
 
 
 if __name__ == "__main__":
