@@ -1,35 +1,188 @@
-"""The keying daemon's core (RFC 2407, 2408, 2409): datagrams and requests in, commands out."""
+"""The keying daemon's core (RFC 2407, 2408, 2409): datagrams and requests in, commands out.
+
+engine   one event after the other, what administrators ask, what they may look at
+intake   datagrams: whose they are; strangers
+keeper   what SAs there should be: make, renew, give up
+peer     one ISAKMP SA (handshake: its phase 1); initiator, responder: one Quick Mode each
+exchanges, keys, doi, nat   what the octets mean; isakmp, crypto   octets
+"""
 
 from collections.abc import Callable
 
-from ike.commands import Command
-from ike.events import Event
+from ike.book import Book
+from ike.commands import Command, EventKind, Stopped
+from ike.context import Context
+from ike.events import (
+    Acquire,
+    AddressGone,
+    DatagramReceived,
+    DeleteIpsec,
+    DeleteIsakmp,
+    DeletePolicySas,
+    EstablishIsakmp,
+    Event,
+    Flush,
+    NoPolicy,
+    PolicyFound,
+    Reload,
+    SaExpired,
+    SaGone,
+    SaInstalled,
+    SaRefused,
+    SpiAllocated,
+    SpiRefused,
+    Stop,
+)
+from ike.intake import Intake
+from ike.keeper import Keeper
 from ike.policy import Config
 from ike.sa import IpsecView, IsakmpView, TimerView
+from wire.timer import TimerFired
 
 
 class Engine:
     """`handle(event, now)` and `deadline`; `now` is monotonic seconds.
 
-    `entropy(n)` gives n random octets.
+    `entropy(n)` gives n random octets: cookies, nonces, exponents and message IDs come from it.
     """
 
     def __init__(self, config: Config, *, entropy: Callable[[int], bytes]) -> None:
-        self._config = config
-        self._entropy = entropy
+        self._context = Context(config, entropy)
+        self._book = Book()
+        self._keeper = Keeper(self._context, self._book)
+        self._intake = Intake(self._context, self._book, self._keeper)
+        self._stopped = False
 
     @property
     def deadline(self) -> float | None:
-        return None
+        return self._context.timers.deadline
+
+    @property
+    def config(self) -> Config:
+        return self._context.config
 
     def handle(self, event: Event, now: float) -> list[Command]:
-        raise NotImplementedError
+        """Fire the timers that `now` has passed, then take the event. Raises nothing."""
+        if self._stopped:
+            return []
+        self._context.now = now
+        self._context.timers.fire(now)
+        self._dispatch(event)
+        return self._context.take_commands()
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case DatagramReceived():
+                self._intake.receive(event)
+            case Acquire():
+                self._keeper.want(event.policy, local_port=event.local_port)
+            case (
+                SpiAllocated()
+                | SpiRefused()
+                | SaInstalled()
+                | SaRefused()
+                | PolicyFound()
+                | NoPolicy()
+            ):
+                self._context.answer(event)
+            case SaExpired() | SaGone():
+                self._sa_event(event)
+            case EstablishIsakmp():
+                self._establish(event)
+            case DeleteIsakmp():
+                self._delete_isakmp(event)
+            case DeleteIpsec():
+                child = self._book.child_of(event.sa)
+                if child is not None:
+                    self._keeper.remove_child(child, tell=True)
+            case DeletePolicySas():
+                self._keeper.remove_children(self._book.children_for(event.policy))
+            case Flush():
+                self._flush(event)
+            case Reload():
+                self._context.config = event.config
+            case AddressGone():
+                self._address_gone(event)
+            case Stop():
+                self._stop()
+            case TimerFired():
+                pass
+
+    def _sa_event(self, event: SaExpired | SaGone) -> None:
+        child = self._book.child_of(event.sa)
+        if child is None:
+            return
+        match event:
+            case SaExpired(hard=False):
+                child.soften()
+            case SaExpired():
+                self._keeper.child_expired(child)
+            case SaGone():
+                self._context.info(f"purged IPsec-SA spi={event.sa.spi}.")
+                self._keeper.remove_child(child, tell=True)
+
+    def _establish(self, event: EstablishIsakmp) -> None:
+        context, config = self._context, self._context.config
+        sa = self._book.established(event.remote, event.local.address)
+        if sa is not None:
+            context.report(EventKind.PHASE1_UP, sa.local, sa.peer)
+            return
+        if self._book.with_peer(event.remote, event.local.address):
+            return  # on its way
+        remote = (
+            config.remote_named(event.remote_name)
+            if event.remote_name
+            else config.remote_for(event.remote)
+        )
+        if remote is None:
+            context.error(f"no configuration found for {event.remote}.")
+            context.report(EventKind.PHASE1_NO_RESPONSE, event.local)
+            return
+        context.info(f"accept a request to establish IKE-SA: {event.remote}")
+        self._keeper.start_phase1(remote, event.local, event.remote)
+
+    def _delete_isakmp(self, event: DeleteIsakmp) -> None:
+        if event.children:
+            self._keeper.remove_children(self._book.children_with(event.remote, event.local))
+        for sa in list(self._book.with_peer(event.remote, event.local)):
+            self._context.info(f"purging ISAKMP-SA spi={sa.cookies}.")
+            sa.delete()
+
+    def _flush(self, event: Flush) -> None:
+        if event.ipsec:
+            self._keeper.remove_children(self._book.children)
+        if event.isakmp:
+            for sa in self._book.isakmps():
+                sa.delete()
+
+    def _address_gone(self, event: AddressGone) -> None:
+        """No way to tell anybody."""
+        for child in list(self._book.children):
+            if child.local.address == event.address:
+                self._keeper.remove_child(child, tell=False)
+        for sa in self._book.isakmps():
+            if sa.local.address == event.address:
+                sa.close(EventKind.PHASE1_DOWN)
+
+    def _stop(self) -> None:
+        for negotiation in list(self._book.negotiations):
+            negotiation.fail("the daemon stops")
+        self._flush(Flush())
+        self._context.report(EventKind.QUIT)
+        self._context.emit(Stopped())
+        self._stopped = True
+
+    # --- what administrators may look at ---
 
     def isakmp_sas(self) -> list[IsakmpView]:
-        raise NotImplementedError
+        counts: dict[bytes, int] = {}
+        for child in self._book.children:
+            key = bytes(child.cookies)
+            counts[key] = counts.get(key, 0) + 1
+        return [sa.view(counts.get(bytes(sa.cookies), 0)) for sa in self._book.isakmps()]
 
     def ipsec_sas(self) -> list[IpsecView]:
-        raise NotImplementedError
+        return [child.view() for child in self._book.children]
 
     def schedule(self) -> list[TimerView]:
-        raise NotImplementedError
+        return self._context.timers.view()

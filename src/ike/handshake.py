@@ -56,6 +56,11 @@ class Handshake:
         """As responder: whether the initiator has sent no more than its first message."""
         return len(self._received) == 1
 
+    @property
+    def nothing_received(self) -> bool:
+        """Whether no message was accepted so far, and none sent."""
+        return self._row == 0
+
     def start(self) -> None:
         """Send the first message, as initiator. Raises: LocalError."""
         self._say(table(self._facts)[0])

@@ -125,6 +125,11 @@ class Negotiation:
         context.report(kind, self.sa.local, self.sa.peer, self.facts.message_id, self.selector)
         self._owner.negotiation_failed(self, kind)
 
+    def abandon(self) -> None:
+        """It never began."""
+        self.exchange = None
+        self._end()
+
     def _tell(self, notify: NotifyType | None) -> None:
         """After the last message the peer has SAs: a delete. Before it: the reason."""
         facts = self.facts

@@ -55,10 +55,14 @@ class Owner(Protocol):
 
 
 class Isakmp:
-    """`hint` is what the peer (or a stranger) said in the clear, for the report of a failure."""
+    """`home` is the peer's address when it began. `hint` is what the peer (or a stranger) said in
+    the clear, for the report of a failure.
+    """
 
     def __init__(self, context: Context, owner: Owner, facts: Phase1) -> None:
         self.facts = facts
+        self.home = facts.peer.address
+        self.begun = context.now
         self.created = 0.0
         self.heard = context.now
         self.hint = ""

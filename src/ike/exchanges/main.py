@@ -173,7 +173,7 @@ def send_proof(facts: Phase1) -> list[Payload]:
     facts.own_id = method.identity(facts)
     body = bytes(facts.own_id)
     payloads = [Payload(P.ID, body), *method.prove(facts, facts.proof_of(facts.role, body))]
-    if facts.initial_contact:
+    if facts.is_initiator and facts.remote.initial_contact and facts.first_contact():
         payloads.append(Payload(P.NOTIFY, bytes(initial_contact(facts))))
     return payloads
 

@@ -28,7 +28,7 @@ class Phase1:
     cookies: Cookies
     local: Endpoint
     peer: Endpoint
-    initial_contact: bool = False  # to be said by us
+    first_contact: Callable[[], bool] = lambda: False  # whether we have no other SA with the peer
 
     vendors: set[Vendor] = field(default_factory=set)  # of the peer
     unknown_vendors: list[bytes] = field(default_factory=list)

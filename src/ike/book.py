@@ -1,0 +1,121 @@
+"""All that exists: ISAKMP SAs, negotiations, IPsec SAs, and policies that wait for a phase 1."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ike.child import Child
+from ike.isakmp.header import NO_COOKIE, Header
+from ike.negotiation import Negotiation
+from ike.peer import Isakmp
+from ike.sa import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
+from ike.timers import Timer
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """A policy whose Quick Mode starts as soon as there is a phase 1."""
+
+    policy: PolicyEntry
+    replaces: Child | None
+    timer: Timer
+
+
+class Book:
+    def __init__(self) -> None:
+        self.negotiations: list[Negotiation] = []
+        self.children: dict[Child, None] = {}
+        self.pending: dict[Address, list[Pending]] = {}
+        self._by_cookie: dict[bytes, list[Isakmp]] = {}
+        self._by_address: dict[Address, list[Isakmp]] = {}
+        self._by_sa: dict[SaId, Child] = {}
+
+    # --- ISAKMP SAs ---
+
+    def add(self, sa: Isakmp) -> None:
+        self._by_cookie.setdefault(sa.cookies.initiator, []).append(sa)
+        self._by_address.setdefault(sa.home, []).append(sa)
+
+    def remove(self, sa: Isakmp) -> None:
+        self._by_cookie[sa.cookies.initiator].remove(sa)
+        if not self._by_cookie[sa.cookies.initiator]:
+            del self._by_cookie[sa.cookies.initiator]
+        self._by_address[sa.home].remove(sa)
+        if not self._by_address[sa.home]:
+            del self._by_address[sa.home]
+
+    def isakmps(self) -> list[Isakmp]:
+        return [sa for sas in self._by_cookie.values() for sa in sas]
+
+    def with_peer(self, peer: Address, local: Address | None = None) -> list[Isakmp]:
+        """All with this peer, established or not."""
+        found = self._by_address.get(peer, [])
+        return [sa for sa in found if local is None or sa.local.address == local]
+
+    def find(self, header: Header, source: Endpoint) -> Isakmp | None:
+        """Whose message this is, by its cookies; the responder's may not be known yet."""
+        for sa in self._by_cookie.get(header.initiator_cookie, ()):
+            ours = sa.cookies.responder
+            if header.responder_cookie == ours:
+                return sa
+            if sa.peer.address != source.address:
+                continue
+            opening = sa.facts.role is Role.RESPONDER and header.responder_cookie == NO_COOKIE
+            if ours == NO_COOKIE or opening:
+                return sa
+        return None
+
+    def established(self, peer: Address, local: Address) -> Isakmp | None:
+        """The best SA to speak under: not about to end, and the newest."""
+        found = [sa for sa in self.with_peer(peer, local) if sa.established]
+        return max(
+            found, key=lambda sa: (sa.state is Phase1State.ESTABLISHED, sa.created), default=None
+        )
+
+    def half_open(self, peer: Address | None = None) -> list[Isakmp]:
+        """As responder, before anything is proved; the oldest first."""
+        sas = self.isakmps() if peer is None else self.with_peer(peer)
+        return [sa for sa in sas if sa.facts.role is Role.RESPONDER and not sa.established]
+
+    # --- IPsec SAs ---
+
+    def add_child(self, child: Child) -> None:
+        self.children[child] = None
+        for sa in child.ids():
+            self._by_sa[sa] = child
+
+    def remove_child(self, child: Child) -> bool:
+        """False if it was gone already."""
+        if child not in self.children:
+            return False
+        del self.children[child]
+        for sa in child.ids():
+            if self._by_sa.get(sa) is child:
+                del self._by_sa[sa]
+        return True
+
+    def child_of(self, sa: SaId) -> Child | None:
+        return self._by_sa.get(sa)
+
+    def children_with(self, peer: Address, local: Address | None = None) -> list[Child]:
+        return [
+            child
+            for child in self.children
+            if child.peer.address == peer and (local is None or child.local.address == local)
+        ]
+
+    def children_for(self, policy: PolicyEntry) -> Iterator[Child]:
+        """All made for this traffic between these ends."""
+        for child in self.children:
+            if _same(child.policy, policy):
+                yield child
+
+    def negotiating(self, policy: PolicyEntry) -> bool:
+        """Whether SAs for this policy are on their way, by us."""
+        return any(
+            n.role is Role.INITIATOR and n.policy is not None and _same(n.policy, policy)
+            for n in self.negotiations
+        ) or any(_same(p.policy, policy) for p in self.pending.get(policy.remote, ()))
+
+
+def _same(a: PolicyEntry, b: PolicyEntry) -> bool:
+    return a.selector == b.selector and a.local == b.local and a.remote == b.remote

@@ -1,0 +1,160 @@
+"""Datagrams from the network: whose they are, and what to say to those that are nobody's.
+
+Everything here happens before authentication. So nothing a stranger sends costs more than a bounded
+entry in a table, and what we answer and log is bounded by a token bucket.
+"""
+
+from ike.book import Book
+from ike.commands import EventKind
+from ike.context import NON_ESP_MARKER, Context
+from ike.errors import (
+    InvalidCookie,
+    InvalidMessageId,
+    LocalError,
+    NoProposalChosen,
+    OutOfTurn,
+    PeerError,
+    UnsupportedExchangeType,
+)
+from ike.events import DatagramReceived
+from ike.fragment import Reassembler
+from ike.isakmp.header import NO_COOKIE, Header
+from ike.isakmp.message import Message, Payload
+from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ike.isakmp.payloads import Notification
+from ike.keeper import Keeper
+from ike.keys import Cookies
+from ike.limits import RateLimiter
+from ike.peer import Isakmp
+from ike.policy import Switch
+from ike.sa import Role
+
+
+class Intake:
+    def __init__(self, context: Context, book: Book, keeper: Keeper) -> None:
+        self._context = context
+        self._book = book
+        self._keeper = keeper
+        self._answers = RateLimiter(context.config.limits.notifies_per_second)
+        self._fragments = Reassembler(context.config.limits.fragments)
+        self.suppressed = 0  # complaints that were neither logged nor answered
+
+    def receive(self, event: DatagramReceived) -> None:
+        """One datagram; nothing in it can raise."""
+        octets = event.octets
+        if event.local.port == self._context.config.natt_port:
+            if not octets.startswith(NON_ESP_MARKER):
+                return  # a keepalive, or ESP that is none of our business
+            octets = octets[len(NON_ESP_MARKER) :]
+        header = None
+        sa = None
+        try:
+            header = Header.parse(octets)
+            if header.next_payload == PayloadType.FRAGMENT:
+                whole = self._whole(header, octets, event)
+                if whole is None:
+                    return
+                octets, header = whole, Header.parse(whole)
+            sa = self._book.find(header, event.source)
+            if sa is None:
+                sa = self._stranger(header, event)
+            sa.receive(header, octets, event.source, event.local)
+        except LocalError as error:
+            self._context.error(str(error), event.source.address)
+            if sa is not None and not sa.established:
+                sa.close(EventKind.PHASE1_AUTH_FAILED)
+        except PeerError as error:
+            self._complain(error, header, sa, event)
+
+    def _whole(self, header: Header, octets: bytes, event: DatagramReceived) -> bytes | None:
+        remote = self._context.config.remote_for(event.source.address, event.source.port)
+        if remote is None or remote.ike_frag is Switch.OFF:
+            raise OutOfTurn("a fragment, though ike_frag is off")
+        return self._fragments.add(header, octets, event.source, self._context.now)
+
+    def _stranger(self, header: Header, event: DatagramReceived) -> Isakmp:
+        """A message that belongs to no ISAKMP SA: the first of a new one, or an error.
+
+        Raises: PeerError.
+        """
+        if header.exchange == ExchangeType.INFORMATIONAL:
+            raise OutOfTurn("an Informational message of no ISAKMP-SA")
+        if header.responder_cookie != NO_COOKIE:
+            raise InvalidCookie(f"no ISAKMP-SA {_cookies(header)}")
+        if header.exchange != ExchangeType.MAIN:
+            raise UnsupportedExchangeType(f"exchange type {header.exchange} is not supported")
+        if header.message_id:
+            raise InvalidMessageId("a message ID in phase 1")
+        remote = self._context.config.remote_for(event.source.address, event.source.port)
+        if remote is None:
+            raise NoProposalChosen("couldn't find configuration.")
+        self._make_room(event)
+        self._context.info(f"respond new phase 1 negotiation: {event.local}<=>{event.source}")
+        self._context.info("begin Identity Protection mode.")
+        cookies = Cookies(initiator=header.initiator_cookie, responder=self._context.entropy(8))
+        sa = self._keeper.new_isakmp(Role.RESPONDER, remote, event.local, event.source, cookies)
+        self._book.add(sa)
+        return sa
+
+    def _make_room(self, event: DatagramReceived) -> None:
+        """Keep the half-open negotiations bounded: the oldest that never went on makes room.
+
+        Raises: OutOfTurn when there is no room.
+        """
+        limits = self._context.config.limits
+        if len(self._book.half_open(event.source.address)) >= limits.half_open_per_address:
+            raise OutOfTurn("too many negotiations at once from this address")
+        half_open = self._book.half_open()
+        if len(half_open) < limits.half_open:
+            return
+        for sa in half_open:
+            if sa.handshake.only_opened:
+                self._context.debug(f"half-open negotiation dropped: {sa.cookies}")
+                sa.close(EventKind.PHASE1_DOWN)
+                return
+        raise OutOfTurn("too many negotiations at once")
+
+    # --- complaints ---
+
+    def _complain(
+        self, error: PeerError, header: Header | None, sa: Isakmp | None, event: DatagramReceived
+    ) -> None:
+        """Log what was wrong and answer, within bounds (RFC 2408, 5: notify where it says so)."""
+        peer = event.source.address
+        if sa is not None and not sa.established and sa.handshake.nothing_received:
+            sa.close(EventKind.PHASE1_NO_PROPOSAL)
+        if isinstance(error, OutOfTurn):
+            self._context.debug(f"message ignored: {error}", peer)
+            return
+        if not self._answers.allow(self._context.now):
+            self.suppressed += 1
+            return
+        what = f"{header.exchange.name.capitalize()} message" if header is not None else "Message"
+        self._context.error(f"{what} refused: {error}", peer)
+        if header is None or error.notify is None:
+            return
+        if header.exchange == ExchangeType.INFORMATIONAL:
+            return  # an answer to an answer could go on for ever
+        if sa is not None and sa.established:
+            sa.notify(self._notification(error.notify, header))
+        else:
+            self._answer(error.notify, header, event)
+
+    def _answer(self, kind: NotifyType, header: Header, event: DatagramReceived) -> None:
+        notification = self._notification(kind, header)
+        message = Message(
+            initiator_cookie=header.initiator_cookie,
+            responder_cookie=header.responder_cookie,
+            exchange=ExchangeType.INFORMATIONAL,
+            payloads=(Payload(PayloadType.NOTIFY, bytes(notification)),),
+            message_id=self._context.random_number(),
+        )
+        self._context.send(bytes(message), event.source, event.local)
+
+    def _notification(self, kind: NotifyType, header: Header) -> Notification:
+        spi = header.initiator_cookie + header.responder_cookie
+        return Notification(kind, ProtocolId.ISAKMP, spi)
+
+
+def _cookies(header: Header) -> str:
+    return f"{header.initiator_cookie.hex()}:{header.responder_cookie.hex()}"

@@ -1,0 +1,324 @@
+"""What is to be there, and keeps it there: which SAs to make, to renew, to give up.
+
+Make before break: a new SA is complete before the old one goes, and only the side that made the new
+one takes the old one down, after a grace, so that packets on their way still find their SA.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from ike.book import Book, Pending
+from ike.child import Child
+from ike.commands import AddPolicy, EventKind, RemovePolicy
+from ike.context import Context
+from ike.errors import IkeError, LocalError
+from ike.exchanges.phase1 import Phase1
+from ike.initiator import Initiator
+from ike.isakmp.header import NO_COOKIE
+from ike.isakmp.message import Message
+from ike.isakmp.numbers import ExchangeType, NotifyType, ProtocolId
+from ike.isakmp.payloads import Delete, Notification
+from ike.keys import Cookies
+from ike.negotiation import Negotiation
+from ike.peer import Isakmp
+from ike.policy import Remote, Switch
+from ike.responder import Responder
+from ike.sa import Address, Endpoint, PolicyEntry, Role, SaId
+from ike.secured import SecuredExchange
+from ike.weak import Weakness
+
+REPLACED_GRACE: Final = 10.0
+"""Seconds for which a replaced set of SAs stays."""
+RETRY: Final = 10.0
+"""Seconds until a failed renewal is tried again, as long as the old SAs live."""
+
+
+class Keeper:
+    """Owner of all ISAKMP SAs, negotiations and children."""
+
+    def __init__(self, context: Context, book: Book) -> None:
+        self._context = context
+        self._book = book
+        self._weakness = Weakness(context)
+
+    # --- wishes ---
+
+    def want(
+        self, policy: PolicyEntry, replaces: Child | None = None, local_port: int = 500
+    ) -> None:
+        """SAs for this policy, by whatever it takes."""
+        if self._book.negotiating(policy):
+            return
+        sa = self._book.established(policy.remote, policy.local)
+        if sa is not None:
+            self._initiate(sa, policy, replaces)
+            return
+        if not self._phase1_coming(policy, local_port):
+            context = self._context
+            context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+            return
+        self._pend(policy, replaces)
+
+    def _phase1_coming(self, policy: PolicyEntry, local_port: int) -> bool:
+        if self._book.with_peer(policy.remote, policy.local):
+            return True
+        context = self._context
+        remote = context.config.remote_for(policy.remote)
+        if remote is None:
+            context.error(f"no configuration found for {policy.remote}.")
+            return False
+        if remote.passive:
+            context.error(f"remote {remote.name} is passive: it must open the negotiation")
+            return False
+        context.info(f"IPsec-SA request for {policy.remote} queued due to no phase1 found.")
+        local = Endpoint(policy.local, local_port)
+        return self.start_phase1(remote, local, policy.remote) is not None
+
+    def _pend(self, policy: PolicyEntry, replaces: Child | None) -> None:
+        def give_up() -> None:
+            waiting = self._book.pending.get(policy.remote, [])
+            if pending in waiting:
+                waiting.remove(pending)
+                self._context.error(
+                    "phase2 negotiation failed due to time up waiting for phase1. "
+                    f"{policy.protections[0].protocol.name} {policy.remote}->{policy.local}"
+                )
+                self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+
+        patience = self._context.config.timers.phase1
+        timer = self._context.later("phase 2 waits for phase 1", patience, give_up)
+        pending = Pending(policy, replaces, timer)
+        self._book.pending.setdefault(policy.remote, []).append(pending)
+
+    def start_phase1(self, remote: Remote, local: Endpoint, peer: Address) -> Isakmp | None:
+        """A new phase 1 as initiator; None if we cannot, which is logged."""
+        context = self._context
+        to = Endpoint(peer, remote.port)
+        cookies = Cookies(initiator=context.entropy(8), responder=NO_COOKIE)
+        sa = self.new_isakmp(Role.INITIATOR, remote, local, to, cookies)
+        context.info(f"initiate new phase 1 negotiation: {local}<=>{to}")
+        if remote.exchange_modes[0] != ExchangeType.MAIN:
+            context.warning(f"{remote.exchange_modes[0]} mode is not supported, main mode is used")
+        context.info("begin Identity Protection mode.")
+        self._book.add(sa)
+        try:
+            sa.handshake.start()
+        except LocalError as error:
+            context.error(str(error), peer)
+            sa.close(EventKind.PHASE1_AUTH_FAILED)
+            return None
+        return sa
+
+    def new_isakmp(
+        self, role: Role, remote: Remote, local: Endpoint, peer: Endpoint, cookies: Cookies
+    ) -> Isakmp:
+        context = self._context
+        facts = Phase1(
+            role=role,
+            exchange=ExchangeType.MAIN,
+            remote=remote,
+            pre_shared_keys=context.config.keys,
+            entropy=context.entropy,
+            cookies=cookies,
+            local=local,
+            peer=peer,
+            first_contact=lambda: self._is_first_contact(peer.address, local.address),
+        )
+        return Isakmp(context, self, facts)
+
+    def _is_first_contact(self, peer: Address, local: Address) -> bool:
+        return self._book.established(peer, local) is None and not self._book.children_with(peer)
+
+    def _initiate(self, sa: Isakmp, policy: PolicyEntry, replaces: Child | None) -> None:
+        negotiation = Initiator(self._context, self, sa, policy, replaces)
+        self._book.negotiations.append(negotiation)
+        negotiation.start()
+
+    # --- phase 1 ---
+
+    def phase1_established(self, sa: Isakmp) -> None:
+        self._weakness.warn(sa)
+        if sa.facts.peer_initial_contact:
+            self._initial_contact(sa)
+        for pending in self._book.pending.pop(sa.home, []):
+            pending.timer.cancel()
+            if not self._book.negotiating(pending.policy):
+                self._initiate(sa, pending.policy, pending.replaces)
+
+    def _initial_contact(self, sa: Isakmp) -> None:
+        """The peer knows nothing from before (RFC 2407, 4.6.3.3). What began meanwhile stays."""
+        for old in self._book.with_peer(sa.home):
+            same = old.facts.peer_id == sa.facts.peer_id
+            if old is not sa and old.established and same and old.created < sa.begun:
+                old.close(EventKind.PHASE1_DOWN)
+        for child in self._book.children_with(sa.home):
+            here = child.peer.port == sa.peer.port or not sa.facts.nat.detected
+            if here and child.created < sa.begun:
+                self.remove_child(child, tell=False)
+
+    def phase1_aging(self, sa: Isakmp) -> None:
+        """Renew it, if it is of use and nobody has yet."""
+        younger = [
+            other
+            for other in self._book.with_peer(sa.home, sa.local.address)
+            if other is not sa and other.begun > sa.begun
+        ]
+        remote = self._context.config.remote_for(sa.home) or sa.facts.remote
+        useful = self._book.children_with(sa.home) or remote.rekey is Switch.FORCE
+        if younger or not useful or remote.rekey is Switch.OFF or remote.passive:
+            return
+        local, natt = sa.local, self._context.config.natt_port
+        self.start_phase1(remote, local.with_port(500) if local.port == natt else local, sa.home)
+
+    def phase1_closed(self, sa: Isakmp, kind: EventKind) -> None:
+        self._book.remove(sa)
+        others = self._book.with_peer(sa.home, sa.local.address)
+        for negotiation in [n for n in self._book.negotiations if n.sa is sa]:
+            negotiation.fail("the ISAKMP-SA is gone")
+        if not others:
+            self._drop_pending(sa.home)
+        gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
+        if gone and not any(other.established for other in others):
+            for child in self._book.children_with(sa.home, sa.local.address):
+                self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
+                self.remove_child(child, tell=False)
+
+    def _drop_pending(self, peer: Address) -> None:
+        for pending in self._book.pending.pop(peer, []):
+            pending.timer.cancel()
+            self._context.report(EventKind.PHASE2_NO_PHASE1, selector=pending.policy.selector)
+
+    # --- what the peer says under a phase 1 ---
+
+    def quick_mode(self, sa: Isakmp, message: Message, exchange: SecuredExchange) -> Responder:
+        negotiation = Responder(self._context, self, sa, exchange)
+        try:
+            negotiation.take(message)
+        except IkeError:
+            negotiation.abandon()
+            raise
+        self._book.negotiations.append(negotiation)
+        return negotiation
+
+    def notified(self, sa: Isakmp, notification: Notification) -> None:
+        kind, peer = notification.type, sa.peer.address
+        if kind == NotifyType.INITIAL_CONTACT:
+            self._context.info("received INITIAL-CONTACT", peer)
+            self._initial_contact(sa)
+        elif kind.is_error:
+            self._context.error(f"notification {kind} received.", peer)
+            for negotiation in self._concerned(sa, notification):
+                negotiation.fail(f"the peer refused the negotiation: {kind}")
+        else:
+            self._context.debug(f"notification {kind} received.", peer)
+
+    def _concerned(self, sa: Isakmp, notification: Notification) -> list[Negotiation]:
+        """Which of our negotiations an error is about: by SPI, or the only one there is."""
+        ours = [n for n in self._book.negotiations if n.sa is sa and n.role is Role.INITIATOR]
+        named = [n for n in ours if notification.spi in n.facts.spis]
+        return named or (ours if len(ours) == 1 else [])
+
+    def deleted(self, sa: Isakmp, delete: Delete) -> None:
+        if delete.protocol == ProtocolId.ISAKMP:
+            for old in self._book.with_peer(sa.home):
+                if bytes(old.cookies) in delete.spis:
+                    self._context.info(f"purging ISAKMP-SA spi={old.cookies}.")
+                    old.close(EventKind.PHASE1_PEER_DELETED)
+            return
+        for spi in delete.spis:
+            number = int.from_bytes(spi)
+            child = self._book.child_of(SaId(sa.peer.address, delete.protocol, number))
+            if child is not None and child.peer.address == sa.peer.address:
+                self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
+                self.remove_child(child, tell=False)
+
+    # --- phase 2 ---
+
+    def child_established(self, negotiation: Negotiation, child: Child) -> None:
+        book = self._book
+        book.negotiations.remove(negotiation)
+        book.add_child(child)
+        if child.generated:
+            self._context.emit(AddPolicy(policy=child.policy))
+        if negotiation.role is Role.RESPONDER:
+            return
+        for old in list(book.children_for(child.policy)):
+            if old is not child and old.created < negotiation.started:
+                self._remove_later(old)
+
+    def _remove_later(self, child: Child) -> None:
+        child.aging = True
+        self._context.later(
+            "replaced SAs", REPLACED_GRACE, lambda: self.remove_child(child, tell=True)
+        )
+
+    def negotiation_failed(self, negotiation: Negotiation, kind: EventKind) -> None:
+        book = self._book
+        if negotiation in book.negotiations:
+            book.negotiations.remove(negotiation)
+        if not isinstance(negotiation, Initiator) or negotiation.policy is None:
+            return
+        sa, policy, replaces = negotiation.sa, negotiation.policy, negotiation.replaces
+        silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
+        if silent and sa.established:
+            self._context.warning(
+                f"the peer may have lost the ISAKMP-SA {sa.cookies}: a new one is tried",
+                sa.peer.address,
+            )
+            sa.close(EventKind.PHASE1_DOWN)
+            self.want(policy, replaces)
+        elif replaces is not None:
+            self._retry(policy, replaces)
+
+    def _retry(self, policy: PolicyEntry, replaces: Child) -> None:
+        def again() -> None:
+            if replaces in self._book.children:
+                self.want(policy, replaces)
+
+        self._context.later("renewal again", RETRY, again)
+
+    def child_aging(self, child: Child) -> None:
+        """Renew it, unless a younger set for the same traffic is there."""
+        if child not in self._book.children:
+            return
+        for other in self._book.children_for(child.policy):
+            if other is not child and other.created >= child.created and not other.aging:
+                return
+        remote = self._context.config.remote_for(child.peer.address)
+        if remote is not None and not remote.passive:
+            self.want(child.policy, child, child.local.port)
+
+    def child_expired(self, child: Child) -> None:
+        inbound, outbound = child.pairs[0].inbound, child.pairs[0].outbound
+        for sa, ends in (
+            (inbound, f"{inbound.source}[0]->{inbound.destination}[0]"),
+            (outbound, f"{outbound.source}[0]->{outbound.destination}[0]"),
+        ):
+            self._context.info(
+                f"IPsec-SA expired: {sa.protocol.name}/{sa.mode.value} {ends} "
+                f"spi={sa.spi}(0x{sa.spi:x})"
+            )
+        self.remove_child(child, tell=True)
+
+    def remove_child(self, child: Child, *, tell: bool) -> None:
+        """Take a set of SAs down, and tell the peer if there is a way to."""
+        if not self._book.remove_child(child):
+            return
+        context = self._context
+        child.remove()
+        sa = self._book.established(child.peer.address, child.local.address)
+        if tell and sa is not None:
+            sa.say(child.deletes())
+        if child.generated and not any(True for _ in self._book.children_for(child.policy)):
+            context.emit(RemovePolicy(policy=child.policy))
+        context.report(
+            EventKind.PHASE2_DOWN,
+            child.local,
+            child.peer,
+            child.message_id,
+            child.policy.selector,
+        )
+
+    def remove_children(self, children: Iterable[Child], *, tell: bool = True) -> None:
+        for child in list(children):
+            self.remove_child(child, tell=tell)
