@@ -1,8 +1,5 @@
-"""Two or more IKE engines in memory: a virtual clock, a network that loses, doubles and reorders,
-NATs, and data planes that are dictionaries. Nothing sleeps; minutes pass in milliseconds.
-"""
+"""IKE engines on the network in memory (`lab.virtual`), with data planes that are dictionaries."""
 
-import heapq
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -45,6 +42,7 @@ from ike.sa import (
     SaId,
     Selector,
 )
+from lab.virtual import FAIR, Lab, Station, Weather
 from wire.secret import Secret
 from wire.timer import TimerFired
 
@@ -99,6 +97,7 @@ class Node:
     exported: list[ExportKeys] = field(default_factory=list)
     refuse: Callable[[IpsecSa], bool] = lambda _: False
     stopped: bool = False
+    station: Station | None = None
 
     def texts(self) -> list[str]:
         return [log.text for log in self.logs]
@@ -110,79 +109,56 @@ class Node:
         return [sa for sa in self.sas.values() if sa.direction is direction]
 
 
-@dataclass
-class Link:
-    """What the network does to a datagram."""
-
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    delay: float = 0.01
-    cut: bool = False
-
-
 Rewrite = Callable[[SendDatagram], SendDatagram | None]
+ROUGH = Weather(loss=0.2, duplication=0.2, delay=0.01, jitter=1.0)
 
 
 class World:
-    def __init__(self, seed: int = 1, install_delay: float = 0.001) -> None:
-        self.now = 1000.0
-        self.random = random.Random(seed)
-        self.link = Link()
+    """Nodes on one network. `rewrite` is what a NAT or an attacker on the path does to datagrams."""
+
+    def __init__(
+        self, seed: int = 1, weather: Weather = FAIR, install_delay: float = 0.001
+    ) -> None:
+        self.lab = Lab(weather, seed=seed, now=1000.0)
         self.nodes: dict[Address, Node] = {}
         self.datagrams: list[SendDatagram] = []
         self.rewrite: Rewrite = lambda datagram: datagram
         self.install_delay = install_delay
-        self._queue: list[tuple[float, int, Node, Event]] = []
-        self._number = count()
         self._spi = count(0x1000)
 
+    @property
+    def now(self) -> float:
+        return self.lab.now
+
     def node(self, name: str, address: Address, configuration: Config) -> Node:
-        entropy = random.Random(f"{name} {self.random.random()}")
+        entropy = random.Random(f"{name} {self.lab.entropy(8).hex()}")
         node = Node(name, address, Engine(configuration, entropy=entropy.randbytes))
         self.nodes[address] = node
+        node.station = self.lab.add(
+            name, node.engine, lambda command: self._perform(node, command), TimerFired()
+        )
         return node
 
+    def remove(self, node: Node) -> None:
+        """Power off."""
+        assert node.station is not None
+        self.lab.remove(node.station)
+        del self.nodes[node.address]
+
     def tell(self, node: Node, event: Event, delay: float = 0.0) -> None:
-        heapq.heappush(self._queue, (self.now + delay, next(self._number), node, event))
+        assert node.station is not None
+        self.lab.tell(node.station, event, delay)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass. True as soon as `until` holds."""
         end = self.now + seconds
-        steps = 0
-        while not until():
-            at = self._next()
-            if at is None or at > end:
-                self.now = end
-                return until()
-            self.now = max(self.now, at)
-            self._step()
-            steps += 1
-            assert steps < 200_000, "the engines never rest"
-        return True
-
-    def _next(self) -> float | None:
-        times = [node.engine.deadline for node in self.nodes.values() if not node.stopped]
-        if self._queue:
-            times.append(self._queue[0][0])
-        return min((t for t in times if t is not None), default=None)
-
-    def _step(self) -> None:
-        if self._queue and self._queue[0][0] <= self.now:
-            _, _, node, event = heapq.heappop(self._queue)
-            self._handle(node, event)
-            return
-        for node in self.nodes.values():
-            deadline = node.engine.deadline
-            if not node.stopped and deadline is not None and deadline <= self.now:
-                self._handle(node, TimerFired())
-
-    def _handle(self, node: Node, event: Event) -> None:
-        for command in node.engine.handle(event, self.now):
-            node.commands.append(command)
-            self._perform(node, command)
+        if self.lab.run(until, seconds):
+            return True
+        self.lab.now = end
+        return until()
 
     def _perform(self, node: Node, command: Command) -> None:
+        node.commands.append(command)
         match command:
             case SendDatagram():
                 self._send(command)
@@ -230,24 +206,14 @@ class World:
 
     def _send(self, datagram: SendDatagram) -> None:
         self.datagrams.append(datagram)
-        link = self.link
-        if link.cut:
+        arrived = self.rewrite(datagram)
+        node = self.nodes.get(arrived.to.address) if arrived is not None else None
+        if arrived is None or node is None or node.station is None:
             return
-        copies = 1 + (self.random.random() < link.duplication)
-        for _ in range(copies):
-            if self.random.random() < link.loss:
-                continue
-            arrived = self.rewrite(datagram)
-            if arrived is None:
-                continue
-            node = self.nodes.get(arrived.to.address)
-            if node is None:
-                continue
-            delay = link.delay
-            if self.random.random() < link.reordering:
-                delay += self.random.random()
-            event = DatagramReceived(octets=arrived.octets, source=arrived.local, local=arrived.to)
-            self.tell(node, event, delay)
+        self.lab.send(
+            node.station,
+            DatagramReceived(octets=arrived.octets, source=arrived.local, local=arrived.to),
+        )
 
 
 def pair(
