@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ike.policy import Config
 from ike.sa import Address, Endpoint, PolicyEntry, SaId
-from wire.runner import TimerFired
+from wire.timer import TimerFired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ ROUGH = Weather(loss=0.2, duplication=0.2, delay=0.01, jitter=1.0)
 
 
 class World:
-    """Nodes on one network. `rewrite` is what a NAT or an attacker on the path does to datagrams."""
+    """Nodes on one network. `rewrite` is what a NAT or an attacker does to datagrams."""
 
     def __init__(
         self, seed: int = 1, weather: Weather = FAIR, install_delay: float = 0.001
