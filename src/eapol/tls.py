@@ -2,7 +2,7 @@
 
 pyOpenSSL rather than `ssl`, because it alone has the exporter (MSK), a callback for each
 certificate (names are matched before our certificate leaves), CRLs, and verification at a chosen
-date. `OpenSSL._util` is touched in one place, `_Library`, for three things without a public name.
+date. `OpenSSL._util` is touched in one place, `_Library`, for what has no public name.
 
 TLS draws its own random octets: there is no octet-for-octet repetition here.
 """
@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import ClassVar, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi as _ffi
@@ -68,12 +69,21 @@ _UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
 
 
 class _Library:
-    """What pyOpenSSL does not name: three calls into the OpenSSL below it."""
+    """What pyOpenSSL does not name: four calls into the OpenSSL below it."""
 
     @staticmethod
-    def offer_classic_groups(connection: SSL.Connection) -> None:
+    def judge_at(connection: SSL.Connection, date: datetime) -> None:
+        """Not X509Store.set_time: that sets the date of a store once, and never again."""
+        parameters = _lib.SSL_get0_param(connection._ssl)
+        _lib.X509_VERIFY_PARAM_set_time(parameters, int(date.timestamp()))
+
+    @staticmethod
+    def offer_classic_groups(context: SSL.Context, connection: SSL.Connection) -> None:
         """Without ML-KEM, whose share makes a ClientHello of 1500 octets (two EAP packets)."""
-        _lib.SSL_set1_curves_list(connection._ssl, _CLASSIC_GROUPS)
+        if hasattr(_lib, "SSL_set1_curves_list"):
+            _lib.SSL_set1_curves_list(connection._ssl, _CLASSIC_GROUPS)
+        else:  # cryptography before 47: one group has to do
+            context.set_tmp_ecdh(ec.SECP256R1())
 
     @staticmethod
     def resumed(connection: SSL.Connection) -> bool:
@@ -82,7 +92,8 @@ class _Library:
     @staticmethod
     def verify_error(number: int) -> str:
         text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(number))
-        return text.decode("ascii", "replace")
+        # OpenSSL 4 goes on "... or the system clock is incorrect"; users search for the old text
+        return text.decode("ascii", "replace").partition(" or the system clock")[0]
 
 
 class _Judge:
@@ -275,7 +286,6 @@ class _Context:
         crls = revocations(ca.ca) if ca.ca is not None else []
         store = context.get_cert_store()
         assert store is not None
-        self._store: crypto.X509Store = store
         for certificate in trusted:
             store.add_cert(crypto.X509.from_cryptography(certificate))
         for crl in crls:
@@ -289,8 +299,8 @@ class _Context:
             context.set_keylog_callback(lambda _, line: keylog(line))
 
     def _new(self, date: datetime) -> tuple[SSL.Connection, _Judge]:
-        self._store.set_time(date)
         connection = SSL.Connection(self._context, None)
+        _Library.judge_at(connection, date)
         judge = _Judge(self.peer, self._policy, date, self._crl_issuers)
         connection.set_app_data(judge)
         return connection, judge
@@ -359,7 +369,7 @@ class ClientContext(_Context):
     def connection(self, date: datetime) -> Connection:
         tls, judge = self._new(date)
         if self._policy.groups is Groups.CLASSIC:
-            _Library.offer_classic_groups(tls)
+            _Library.offer_classic_groups(self._context, tls)
         if self._may_resume(date):
             assert self._session is not None
             tls.set_session(self._session)
