@@ -105,6 +105,8 @@ class Client:
                 peer.give_up(Failure.REFUSED, why)
             else:
                 peer.next_at = now
+                if peer.source.nts and not self._trusted:
+                    peer.source.association.authentication = None
         if self._trusted:
             self._secure(now)
 
@@ -154,8 +156,7 @@ class Client:
             self._commands.append(Resolve(server=peer.name, host=host))
             peer.next_at = None
             return
-        authentication = peer.source.association.authentication
-        if isinstance(authentication, Session) and not authentication.cookies:
+        if self._secured and peer.source.nts and not _has_cookies(peer):
             self._exchange_keys(peer, now)
             return
         self._count += 1
@@ -221,6 +222,7 @@ class Client:
         peer.pending = None
         match error:
             case NtsNak():
+                peer.source.association.authentication = None
                 self._exchange_keys(peer, now)
             case ClockStepped():
                 peer.next_at = now + _AGAIN
@@ -256,8 +258,6 @@ class Client:
                     peer.stop()
             elif not peer.source.refused:
                 peer.begin_again(now)
-                if peer.source.association.authentication is None:
-                    self._exchange_keys(peer, now)
 
     def _exchange_keys(self, peer: Peer, now: float) -> None:
         if peer.keyed:  # once a round
@@ -297,5 +297,10 @@ class Client:
                 self._forget(peer)
                 peer.unanswered()
         self._end = None
-        outcome = conclude(self._peers, self._candidate)
+        outcome = conclude(self._peers, secured=self._secured, candidate=self._candidate)
         self._commands.append(Finished(outcome=outcome))
+
+
+def _has_cookies(peer: Peer) -> bool:
+    authentication = peer.source.association.authentication
+    return isinstance(authentication, Session) and bool(authentication.cookies)

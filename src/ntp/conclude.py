@@ -15,10 +15,33 @@ def votes_agree(peers: Sequence[Peer], out_of: int | None = None) -> Agreement |
     return agree(votes, out_of)
 
 
-def conclude(peers: Sequence[Peer], candidate: Agreement | None) -> Outcome:
-    """The outcome. `candidate`: what plain answers said, if NTS was to confirm it."""
-    secured = [peer for peer in peers if peer.source.nts]
-    deciding = secured or peers
+def conclude(peers: Sequence[Peer], *, secured: bool, candidate: Agreement | None) -> Outcome:
+    """The outcome of a round.
+
+    Args: `secured`: the phase under NTS was reached, if there is to be one; `candidate`: what
+    plain answers said before it.
+    """
+    under_nts = [peer for peer in peers if peer.source.nts]
+    if not under_nts:
+        return _decided(peers, peers)
+    if not secured:
+        plain = _decided(peers, peers)
+        if not plain.verdict.usable:
+            return plain
+        why = "the time was over before NTS keys could be exchanged"
+        return Outcome(verdict=Verdict.NO_ANSWER, why=why, servers=_reports(peers, None))
+    outcome = _decided(under_nts, peers)
+    if not outcome.verdict.usable or candidate is None or _overlap(candidate, outcome):
+        return outcome
+    why = (
+        "the authenticated time contradicts the one at which the certificate was verified; "
+        "one of the servers lies"
+    )
+    return Outcome(verdict=Verdict.REFUSED, why=why, servers=_reports(peers, None))
+
+
+def _decided(deciding: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
+    """What those of `peers` say whose word counts."""
     voters = [peer for peer in deciding if peer.vote]
     if not voters:
         return _failed(deciding, peers)
@@ -26,12 +49,6 @@ def conclude(peers: Sequence[Peer], candidate: Agreement | None) -> Outcome:
     if agreement is None:
         why = f"no majority: the {len(voters)} servers that answered contradict each other"
         return Outcome(verdict=Verdict.NO_MAJORITY, why=why, servers=_reports(peers, None))
-    if candidate and not _overlap(candidate, agreement):
-        why = (
-            "the authenticated time contradicts the one at which the certificate was verified; "
-            "one of the servers lies"
-        )
-        return Outcome(verdict=Verdict.REFUSED, why=why, servers=_reports(peers, None))
     survivors = [peer.vote for peer in voters if peer.name in agreement.survivors]
     authenticated = all(vote is not None and vote.authenticated for vote in survivors)
     confirmed = authenticated or len(agreement.survivors) > 1
@@ -48,7 +65,7 @@ def conclude(peers: Sequence[Peer], candidate: Agreement | None) -> Outcome:
     )
 
 
-def _overlap(one: Agreement, other: Agreement) -> bool:
+def _overlap(one: Agreement, other: Outcome) -> bool:
     return abs(one.offset - other.offset) <= one.error + other.error + _WANDER
 
 

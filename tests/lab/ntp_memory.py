@@ -79,6 +79,7 @@ class Network:
     random: Random = field(default_factory=lambda: Random(1))
     now: float = 0.0
     sent: list[Send] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)  # when
 
     def run(
         self,
@@ -121,6 +122,7 @@ class Network:
         match command:
             case Send():
                 self.sent.append(command)
+                self.times.append(self.now)
                 self._open[command.request] = self.now
                 self._deliver(command)
             case Forget():

@@ -1,0 +1,197 @@
+"""Every lie ends in the right verdict, and what can be forged delays nothing but the forger."""
+
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.ntp_adversary import (
+    FORGERIES,
+    KISSES,
+    USELESS,
+    Attack,
+    before,
+    bent,
+    dated,
+    in_place_of,
+    kiss,
+    origin_flipped,
+    replaying,
+    with_mac,
+)
+from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from ntp.auth import Algorithm, Key
+from ntp.errors import NtpError
+from ntp.messages import Outcome, Verdict
+from ntp.packet import Mac
+from ntp.peer import Policy
+from ntp.sample import Stamps
+from ntp.timestamp import SECOND
+from wire.secret import Secret
+
+HOST = "10.0.0.1"
+YEAR = 31_556_952 * SECOND
+CMAC = Key(7, Algorithm.AES128CMAC, Secret(bytes(range(16))))
+SHA1 = Key(8, Algorithm.SHA1, Secret(b"twenty octets of key"))
+MD5 = Key(9, Algorithm.MD5, Secret(b"sixteen octets.."))
+
+
+@pytest.mark.parametrize("attack", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_forgery_is_passed_over_until_the_deadline(attack: Attack) -> None:
+    network = Network({HOST: in_place_of(attack)})
+    outcome = network.run([source(HOST)])
+    assert outcome.verdict is Verdict.NO_ANSWER
+    assert network.now == 5.0
+
+
+@pytest.mark.parametrize("attack", FORGERIES.values(), ids=FORGERIES.keys())
+def test_the_answer_behind_a_forgery_counts(attack: Attack) -> None:
+    outcome = Network({HOST: before(attack)}, local=0).run([source(HOST)])
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert abs(outcome.offset - DATE) < 1000
+
+
+@given(st.integers(0, 63))
+def test_every_bit_of_the_origin_is_compared(bit: int) -> None:
+    network = Network({HOST: in_place_of(origin_flipped(bit))})
+    assert network.run([source(HOST)]).verdict is Verdict.NO_ANSWER
+
+
+def test_a_replayed_answer_is_passed_over() -> None:
+    assert Network({HOST: replaying()}).run([source(HOST)]).verdict is Verdict.NO_ANSWER
+
+
+def test_a_repeated_answer_counts_once() -> None:
+    network = Network({HOST: honest(server())}, duplicates=1.0)
+    outcome = network.run([source(HOST)], Policy(samples=2, spacing=0.01))
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert len(network.sent) == 2
+
+
+@pytest.mark.parametrize("attack", USELESS.values(), ids=USELESS.keys())
+def test_an_answer_that_cannot_be_true_sets_nothing(attack: Attack) -> None:
+    outcome = Network({HOST: in_place_of(attack)}).run([source(HOST)])
+    assert outcome.verdict is Verdict.NO_ANSWER
+    assert outcome.why.startswith(HOST)
+
+
+@pytest.mark.parametrize("attack", USELESS.values(), ids=USELESS.keys())
+def test_a_broken_server_does_not_keep_three_others_from_agreeing(attack: Attack) -> None:
+    servers = {f"10.0.0.{n}": honest(server()) for n in (2, 3, 4)}
+    outcome = Network({HOST: in_place_of(attack), **servers}).run(
+        [source(host) for host in (HOST, *servers)]
+    )
+    assert outcome.verdict is Verdict.AGREED
+
+
+@pytest.mark.parametrize("code", KISSES)
+def test_every_kiss_code_is_a_refusal(code: bytes) -> None:
+    outcome = Network({HOST: in_place_of(kiss(code))}).run([source(HOST)])
+    assert outcome.verdict is Verdict.REFUSED
+    assert outcome.why
+
+
+@pytest.mark.parametrize("code", [b"DENY", b"RSTR"])
+def test_a_server_that_denies_is_never_asked_again(code: bytes) -> None:
+    network = Network({HOST: in_place_of(kiss(code))})
+    asked = source(HOST)
+    network.run([asked])
+    assert asked.refused == code.decode()
+    network.run([asked])
+    assert len(network.sent) == 1
+
+
+def test_rate_at_least_doubles_the_interval_each_time() -> None:
+    network = Network({HOST: in_place_of(kiss(b"RATE"))})
+    asked = source(HOST)
+    network.run([asked], Policy(timeout=100.0, spacing=2.0))
+    gaps = [later - earlier for earlier, later in pairwise(network.times)]
+    assert gaps == pytest.approx([4.0, 8.0, 16.0, 32.0], abs=0.02)
+    assert asked.at_least == 64.0
+
+
+@pytest.mark.parametrize("year", [1970, 1971, 1999, 2025])
+def test_a_server_before_the_floor_is_refused(year: int) -> None:
+    network = Network({HOST: dated((year - 1970) * YEAR + SECOND)})
+    outcome = network.run([source(HOST)])
+    assert outcome.verdict is Verdict.REFUSED
+    assert "before the floor" in outcome.why
+
+
+@pytest.mark.parametrize("year", [2027, 2036, 2037, 2040, 2094])
+@pytest.mark.parametrize("local", [0, DATE, 2**31 * SECOND, 4 * 10**18])
+def test_a_server_after_the_floor_is_read_right_from_any_clock(year: int, local: int) -> None:
+    date = (year - 1970) * YEAR + SECOND
+    outcome = Network({HOST: dated(date)}, local=local).run([source(HOST)])
+    assert abs(local + outcome.offset - date) < 1000
+
+
+def test_a_stamp_of_1900_means_2036_as_the_era_demands() -> None:
+    """The two are the same 64 bits, and no clock of ours can show a date before 1970."""
+    of_1900 = -70 * 365 * 86_400 * SECOND
+    outcome = Network({HOST: dated(of_1900)}).run([source(HOST)])
+    assert abs(outcome.date - (of_1900 + 2**32 * SECOND)) < SECOND
+
+
+@pytest.mark.parametrize("key", [CMAC, SHA1, MD5], ids=lambda key: key.algorithm.name)
+def test_a_shared_key_confirms_a_single_server(key: Key) -> None:
+    outcome = Network({HOST: honest(server(keys={key.key_id: key}))}).run([source(HOST, key=key)])
+    assert outcome.verdict is Verdict.AGREED
+    assert outcome.authenticated
+
+
+WRONG = {
+    "none": bent(),
+    "wrong": with_mac(Mac(7, bytes(16))),
+    "another key": with_mac(Mac(8, bytes(20))),
+    "of a length that the key does not have": with_mac(Mac(7, bytes(20))),
+    "crypto-NAK": with_mac(Mac(0, b"")),
+}
+
+
+@pytest.mark.parametrize("attack", WRONG.values(), ids=WRONG.keys())
+def test_a_reply_whose_mac_is(attack: Attack) -> None:
+    keyed = server(keys={7: CMAC})
+    outcome = Network({HOST: in_place_of(attack, keyed)}).run([source(HOST, key=CMAC)])
+    assert outcome.verdict is Verdict.REFUSED
+    outcome = Network({HOST: before(attack, keyed)}).run([source(HOST, key=CMAC)])
+    assert outcome.verdict is Verdict.AGREED
+
+
+def test_an_unauthenticated_kiss_cannot_silence_a_keyed_server() -> None:
+    keyed = server(keys={7: CMAC})
+    asked = source(HOST, key=CMAC)
+    outcome = Network({HOST: before(kiss(b"DENY"), keyed)}).run([asked])
+    assert outcome.verdict is Verdict.AGREED
+    assert not asked.refused
+
+
+def test_two_forgers_with_the_same_lie_are_two_votes_and_one_is_none() -> None:
+    lie = dated(DATE + 3600 * SECOND)
+    servers = {HOST: honest(server()), "10.0.0.2": honest(server()), "10.0.0.3": lie}
+    outcome = Network(servers).run([source(host) for host in servers])
+    assert abs(outcome.offset) < 1000
+
+
+@given(st.binary(max_size=300), st.integers(0, 2**63), st.integers(-(10**10), 10**10))
+def test_arbitrary_answers_raise_only_our_own_errors(octets: bytes, sent: int, took: int) -> None:
+    association = source(HOST).association
+    request = association.request(0.0)
+    stamps = Stamps(sent=sent, received=sent + took)
+    # With our own bits in the place of the origin, the deeper checks are reached too
+    for answer in (octets, octets[:24] + request.octets[40:48] + octets[32:]):
+        with suppress(NtpError):
+            association.receive(request, answer, stamps, 1.0)
+
+
+@given(st.binary(min_size=48, max_size=48))
+def test_no_answer_of_48_octets_ends_in_anything_but_a_verdict(octets: bytes) -> None:
+    def respond(request: bytes, _: float) -> list[bytes]:
+        return [b"\x24" + octets[1:24] + request[40:48] + octets[32:]]
+
+    outcome = Network({HOST: respond}).run([source(HOST)])
+    assert isinstance(outcome, Outcome)
+    if outcome.verdict.usable:
+        assert outcome.date >= FLOOR
