@@ -109,11 +109,15 @@ def dump_reply(sas: Sequence[SecurityAssociation], *, pid: int, now: int) -> byt
 
     `pid` is the process that asked, `now` Unix seconds.
     """
-    last = len(sas) - 1
     return b"".join(
-        dump_message(sa, sequence=0 if at == last else at + 1, pid=pid, now=now)
-        for at, sa in enumerate(sas)
+        dump_message(sa, sequence=sequence, pid=pid, now=now)
+        for sequence, sa in zip(sequence_numbers(len(sas)), sas, strict=True)
     )
+
+
+def sequence_numbers(count: int) -> list[int]:
+    """Of the messages of a dump: 1, 2, ... and the last one 0."""
+    return [*range(1, count), 0][:count]
 
 
 def dump_message(sa: SecurityAssociation, *, sequence: int, pid: int, now: int) -> bytes:

@@ -15,7 +15,6 @@ from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
 from xfrm.model import (
     Address,
     Algorithm,
-    Direction,
     Lifetime,
     Malformed,
     Mode,
@@ -24,6 +23,7 @@ from xfrm.model import (
     SaId,
     SecurityAssociation,
 )
+from xfrm.names import policy_name, sa_name
 from xfrm.netlink import requests
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.messages import Message, MessageType
@@ -91,28 +91,30 @@ class Kernel:
         )
         low, high = _CPIS if protocol == Protocol.IPCOMP else _SPIS
         message = requests.allocate_message(larval, low, high)
-        answer = await self._requests.ask(message, f"reserve an SPI for {_arrow(src, dst)}")
+        answer = await self._requests.ask(message, f"reserve an SPI for {src} -> {dst}")
         return _understood(answer).spi
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
         message = requests.sa_message(MessageType.NEWSA, sa)
-        await self._requests.tell(message, f"add {name_of(sa)}")
+        await self._requests.tell(message, f"add {sa_name(sa)}")
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         """Also right if the larval SA expired during a slow negotiation: it is then added."""
         message = requests.sa_message(MessageType.UPDSA, sa)
         try:
-            await self._requests.tell(message, f"update {name_of(sa)}")
+            await self._requests.tell(message, f"update {sa_name(sa)}")
         except NoSuchEntry:
             await self.add_sa(sa)
 
     async def delete_sa(self, sa: SaId) -> None:
         message = requests.delete_sa_message(sa)
-        await self._requests.tell(message, f"delete {_name(sa)}")
+        await self._requests.tell(message, f"delete {sa_name(sa)}")
 
     async def sa(self, sa: SaId) -> SecurityAssociation:
         """One SA with its counters. Raises: NoSuchEntry."""
-        return _understood(await self._requests.ask(requests.get_sa_message(sa), _name(sa)))
+        return _understood(
+            await self._requests.ask(requests.get_sa_message(sa), f"look at {sa_name(sa)}")
+        )
 
     async def sas(self) -> list[SecurityAssociation]:
         """All, whoever installed them."""
@@ -121,11 +123,11 @@ class Kernel:
 
     async def add_policy(self, policy: Policy) -> None:
         message = requests.policy_message(MessageType.UPDPOLICY, policy)
-        await self._requests.tell(message, f"add {name_of(policy)}")
+        await self._requests.tell(message, f"add {policy_name(policy)}")
 
     async def delete_policy(self, policy: Policy) -> None:
         message = requests.delete_policy_message(policy)
-        await self._requests.tell(message, f"delete {name_of(policy)}")
+        await self._requests.tell(message, f"delete {policy_name(policy)}")
 
     async def policies(self) -> list[Policy]:
         """All, those of sockets too (`Policy.per_socket`)."""
@@ -146,22 +148,6 @@ class Kernel:
                 yield Resync()
                 continue
             return
-
-
-def name_of(value: SecurityAssociation | Policy) -> str:
-    """An SA or a policy in a few words, for messages."""
-    if isinstance(value, SecurityAssociation):
-        return f"{_name(value.id)} from {value.src}"
-    direction = Direction(value.direction).name.lower()
-    return f"the {direction} policy {_arrow(value.selector.src, value.selector.dst)}"
-
-
-def _name(sa: SaId) -> str:
-    return f"{sa.protocol.name.lower()} SA 0x{sa.spi:08x} to {sa.dst}"
-
-
-def _arrow(src: object, dst: object) -> str:
-    return f"{src} -> {dst}"
 
 
 def _event(message: Message) -> Event | None:

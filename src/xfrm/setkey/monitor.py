@@ -1,0 +1,50 @@
+"""What a kernel tells about SAs and policies, a line each, for `setkey -x`. No keys."""
+
+from typing import Final
+
+from xfrm.dataplane import Acquire, Event, Expire, Mapping, Resync
+from xfrm.model import Malformed
+from xfrm.names import policy_name, sa_name
+from xfrm.netlink import wire
+from xfrm.netlink.answers import event_of, policy_of, sa_of
+from xfrm.netlink.messages import Message
+
+GROUPS: Final = (1, 2, 3, 4, 8)  # XFRMNLGRP_ACQUIRE, EXPIRE, SA, POLICY, MAPPING
+
+
+def line_of(message: Message) -> str:
+    """Such as "NEWSA esp SA 0x00001000 to 10.0.0.2"."""
+    try:
+        return f"{message.type.name} {_text(message)}".rstrip()
+    except Malformed as error:
+        return f"{message.type.name} that makes no sense: {error}"
+
+
+def _text(message: Message) -> str:
+    event = event_of(message)
+    if event is not None:
+        return _event(event)
+    match message.body:
+        case wire.SaInfo():
+            return sa_name(sa_of(message))
+        case wire.PolicyInfo():
+            return policy_name(policy_of(message))
+        case wire.SaIdent(spi=spi):
+            return f"SPI 0x{wire.swap32(spi):08x}"
+        case wire.PolicyIdent(idx=index):
+            return f"index {index}"
+        case _:
+            return ""
+
+
+def _event(event: Event) -> str:
+    match event:
+        case Acquire():
+            flow = event.selector
+            return f"{event.src} -> {event.dst} for {flow.src} -> {flow.dst}"
+        case Expire():
+            return f"{'hard' if event.hard else 'soft'} {sa_name(event.sa)}"
+        case Mapping():
+            return f"{sa_name(event.sa)} now from {event.new_src}[{event.new_port}]"
+        case Resync():
+            return ""

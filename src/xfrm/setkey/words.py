@@ -1,0 +1,167 @@
+"""The words of a setkey file: addresses, ports, numbers, protocols. All raise SetkeyError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Final
+
+from xfrm.model import Address, Network, Protocol
+from xfrm.setkey.show import TYPE_AND_CODE, UPPER_PROTOCOLS
+from xfrm.setkey.statements import SetkeyError
+from xfrm.setkey.syntax import nearest, place_of
+
+if TYPE_CHECKING:
+    from lark import Token, Tree
+
+# HOST, HOST/PREFIX, each with [PORT] behind it or not
+_END: Final = re.compile(r"([^\[\]/]+)(?:/([^\[\]/]*))?(?:\[([^\[\]]*)\])?")
+_PROTOCOLS: Final = {
+    "esp": Protocol.ESP,
+    "esp-udp": Protocol.ESP,
+    "ah": Protocol.AH,
+    "ipcomp": Protocol.IPCOMP,
+}
+_NOT_IN_LINUX: Final = ("esp-old", "ah-old", "tcp")
+_GRE: Final = 47
+ANY_UPPER: Final = 255  # setkey's number of "any"
+
+
+def _nobody(name: str) -> Sequence[Address]:  # noqa: ARG001
+    return ()
+
+
+def _unknown(name: str) -> int | None:  # noqa: ARG001
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How names become numbers: without a network and files unless somebody hands them in."""
+
+    addresses: Callable[[str], Sequence[Address]] = _nobody
+    upper_protocol: Callable[[str], int | None] = _unknown
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of an SA or a selector, as written; a name may have several addresses."""
+
+    addresses: Sequence[Address]
+    prefix: int | None
+    port: int | None
+
+    def network(self, address: Address) -> Network:
+        prefix = address.max_prefixlen if self.prefix is None else self.prefix
+        return ip_network((address.packed, prefix), strict=False)
+
+
+def number(word: Token, what: str, low: int, high: int) -> int:
+    """Decimal, or hexadecimal with 0x."""
+    try:
+        value = int(word, 16 if word.lower().startswith("0x") else 10)
+    except ValueError:
+        raise SetkeyError(f"{what} is a number, not '{word}'", place_of(word)) from None
+    if not low <= value <= high:
+        raise SetkeyError(f"{what} is a number of {low} to {high}, not {word}", place_of(word))
+    return value
+
+
+def end(word: Token, names: Names, families: set[int], *, numeric: bool) -> End:
+    """HOST, HOST/PREFIX or either with [PORT]; `families` are the IP versions wanted."""
+    match = _END.fullmatch(word)
+    if match is None:
+        raise SetkeyError(
+            f"'{word}' is no address, address/prefix or address[port]", place_of(word)
+        )
+    host, prefix, port = match.groups()
+    addresses = [
+        address for address in _addresses(word, host, names, numeric) if address.version in families
+    ]
+    if not addresses:
+        raise SetkeyError(f"'{host}' has no address of the wanted family", place_of(word))
+    length = None
+    if prefix is not None:
+        most = min(address.max_prefixlen for address in addresses)
+        if not prefix.isdecimal() or int(prefix) > most:
+            raise SetkeyError(f"a prefix is 0 to {most} bits, not '{prefix}'", place_of(word))
+        length = int(prefix)
+    return End(addresses, length, _port(word, port))
+
+
+def pairs(src: End, dst: End, word: Token) -> list[tuple[Address, Address]]:
+    """Every two addresses of one family. Raises if there are none."""
+    found = [(a, b) for a in src.addresses for b in dst.addresses if a.version == b.version]
+    if not found:
+        raise SetkeyError("the two ends are addresses of different families", place_of(word))
+    return found
+
+
+def protocol(word: Token) -> tuple[Protocol, bool]:
+    """An IPsec protocol, and whether it is to be in UDP."""
+    found = _PROTOCOLS.get(word)
+    if found is None:
+        if word in _NOT_IN_LINUX:
+            raise SetkeyError(f"Linux has no '{word}' SAs", place_of(word))
+        hint = nearest(str(word), _PROTOCOLS)
+        raise SetkeyError(f"'{word}' is not one of esp, esp-udp, ah, ipcomp{hint}", place_of(word))
+    return found, word == "esp-udp"
+
+
+def upper(tree: Tree[Token], names: Names) -> tuple[int, int | None, int | None]:
+    """An upper-layer protocol with what takes the place of its ports: (number, first, second)."""
+    word, *more = (child for child in tree.children if isinstance(child, str))
+    found = _upper_number(word, names)
+    if not more:
+        return found, None, None
+    if found in TYPE_AND_CODE:
+        kind, comma, code = more[0].partition(",")
+        if not comma or not kind.isdecimal() or not code.isdecimal():
+            raise SetkeyError(f"'{more[0]}' is no TYPE,CODE such as 8,0", place_of(more[0]))
+        return found, _octet(more[0], kind), _octet(more[0], code)
+    if found == _GRE:
+        key = number(more[0], "a GRE key", 0, 0xFFFFFFFF)
+        return found, key >> 16, key & 0xFFFF  # where the kernel looks for it
+    raise SetkeyError(f"'{word}' takes no '{more[0]}'", place_of(more[0]))
+
+
+def _upper_number(word: Token, names: Names) -> int:
+    if word.isdecimal():
+        found = number(word, "an upper protocol", 0, 255)
+        return 0 if found == ANY_UPPER else found
+    known = UPPER_PROTOCOLS.get(word)
+    if known is None:
+        known = names.upper_protocol(str(word))
+    if known is None:
+        hint = nearest(str(word), UPPER_PROTOCOLS)
+        raise SetkeyError(f"'{word}' is no upper layer protocol{hint}", place_of(word))
+    return known
+
+
+def _octet(word: Token, text: str) -> int:
+    if int(text) > 255:
+        raise SetkeyError(f"a type or code is 0 to 255, not {text}", place_of(word))
+    return int(text)
+
+
+def _addresses(word: Token, host: str, names: Names, numeric: bool) -> Sequence[Address]:
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        pass
+    if numeric:
+        raise SetkeyError(f"'{host}' is no address, and -n forbids names", place_of(word))
+    found = names.addresses(host)
+    if not found:
+        raise SetkeyError(f"'{host}' is no address, and no host has that name", place_of(word))
+    return found
+
+
+def _port(word: Token, text: str | None) -> int | None:
+    if text is None or text == "any":
+        return None
+    if not text.isdecimal() or int(text) > 65535:
+        raise SetkeyError(f"a port is 0 to 65535 or any, not '{text}'", place_of(word))
+    return int(text)
