@@ -1,4 +1,4 @@
-"""Captures every link of the demo: AF_PACKET sockets in a thread, one pcapng file at the end."""
+"""Captures every link of the demo: AF_PACKET sockets in a thread, pcapng files at the end."""
 
 import os
 import selectors
@@ -83,15 +83,23 @@ class Capture:
         direction = pcapng.Direction.OUTBOUND if outgoing else pcapng.Direction.INBOUND
         self.frames.append(Captured(link, time, octets, direction))
 
-    def write(self, path: Path, tls_keys: bytes) -> None:
-        """All frames by time, behind the keys of their TLS; only its owner can read the file."""
-        blocks = [pcapng.section("mgusec demo")]
-        for name, description, _ in self._links:
+    def write(self, folder: Path, tls_keys: bytes) -> list[Path]:
+        """One file a link, behind the keys of its TLS; only their owner can read them.
+
+        Not all links in one: a packet that is seen twice upsets Wireshark's decryption of ISAKMP.
+        """
+        paths = []
+        frames = sorted(self.frames, key=lambda frame: frame.time)
+        for link, (name, description, _) in enumerate(self._links):
+            blocks = [pcapng.section("mgusec demo")]
             blocks.append(pcapng.interface(name, description=description))
-        if tls_keys:
-            blocks.append(pcapng.secrets(pcapng.Secrets.TLS_KEY_LOG, tls_keys))
-        for frame in sorted(self.frames, key=lambda frame: frame.time):
-            blocks.append(
-                pcapng.packet(frame.link, frame.time, frame.octets, direction=frame.direction)
-            )
-        write_whole(path, b"".join(blocks), PRIVATE)
+            if tls_keys:
+                blocks.append(pcapng.secrets(pcapng.Secrets.TLS_KEY_LOG, tls_keys))
+            blocks += [
+                pcapng.packet(0, frame.time, frame.octets, direction=frame.direction)
+                for frame in frames
+                if frame.link == link
+            ]
+            paths.append(folder / f"{description}.pcapng")
+            write_whole(paths[-1], b"".join(blocks), PRIVATE)
+        return paths

@@ -12,6 +12,7 @@ manual's limited access) and nothing of the head office.
 """
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,9 @@ class Office:
 
     def _host(self, label: str, folder: Path, env: dict[str, str] | None = None) -> Host:
         host = Host(label, folder, env)
+        for scope in ("all", "default"):  # its chatter would hide what is shown
+            with suppress(FileNotFoundError):
+                host.namespace.sysctl(f"net.ipv6.conf.{scope}.disable_ipv6", "1")
         self.hosts.append(host)
         return host
 
@@ -75,10 +79,11 @@ class Office:
     def capture(self) -> Capture:
         """A capture of every link, not yet running."""
         capture = Capture()
-        links = ("gateway", "time server", "authentication server", "firewall")
-        for port, end in zip(_PORTS, links, strict=True):
-            capture.add(self.switch.namespace, port, f"switch to {end}")
-        capture.add(self.firewall.namespace, "eth1", "firewall to node, head office")
+        for port, end in zip(
+            _PORTS, ("gateway", "timeserver", "authserver", "firewall"), strict=True
+        ):
+            capture.add(self.switch.namespace, port, f"switch-{end}")
+        capture.add(self.firewall.namespace, "eth1", "firewall-node")
         return capture
 
     def set_authorized(self, authorized: bool) -> None:

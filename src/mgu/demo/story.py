@@ -56,7 +56,7 @@ def _tell(chosen: str, folder: Path, output: Path) -> None:
         capture = office.capture()
         stack.enter_context(capture)
         story = Story(office, peers, issue(folder / "papers"))
-        with _written_at_the_end(output, capture, keys):
+        with _written_at_the_end(output, office, capture, keys):
             story.tell()
 
 
@@ -194,32 +194,37 @@ Other ends: {self.peers.description}.""")
 
 
 @contextmanager
-def _written_at_the_end(output: Path, capture: wireshark.Frames, keys: Path) -> Iterator[None]:
-    """The capture is of use after a failure, too."""
+def _written_at_the_end(
+    output: Path, office: Office, capture: wireshark.Frames, keys: Path
+) -> Iterator[None]:
+    """Captures, keys and logs are of use after a failure, too."""
     try:
         yield
-    except DemoFailed:
-        wireshark.write(output, capture, keys)
-        print(f"\nThe capture is in {output}.", file=sys.stderr)
-        raise
-    wireshark.write(output, capture, keys)
-    _title("The capture")
+    finally:
+        captures = wireshark.write(output, capture, keys)
+        _copy_logs(office, output / "logs")
+        print(f"\nCaptures, keys and logs are in {output}.", flush=True)
+    _title("The captures")
     clear, sealed = wireshark.count(capture)
+    print(f"\n{len(capture.frames)} frames of {len(captures)} links:\n")
+    print(*(f"    {path}" for path in captures), sep="\n")
     print(f"""
-{len(capture.frames)} frames of 5 links. Between gateway and firewall: {sealed} packets of ESP, \
-{clear} in clear
-of the tunnel's traffic.
+Between gateway and firewall: {sealed} packets of ESP, and {clear} of the tunnel's traffic in clear.
+The keys are in {output / wireshark.PROFILE}, a configuration folder of Wireshark. This
+shows EAP-TLS, ISAKMP and ESP decrypted:
 
-    {output / wireshark.CAPTURE}
-    {output / wireshark.PROFILE}/   the keys, as a configuration folder of Wireshark
+    WIRESHARK_CONFIG_DIR={output / wireshark.PROFILE} wireshark {captures[0]}
 
-This shows all of it decrypted (EAP-TLS, ISAKMP, ESP):
-
-    WIRESHARK_CONFIG_DIR={output / wireshark.PROFILE} wireshark {output / wireshark.CAPTURE}
-
-Whoever has these files reads the traffic; they are yours only (mode 0600).""")
+Whoever has these files reads the traffic; only you can read them (mode 0600).""")
     _must(sealed > 0, "there is no ESP on the wire")
     _must(clear == 0, f"{clear} packets of the tunnel's traffic went over the wire in clear")
+
+
+def _copy_logs(office: Office, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for host in office.hosts:
+        for log in host.logs:
+            shutil.copyfile(log, folder / f"{host.label}-{log.name}")
 
 
 def _title(text: str) -> None:

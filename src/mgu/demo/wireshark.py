@@ -9,7 +9,6 @@ from mgu.demo.capture import Captured
 from mgu.demo.office import FIREWALL, GATEWAY, NODE
 from mgu.files import PRIVATE, write_whole
 
-CAPTURE: Final = "branch-office.pcapng"
 PROFILE: Final = "wireshark"
 
 _PREFERENCES: Final = """\
@@ -25,18 +24,21 @@ class Frames(Protocol):
     @property
     def frames(self) -> Sequence[Captured]: ...
 
-    def write(self, path: Path, tls_keys: bytes) -> None: ...
+    def write(self, folder: Path, tls_keys: bytes) -> list[Path]: ...
 
 
-def write(output: Path, capture: Frames, keys: Path) -> None:
-    """Write the capture and the keys, which the daemons left in the folder `keys`."""
+def write(output: Path, capture: Frames, keys: Path) -> list[Path]:
+    """Write the captures and the keys, which the daemons left in the folder `keys`.
+
+    Returns: the captures.
+    """
     profile = output / PROFILE
     tls = b"".join(path.read_bytes() for path in sorted(keys.glob("*tls*")))
-    capture.write(output / CAPTURE, tls)
     write_whole(profile / "preferences", _PREFERENCES.encode())
     for table in ("ikev1_decryption_table", "esp_sa"):
         lines = b"".join(sorted(set(_lines(keys, table))))
         write_whole(profile / table, lines, PRIVATE)
+    return capture.write(output, tls)
 
 
 def _lines(keys: Path, table: str) -> list[bytes]:
