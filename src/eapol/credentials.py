@@ -28,6 +28,9 @@ PrivateKey = (
 _BEGIN_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 _BEGIN_CRL: Final = b"-----BEGIN X509 CRL-----"
 _PRIVATE: Final = b"PRIVATE KEY-----"
+_PFX_VERSION: Final = b"\x02\x01\x03"
+"""INTEGER 3: how a PKCS #12 file begins, after the head of its SEQUENCE (RFC 7292, 4)."""
+
 WEAK_RSA: Final = 2048  # bits
 
 UNDECODABLE: Final = (
@@ -183,7 +186,10 @@ def _pkcs12(
     try:
         bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
     except UNDECODABLE as error:
-        private_key(file, passphrase)  # a better reason, if it is a bare or encrypted key
+        if _PFX_VERSION not in octets[:12]:  # a key alone? then that is missing its certificate
+            private_key(file, passphrase)
+            what = f"{file.name}: holds a private key but no certificate; set client_cert as well"
+            raise CredentialError(what) from error
         if passphrase is None:
             raise PassphraseNeeded(
                 f"{file.name}: cannot be opened without a passphrase; set private_key_passwd"
