@@ -54,6 +54,21 @@ async def _tunnel(pair: Pair, **fields: Any) -> None:
     await pair.add(*_sas(**fields))
 
 
+async def _host_to_host(pair: Pair, **fields: Any) -> None:
+    """Transport mode between the two hosts themselves."""
+    for end in (pair.left, pair.right):
+        end.inner = end.address
+    transport: dict[str, Any] = {"mode": Mode.TRANSPORT}
+    if "protocol" in fields:
+        transport["protocol"] = fields["protocol"]
+    forth, back = (f"{LEFT}/32", f"{RIGHT}/32"), (f"{RIGHT}/32", f"{LEFT}/32")
+    await pair.add_policies(
+        [policy(Direction.OUT, *forth, **transport), policy(Direction.IN, *back, **transport)],
+        [policy(Direction.OUT, *back, **transport), policy(Direction.IN, *forth, **transport)],
+    )
+    await pair.add(*_sas(mode=Mode.TRANSPORT, **fields))
+
+
 @pytest.fixture
 async def pair(make_host: MakeHost) -> AsyncIterator[Pair]:
     async with joined(make_host("left"), make_host("right")) as both:
@@ -81,6 +96,23 @@ async def test_ping_and_tcp_go_through_and_are_counted(pair: Pair, fields: dict[
     assert await pair.transfer(octets) == octets
     sent, _ = await pair.left.usage(0x1001)
     assert sent > 1 << 21
+    assert not pair.left.path.counters
+    assert not pair.right.path.counters
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"aead": AES_GCM}, {"encapsulation": Encapsulation()}, {"protocol": Protocol.AH}],
+    ids=["cbc", "gcm", "cbc-udp", "ah"],
+)
+async def test_host_to_host_in_transport_mode(pair: Pair, fields: dict[str, Any]) -> None:
+    await _host_to_host(pair, **fields)
+    assert await pair.left.ping(RIGHT)
+    assert await pair.right.ping(LEFT)
+    assert await pair.left.usage(0x1001) == await pair.right.usage(0x1001) == (6 * 64, 6)
+    assert await pair.left.ping(RIGHT, size=5000)
+    octets = os.urandom(1 << 20)
+    assert await pair.transfer(octets) == octets
     assert not pair.left.path.counters
     assert not pair.right.path.counters
 

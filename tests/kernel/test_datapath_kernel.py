@@ -17,6 +17,7 @@ from lab.esp_values import (
     RIGHT,
     RIGHT_NET,
     algorithm,
+    policy,
     sa,
     tunnel_policies,
 )
@@ -25,11 +26,14 @@ from wire.udp import Options, UdpEndpoint
 from xfrm.aio.kernel import Kernel
 from xfrm.algorithms import Kind
 from xfrm.esp.reasons import Reason
-from xfrm.model import Encapsulation, Protocol
+from xfrm.model import Direction, Encapsulation, Mode, Protocol
 
 pytestmark = pytest.mark.kernel
 
 LEFT_INNER, RIGHT_INNER = "10.1.0.1", "10.2.0.1"
+
+
+TRANSPORT: dict[str, Any] = {"mode": Mode.TRANSPORT}
 
 
 @dataclass
@@ -46,8 +50,24 @@ class Mixed:
         here, there = (LEFT, LEFT_NET), (RIGHT, RIGHT_NET)
         sas = sa(LEFT, RIGHT, 0x1001, **fields), sa(RIGHT, LEFT, 0x1002, **fields)
         for plane, ends in ((self.ours.path, (here, there)), (self.kernel, (there, here))):
-            for policy in tunnel_policies(*ends, **only):
-                await plane.add_policy(policy)
+            for wanted in tunnel_policies(*ends, **only):
+                await plane.add_policy(wanted)
+            for each in sas:
+                await plane.add_sa(each)
+
+    async def host_to_host(self, **fields: Any) -> None:
+        """Transport mode between the two hosts themselves."""
+        only = {"protocol": fields["protocol"]} if "protocol" in fields else {}
+        sas = (
+            sa(LEFT, RIGHT, 0x1001, **TRANSPORT, **fields),
+            sa(RIGHT, LEFT, 0x1002, **TRANSPORT, **fields),
+        )
+        for plane, here, there in (
+            (self.ours.path, LEFT, RIGHT),
+            (self.kernel, RIGHT, LEFT),
+        ):
+            for way, src, dst in ((Direction.OUT, here, there), (Direction.IN, there, here)):
+                await plane.add_policy(policy(way, f"{src}/32", f"{dst}/32", **TRANSPORT, **only))
             for each in sas:
                 await plane.add_sa(each)
 
@@ -67,7 +87,7 @@ async def mixed(wire: Veth) -> AsyncIterator[Mixed]:
         path = await stack.enter_async_context(opened(ours, LEFT))
         with theirs.entered():
             kernel = await stack.enter_async_context(await Kernel.open())
-            options = Options(espinudp=True)
+            options = Options(espinudp=True, bypass=True)
             endpoint = UdpEndpoint.open(ip_address(RIGHT), 4500, options)
             stack.callback(endpoint.close)
         yield Mixed(End(ours, path, LEFT, LEFT_INNER), theirs, kernel)
@@ -112,6 +132,21 @@ async def test_linux_opens_ours_and_we_open_linuxs(mixed: Mixed, name: str) -> N
     assert not mixed.ours.path.counters
 
 
+@pytest.mark.parametrize(
+    "name", ["aes128-sha1", "aes128gcm16", "udp-aes128-sha1", "aes128-sha1-esn", "ah-sha1"]
+)
+async def test_transport_mode_with_linux(mixed: Mixed, name: str) -> None:
+    await mixed.host_to_host(**CHOICES[name])
+    assert await mixed.ours.ping(RIGHT)
+    assert await mixed.ours.usage(0x1001) == await mixed.kernel_usage(0x1001) == (3 * 64, 3)
+    assert await mixed.ours.ping(RIGHT, size=4000)
+    octets = os.urandom(1 << 19)
+    ours, theirs = (mixed.ours.host, LEFT), (mixed.theirs, RIGHT)
+    assert await transfer(ours, theirs, octets) == octets
+    assert await transfer(theirs, ours, octets) == octets
+    assert not mixed.ours.path.counters
+
+
 async def test_both_count_the_same_octets_and_packets(mixed: Mixed) -> None:
     await mixed.tunnel()
     assert await mixed.ours.ping(RIGHT_INNER, count=5)
@@ -132,8 +167,8 @@ async def test_tcp_arrives_whole_over_a_link_that_reorders_and_repeats(pair: Pai
         (pair.left, tunnel_policies((LEFT, LEFT_NET), (RIGHT, RIGHT_NET))),
         (pair.right, tunnel_policies((RIGHT, RIGHT_NET), (LEFT, LEFT_NET))),
     ):
-        for policy in policies:
-            await end.path.add_policy(policy)
+        for wanted in policies:
+            await end.path.add_policy(wanted)
         netem = "root netem delay 2ms 2ms reorder 25% duplicate 5% loss 1% corrupt 1%"
         end.host.run("tc", "qdisc", "replace", "dev", "eth0", *netem.split())
     await pair.add(sa(LEFT, RIGHT, 0x1001), sa(RIGHT, LEFT, 0x1002))

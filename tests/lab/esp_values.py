@@ -68,23 +68,24 @@ def sequence(packet: bytes) -> int:
 def policy(
     direction: Direction, src: str, dst: str, tunnel: tuple[str, str] | None = None, **fields: Any
 ) -> Policy:
-    """Traffic from `src` to `dst`; `tunnel` is the outer source and destination."""
-    template = {key: fields.pop(key) for key in ("protocol", "reqid") if key in fields}
+    """Traffic from `src` to `dst`; `tunnel` is the outer source and destination.
+
+    With mode=Mode.TRANSPORT the template is one of transport mode, and needs no ends.
+    """
+    names = "protocol", "reqid", "mode"
+    template: dict[str, Any] = {key: fields.pop(key) for key in names if key in fields}
     ports = {
         key.removeprefix("of_"): fields.pop(key)
         for key in ("of_protocol", "of_src_port", "of_dst_port")
         if key in fields
     }
     templates: tuple[Template, ...] = ()
-    if tunnel is not None:
-        templates = (
-            Template(
-                mode=Mode.TUNNEL,
-                src=ip_address(tunnel[0]),
-                dst=ip_address(tunnel[1]),
-                **template,
-            ),
-        )
+    if template.get("mode") == Mode.TRANSPORT:
+        templates = (Template(**template),)
+    elif tunnel is not None:
+        template |= {"src": ip_address(tunnel[0]), "dst": ip_address(tunnel[1])}
+        template.setdefault("mode", Mode.TUNNEL)
+        templates = (Template(**template),)
     return Policy(
         selector=Selector(src=ip_network(src), dst=ip_network(dst), **ports),
         direction=direction,

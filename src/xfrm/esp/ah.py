@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 from struct import Struct
 from typing import Final
 
-from xfrm.esp.packet import AH, ip_header
+from xfrm.esp.packet import AH, LARGEST, ip_header
 from xfrm.esp.reasons import Reason, Refused
 from xfrm.esp.replay import Protect, Unprotect
 from xfrm.esp.transform import BadAlgorithm, integrity
@@ -38,9 +38,12 @@ def transforms(sa: SecurityAssociation) -> tuple[Protect, Unprotect]:
     align = 8 if isinstance(sa.src, IPv6Address) else 4
     size = -(-(FIXED + icv) // align) * align
     blank = bytes(size - FIXED)
+    longest = LARGEST - 20 - size
     spi, src, dst, esn = sa.spi, sa.src, sa.dst, sa.esn
 
     def protect(sequence: int, payload: bytes, next_header: int) -> bytes:
+        if len(payload) > longest:
+            raise Refused(Reason.OUT_TOO_BIG)
         front = _HEADER.pack(next_header, size // 4 - 2, 0, spi, sequence & _LOW)
         # The identification repeats only after 65536 packets; AH forbids that it change later.
         outer = ip_header(

@@ -29,6 +29,7 @@ _MORE_FRAGMENTS: Final = 0x2000
 DONT_FRAGMENT: Final = 0x4000
 _OFFSET: Final = 0x1FFF
 HOP_LIMIT: Final = 64
+LARGEST: Final = 65535  # octets of an IPv4 packet
 
 ECN: Final = 0x03
 CE: Final = 0x03
@@ -181,7 +182,7 @@ def fragments(packet: bytes, mtu: int) -> Iterator[bytes]:
     header, payload = packet[:size], packet[size:]
     field = packet[6] << 8 | packet[7]
     step = (mtu - size) & ~7
-    if step <= 0:
+    if step <= 0 or len(packet) > LARGEST:
         raise Refused(Reason.OUT_TOO_BIG)
     for at in range(0, max(len(payload), 1), step):
         part = payload[at : at + step]

@@ -135,8 +135,16 @@ class Sad:
         """The SA for `template` between the tunnel's ends `src` and `dst`: one that is not soon to
         expire, and of these the newest."""
         best: Entry | None = None
-        for entry in self._entries.values():  # in the order in which they were added
-            if fits(template, entry.sa, src, dst) and not entry.spent:
+        for entry in self._entries.values():  # in the order of their arrival
+            sa = entry.sa
+            if (
+                sa.dst == dst
+                and sa.src == src
+                and sa.reqid == template.reqid  # 0 is no wildcard here, as in Linux
+                and accepts(template, sa)
+                and not sa.larval
+                and not entry.spent
+            ):
                 best = entry if best is None or not entry.soft or best.soft else best
         return best
 
@@ -183,16 +191,17 @@ class Sad:
         return entry
 
 
-def fits(template: Template, sa: SecurityAssociation, src: Address, dst: Address) -> bool:
-    """Whether `sa` is what `template` asks for between `src` and `dst`."""
+def accepts(template: Template, sa: SecurityAssociation) -> bool:
+    """Whether a packet that came by `sa` is what an inbound policy asks for.
+
+    As Linux decides: a reqid of 0 in the template accepts all, and the ends count in tunnel mode.
+    """
     return (
-        sa.dst == dst
-        and sa.src == src
-        and sa.protocol == template.protocol
+        sa.protocol == template.protocol
         and sa.mode == template.mode
         and template.reqid in (0, sa.reqid)
         and template.spi in (0, sa.spi)
-        and not sa.larval
+        and (sa.mode != Mode.TUNNEL or (sa.src == template.src and sa.dst == template.dst))
     )
 
 

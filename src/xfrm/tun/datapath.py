@@ -243,11 +243,8 @@ class DataPath:
         self._changed()
 
     def _checked(self, sa: SecurityAssociation) -> SecurityAssociation:
-        if sa.mode != Mode.TUNNEL:
-            raise Unsupported(
-                "the userspace data path has tunnel mode only: give the connection a destination "
-                "network (its own address with /32 will do), or run on a kernel with ESP"
-            )
+        if sa.mode not in (Mode.TUNNEL, Mode.TRANSPORT):
+            raise Unsupported(f"the userspace data path has no mode {sa.mode}")
         if sa.encapsulation is not None and self._send_udp is None:
             raise Unsupported("ESP in UDP needs the socket of port 4500, which nobody gave")
         return sa

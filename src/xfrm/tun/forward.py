@@ -8,7 +8,7 @@ policy forgets all of them.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
 from xfrm.dataplane import Acquire
@@ -26,9 +26,10 @@ from xfrm.esp.packet import (
     traffic_class,
 )
 from xfrm.esp.reasons import Reason, Refused
-from xfrm.esp.sad import Entry, Sad, fits
+from xfrm.esp.sad import Entry, Sad, accepts
 from xfrm.model import Action, Address, Direction, Mode, SecurityAssociation, Selector
 from xfrm.tun.spd import Matcher, PolicyEntry, Spd, UnknownPorts
+from xfrm.tun.transport import Joiner, rebuilt, upper_layer
 
 Send = Callable[[bytes, int], object]  # packet from SPI on (AH: from IP header on), TOS of outer
 FlowKey = bytes | Flow
@@ -63,6 +64,7 @@ class Forwarder:
         self._out: dict[FlowKey, Callable[[bytes], object]] = {}
         self._in: dict[Entry, set[FlowKey]] = {}
         self._first_fragments: dict[bytes, Flow] = {}
+        self._joiner = Joiner()
         self.counters: Counter[Reason] = Counter()
 
     def forget(self) -> None:
@@ -74,7 +76,7 @@ class Forwarder:
         """Send what was held for policies that now have an SA."""
         now = self._ports.now()
         for policy in self._spd:
-            if policy.held and self._sa_of(policy) is not None:
+            if policy.held and self._sa_of(policy, self._flow(policy.held[0][1])) is not None:
                 held = list(policy.held)
                 policy.held.clear()
                 for since, packet in held:
@@ -138,7 +140,7 @@ class Forwarder:
             return self._drop(Reason.OUT_BLOCKED)
         if not policy.policy.templates:
             return self._unprotected(of)
-        entry = self._sa_of(policy)
+        entry = self._sa_of(policy, of)
         if entry is None:
             if policy.policy.templates[0].optional:
                 return self._unprotected(of)
@@ -147,13 +149,11 @@ class Forwarder:
         entry.used = entry.used or self._ports.date()
         return self._protected(entry)
 
-    def _sa_of(self, policy: PolicyEntry) -> Entry | None:
+    def _sa_of(self, policy: PolicyEntry, of: Flow) -> Entry | None:
+        """The SA for packets of the flow `of` by an outbound policy."""
         if policy.policy.direction != Direction.OUT or not policy.policy.templates:
             return None
-        template = policy.policy.templates[0]
-        if template.src is None or template.dst is None:
-            return None
-        return self._sad.outbound(template, template.src, template.dst)
+        return self._sad.outbound(policy.policy.templates[0], *_tunnel_ends(policy, of))
 
     def _protected(self, entry: Entry) -> Callable[[bytes], object]:
         seal = entry.outbound.seal
@@ -166,11 +166,16 @@ class Forwarder:
             else:
                 send(seal(packet, IPV6), traffic_class(packet))
 
-        return protect
+        def protect_transport(packet: bytes) -> None:
+            whole = upper_layer(packet, self._joiner)
+            if whole is not None:
+                send(seal(whole[1], whole[0]), traffic_class(packet))
+
+        return protect if entry.sa.mode == Mode.TUNNEL else protect_transport
 
     def _unprotected(self, of: Flow) -> Callable[[bytes], object]:
         """No policy, or one that says bypass: as the kernel does, let it go in clear."""
-        destination = ip_address(of.dst.to_bytes(4 if of.version == 4 else 16, "big"))
+        destination = _address(of, of.dst)
         if destination.is_multicast or destination.is_link_local:
             return lambda _: None  # the host's own neighbour discovery on the device
         return self._ports.in_clear
@@ -190,12 +195,11 @@ class Forwarder:
         if policy.asked is not None and now - policy.asked < ACQUIRE_SECONDS:
             return
         policy.asked = now
-        template = policy.policy.templates[0]
-        if template.src is not None and template.dst is not None:
-            of, wanted = self._flow(packet), policy.snapshot()
-            self._ports.acquire(
-                Acquire(selector=_selector(of), src=template.src, dst=template.dst, policy=wanted)
-            )
+        of = self._flow(packet)
+        src, dst = _tunnel_ends(policy, of)
+        self._ports.acquire(
+            Acquire(selector=_selector(of), src=src, dst=dst, policy=policy.snapshot())
+        )
 
     # From a peer to the host
 
@@ -203,14 +207,16 @@ class Forwarder:
         """A packet that came for the SA `entry`, with the sequence number field `low`."""
         try:
             next_header, inner = entry.inbound.open(packet, low)
-            if next_header in (IPIP, IPV6):
+            if next_header == NO_NEXT_HEADER:
+                raise Refused(Reason.IN_DUMMY)
+            if entry.sa.mode == Mode.TUNNEL:
                 inner = self._admitted(entry, next_header, inner)
                 if outer_tos & 3 == 3:
                     inner = congestion_marked(outer_tos, inner)
-                self._ports.to_host(inner)
             else:
-                dummy = next_header == NO_NEXT_HEADER
-                raise Refused(Reason.IN_DUMMY if dummy else Reason.IN_MODE)
+                inner = rebuilt(entry.sa, next_header, inner, outer_tos)
+                inner = self._admitted(entry, IPIP if inner[0] >> 4 == 4 else IPV6, inner)
+            self._ports.to_host(inner)
         except Refused as refused:
             self.counters[refused.reason] += 1
         except OSError:
@@ -218,8 +224,10 @@ class Forwarder:
 
     def _admitted(self, entry: Entry, next_header: int, inner: bytes) -> bytes:
         """`inner` without the padding behind it, if the policies let it come by this SA."""
+        if next_header not in (IPIP, IPV6):
+            raise Refused(Reason.IN_MODE)
         size = total_length(inner)
-        if (inner[0] >> 4 == 4) != (next_header == IPIP) or entry.sa.mode != Mode.TUNNEL:
+        if (inner[0] >> 4 == 4) != (next_header == IPIP):
             raise Refused(Reason.IN_MODE)
         key = self._key(inner)
         admitted = self._in.get(entry)
@@ -237,29 +245,41 @@ class Forwarder:
         """RFC 4301, 5.2, step 4: the packet must be what the SA was made for."""
         if sa.selector is not None and Matcher(sa.selector).matches(of) is not True:
             raise Refused(Reason.IN_MISMATCH)
-        destination = ip_address(of.dst.to_bytes(4 if of.version == 4 else 16, "big"))
-        local = self._ports.is_local(destination)
+        local = self._ports.is_local(_address(of, of.dst))
         try:
             policy = self._spd.find(Direction.IN if local else Direction.FWD, of)
         except UnknownPorts:
             raise Refused(Reason.IN_BLOCKED) from None
+        tunnel = sa.mode == Mode.TUNNEL
         if policy is None:
-            raise Refused(Reason.IN_NO_POLICY)
+            if tunnel:
+                raise Refused(Reason.IN_NO_POLICY)
+            return  # as the kernel: in clear it would have come in, too
         policy.used = policy.used or self._ports.date()
         if policy.policy.action == Action.BLOCK:
             raise Refused(Reason.IN_BLOCKED)
-        for template in policy.policy.templates:
-            if template.src and template.dst and fits(template, sa, template.src, template.dst):
-                return
-        raise Refused(Reason.IN_TEMPLATE)
+        templates = policy.policy.templates
+        if not any(accepts(template, sa) for template in templates) and (templates or tunnel):
+            raise Refused(Reason.IN_TEMPLATE)
+
+
+def _tunnel_ends(policy: PolicyEntry, of: Flow) -> tuple[Address, Address]:
+    """The two ends of the SA for `of`: the template's, in transport mode those of the flow."""
+    template = policy.policy.templates[0]
+    if template.mode == Mode.TUNNEL and template.src is not None and template.dst is not None:
+        return template.src, template.dst
+    return _address(of, of.src), _address(of, of.dst)
+
+
+def _address(of: Flow, number: int) -> Address:
+    return IPv4Address(number) if of.version == 4 else IPv6Address(number)
 
 
 def _selector(of: Flow) -> Selector:
     """Exactly this flow."""
-    size = 4 if of.version == 4 else 16
     return Selector(
-        src=ip_network(of.src.to_bytes(size, "big")),
-        dst=ip_network(of.dst.to_bytes(size, "big")),
+        src=ip_network(_address(of, of.src)),
+        dst=ip_network(_address(of, of.dst)),
         protocol=of.protocol,
         src_port=of.src_port or None,
         dst_port=of.dst_port or None,

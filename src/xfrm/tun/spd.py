@@ -132,12 +132,9 @@ def _check(policy: Policy) -> None:
     for template in policy.templates:
         if template.protocol not in (Protocol.ESP, Protocol.AH):
             raise Unsupported(f"the userspace data path has no {template.protocol}")
-        if template.mode != Mode.TUNNEL:
-            raise Unsupported(
-                "the userspace data path has tunnel mode only: give the connection a destination "
-                "network (its own address with /32 will do), or run on a kernel with ESP"
-            )
-        if template.src is None or template.dst is None:
+        if template.mode not in (Mode.TUNNEL, Mode.TRANSPORT):
+            raise Unsupported(f"the userspace data path has no mode {template.mode}")
+        if template.mode == Mode.TUNNEL and (template.src is None or template.dst is None):
             raise Unsupported("a tunnel needs both its end points in the policy")
 
 

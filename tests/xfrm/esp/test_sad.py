@@ -93,18 +93,20 @@ def test_the_newest_sa_that_does_not_soon_expire_is_used() -> None:
 @pytest.mark.parametrize(
     "template",
     [
+        TEMPLATE,  # Linux, too, compares a reqid of 0 as any other
         replace(TEMPLATE, reqid=8),
-        replace(TEMPLATE, spi=0x9999),
-        replace(TEMPLATE, mode=Mode.TRANSPORT),
-        replace(TEMPLATE, protocol=Protocol.AH),
+        replace(TEMPLATE, reqid=7, spi=0x9999),
+        replace(TEMPLATE, reqid=7, mode=Mode.TRANSPORT),
+        replace(TEMPLATE, reqid=7, protocol=Protocol.AH),
     ],
 )
 def test_an_sa_that_the_template_does_not_ask_for_is_not_used(template: Template) -> None:
     sad = Sad(os.urandom)
     sad.add(sa(reqid=7), 0.0, DATE)
-    assert sad.outbound(TEMPLATE, HERE, THERE) is not None
+    right = replace(TEMPLATE, reqid=7)
+    assert sad.outbound(right, HERE, THERE) is not None
     assert sad.outbound(template, HERE, THERE) is None
-    assert sad.outbound(TEMPLATE, THERE, HERE) is None
+    assert sad.outbound(right, THERE, HERE) is None
 
 
 def test_an_update_with_the_same_keys_goes_on_counting() -> None:

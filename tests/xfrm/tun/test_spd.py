@@ -87,11 +87,11 @@ def test_what_the_data_path_does_not_do_is_refused_in_one_sentence() -> None:
     ends = (LEFT, RIGHT)
     good = policy(OUT, "10.0.0.0/8", "10.0.0.0/8", ends)
     bundle = replace(good, templates=good.templates * 2)
-    transport = replace(good, templates=(Template(mode=Mode.TRANSPORT),))
+    beet = replace(good, templates=(Template(mode=Mode(4)),))
     ipcomp = policy(OUT, "10.0.0.0/8", "10.0.0.0/8", ends, protocol=Protocol.IPCOMP)
     endless = replace(good, templates=(Template(mode=Mode.TUNNEL),))
     for each, text in (
-        (bundle, "one transform"), (transport, "destination network"), (ipcomp, "IPCOMP"),
+        (bundle, "one transform"), (beet, "mode 4"), (ipcomp, "IPCOMP"),
         (endless, "end points"), (replace(good, mark=Mark(value=1)), "kernel with ESP"),
         (replace(good, direction=Direction.SOCKET_OUT), "single sockets"),
     ):  # fmt: skip
