@@ -29,14 +29,10 @@ class AdminSocketInUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply; with `events` the connection stays, and the events it holds for follow.
-
-    `first` are events that happened before the request came.
-    """
+    """A reply; with `events` the connection stays, and the events it holds for follow."""
 
     reply: Reply
     events: Wanted | None = None
-    first: tuple[EventRecord, ...] = ()
 
 
 Answering = Callable[[Request], Awaitable[Answer]]
@@ -91,8 +87,6 @@ class AdminServer:
             if reply.events is not None:
                 self._watching[queue] = reply.events
             writer.write(bytes(reply.reply))
-            for event in reply.first:
-                queue.put_nowait(event)
             await writer.drain()
             if reply.events is not None:
                 await self._push(queue, reader, writer)

@@ -22,7 +22,7 @@ from ike.admin.records import (
 from ike.admin.status import status_json, status_text
 from ike.aio.admin import Answer
 from ike.backend import Backend, BackendError
-from ike.commands import EventKind, Report
+from ike.commands import Report
 from ike.engine import Engine
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, EstablishIsakmp, Event, Flush
 from ike.isakmp.numbers import ProtocolId
@@ -153,11 +153,6 @@ class Desk:
             return _refusal(request, errno.ENOTSUP)
         if request.subject != Subject.ISAKMP:
             return await self._establish_ipsec(request, index)
-        logger.info("accept a request to establish IKE-SA: %s", remote)
-        view = self._established(index)
-        if view is not None:
-            up = self.event(_up(view))
-            return Answer(_reply(request).reply, _about(index), (up,))
         name = rest.partition(b"\0")[0].decode("utf-8", "replace") or None
         here = Endpoint(local, index.src.port or self._port)
         self._tell(EstablishIsakmp(local=here, remote=remote, remote_name=name))
@@ -219,10 +214,6 @@ def _refusal(request: Request, number: int) -> Answer:
 
 def _storage(endpoint: Endpoint | None) -> Storage:
     return Storage(None) if endpoint is None else Storage(endpoint.address, endpoint.port)
-
-
-def _up(view: IsakmpView) -> Report:
-    return Report(kind=EventKind.PHASE1_UP, local=view.local, remote=view.remote)
 
 
 def _about(index: Index) -> Callable[[EventRecord], bool]:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from ike.admin.records import Endpoint, EventRecord, EventType
 from ike.aio.admin import AdminServer
 from ike.aio.desk import Desk
 from ike.aio.sockets import Sockets, entropy
@@ -111,8 +110,6 @@ class Driver:
                 async with asyncio.timeout(FAREWELL):
                     await self._stopped.wait()
                     await self._told.join()
-            if self.admin is not None:
-                self.admin.publish(_quit())
             for task in running:
                 task.cancel()
 
@@ -196,8 +193,3 @@ class Driver:
         if policy is None:
             return NoPolicy(ask=command.ask)
         return PolicyFound(ask=command.ask, policy=policy)
-
-
-def _quit() -> EventRecord:
-    nobody = Endpoint(None)
-    return EventRecord(type=EventType.QUIT, when=0, src=nobody, dst=nobody)

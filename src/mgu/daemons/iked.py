@@ -20,7 +20,6 @@ from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse
 from ike.conf.configuration import AdminSocket, Configuration, load
 from ike.conf.errors import ConfError
-from ike.conf.weak import weaknesses
 from ike.policy import Config
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.connections.served import Served
@@ -100,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"racoon: {error.report()}", file=sys.stderr)
         return exits.FAILED
     if options.test:
-        for text in (*configuration.warnings, *weaknesses(configuration.engine)):
+        for text in configuration.warnings:
             print(f"warning: {text}")
         return exits.OK
     options.conf = conf
@@ -152,7 +151,7 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
     )
     if not options.debug and configuration.log in _QUIET:
         logger.setLevel(_QUIET[configuration.log])
-    for text in (*configuration.warnings, *weaknesses(configuration.engine)):
+    for text in configuration.warnings:
         logger.warning("%s", text)
 
 

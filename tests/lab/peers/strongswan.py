@@ -89,7 +89,7 @@ class StrongSwan:
 
     def __init__(self, process: Process, namespace: Namespace, folder: Path) -> None:
         self.process = process
-        self._namespace = namespace
+        self.namespace = namespace
         self._folder = folder
 
     def swanctl(self, *arguments: str, check: bool = True) -> str:

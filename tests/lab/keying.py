@@ -1,0 +1,97 @@
+"""Our own end of a tunnel in a namespace: its own root, the commands, and the keying daemon."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from lab.netns import Namespace
+from lab.process import Process
+
+_MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
+_WAIT: Final = 0.01  # seconds between two looks
+
+
+class Keying:
+    """Commands run in `namespace` with the files below `root`."""
+
+    def __init__(self, namespace: Namespace, root: Path, env: Mapping[str, str]) -> None:
+        self.namespace = namespace
+        self.root = root
+        self.env = {**os.environ, "MGU_ROOT": str(root), "TZ": "UTC", **env}
+
+    def run(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run an mgu command; a failure is an AssertionError with its output."""
+        with self.namespace.entered():
+            done = subprocess.run(
+                [*_MGU, *words],
+                env=self.env,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        if check:
+            assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}{done.stderr}"
+        return done
+
+    def ipsec(self, *words: str) -> str:
+        return self.run("ipsec", *words).stdout
+
+    def racoonctl(self, *words: str) -> str:
+        return self.run("racoonctl", *words).stdout
+
+    def status(self) -> dict[str, Any]:
+        """`racoonctl status` as it is in JSON."""
+        document: dict[str, Any] = json.loads(self.racoonctl("status", "-v", "-f", "json"))
+        return document
+
+    def tunnels(self) -> int:
+        """How many pairs of IPsec SAs are established."""
+        return sum(child["state"] == "established" for child in self.status()["phase2"])
+
+    def octets(self) -> list[int]:
+        """What each SA has carried, as `racoonctl show-sa ipsec` prints it."""
+        shown = self.racoonctl("show-sa", "ipsec")
+        return [int(octets) for octets in re.findall(r"current: (\d+)\(bytes\)", shown)]
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Change a configuration file as an administrator would."""
+        file = self.root / path
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+    def ping(self, to: str, count: int = 3, source: str | None = None) -> bool:
+        """Whether every one of `count` echo requests was answered."""
+        options = ["-I", source] if source else []
+        done = self.namespace.run(
+            "ping", "-c", str(count), "-i", "0.05", "-W", "3", *options, to, check=False
+        )
+        return ", 0% packet loss" in str(done.stdout)
+
+    @contextmanager
+    def iked(self, *options: str) -> Iterator[Process]:
+        """The keying daemon while the block runs."""
+        conf = str(self.root / "etc/racoon.conf")
+        argv = [*_MGU, "iked", "-F", "-f", conf, *options]
+        with Process(argv, namespace=self.namespace, name="iked", env=self.env) as daemon:
+            daemon.wait_line("IPsec by the .* data plane")
+            socket = self.root / "var/run/racoon/racoon.sock"
+            until(socket.exists)
+            until(lambda: self.run("racoonctl", "show-schedule", check=False).returncode == 0)
+            yield daemon
+
+
+def until(what: Callable[[], bool], within: float = 10.0) -> None:
+    """Wait for what processes beside us bring about. Raises AssertionError after `within` s."""
+    limit = time.monotonic() + within
+    while not what():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(_WAIT)
