@@ -37,6 +37,7 @@ from ike.intake import Intake
 from ike.keeper import Keeper
 from ike.policy import Config
 from ike.sa import IpsecView, IsakmpView, TimerView
+from ike.views import isakmp_view
 from wire.timer import TimerFired
 
 
@@ -179,7 +180,7 @@ class Engine:
         for child in self._book.children:
             key = bytes(child.cookies)
             counts[key] = counts.get(key, 0) + 1
-        return [sa.view(counts.get(bytes(sa.cookies), 0)) for sa in self._book.isakmps()]
+        return [isakmp_view(sa, counts.get(bytes(sa.cookies), 0)) for sa in self._book.isakmps()]
 
     def ipsec_sas(self) -> list[IpsecView]:
         return [child.view() for child in self._book.children]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ike.channel import Channel
 from ike.context import Context
-from ike.errors import IkeError, OutOfTurn
+from ike.errors import IkeError, OutOfTurn, PayloadMalformed
 from ike.exchanges.main import Step, table
 from ike.exchanges.phase1 import Phase1
 from ike.isakmp.header import Header
@@ -85,7 +85,12 @@ class Handshake:
             return Message.parse(header, data)
         if self.channel is None or not step.turn.encrypted:
             raise OutOfTurn("encrypted, before there are keys")
-        return self.channel.open(header, data)
+        try:
+            return self.channel.open(header, data)
+        except PayloadMalformed as error:
+            raise PayloadMalformed(
+                f"it does not decrypt ({error}); is the pre-shared key the same at the peer?"
+            ) from error
 
     def _take(self, step: Step, message: Message, source: Endpoint, local: Endpoint) -> None:
         """Let the row take the message, with the addresses and cookies that it came with."""

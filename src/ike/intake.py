@@ -56,9 +56,14 @@ class Intake:
                     return
                 octets, header = whole, Header.parse(whole)
             sa = self._book.find(header, event.source)
+            known = sa is not None
             if sa is None:
                 sa = self._stranger(header, event)
             sa.receive(header, octets, event.source, event.local)
+            if not known:
+                ends = f"{event.local}<=>{event.source}"
+                self._context.info(f"respond new phase 1 negotiation: {ends}")
+                self._context.info("begin Identity Protection mode.")
         except LocalError as error:
             self._context.error(str(error), event.source.address)
             if sa is not None and not sa.established:
@@ -89,8 +94,6 @@ class Intake:
         if remote is None:
             raise NoProposalChosen("couldn't find configuration.")
         self._make_room(event)
-        self._context.info(f"respond new phase 1 negotiation: {event.local}<=>{event.source}")
-        self._context.info("begin Identity Protection mode.")
         cookies = Cookies(initiator=header.initiator_cookie, responder=self._context.entropy(8))
         sa = self._keeper.new_isakmp(Role.RESPONDER, remote, event.local, event.source, cookies)
         self._book.add(sa)

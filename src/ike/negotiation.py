@@ -131,9 +131,9 @@ class Negotiation:
         self._end()
 
     def _tell(self, notify: NotifyType | None) -> None:
-        """After the last message the peer has SAs: a delete. Before it: the reason."""
+        """When the peer may have SAs by now: a delete. Before that: the reason."""
         facts = self.facts
-        if self._row == len(QUICK_MODE):
+        if self._row == len(QUICK_MODE) or (self._row == 2 and self.role is Role.RESPONDER):
             self.sa.say(
                 [
                     Payload(PayloadType.DELETE, bytes(Delete(self._protocol(index), (spi,))))

@@ -5,7 +5,6 @@ from typing import Final, Protocol
 from ike.channel import Channel
 from ike.commands import EventKind, ExportKeys, SendDatagram
 from ike.context import Context
-from ike.doi.identity import describe
 from ike.dpd import DeadPeerDetection, acknowledgement
 from ike.errors import OutOfTurn, PeerError
 from ike.exchanges import informational
@@ -19,13 +18,16 @@ from ike.isakmp.payloads import Delete, Notification
 from ike.keys import Cookies, Phase1Keys
 from ike.nat import KEEPALIVE
 from ike.policy import Switch
-from ike.sa import Endpoint, IsakmpView, Phase1State, Role
+from ike.sa import Endpoint, Phase1State, Role
 from ike.secured import Receiver, SecuredExchange, SeenIds
 from ike.timers import Timer
 from ike.vendor import Vendor
 
 SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
 """When to replace an SA, in parts of its lifetime: not both sides at once."""
+
+MAX_REFUSALS: Final = 3
+"""This many error notifications in the clear end a phase 1 that we began."""
 
 _HINTS: Final = {
     NotifyType.PAYLOAD_MALFORMED: "Does it have the same pre-shared key?",
@@ -77,6 +79,7 @@ class Isakmp:
         self._timers: list[Timer] = []
         self._keepalive_timer: Timer | None = None
         self._fragments = 0
+        self._refusals = 0
 
     @property
     def local(self) -> Endpoint:
@@ -301,12 +304,30 @@ class Isakmp:
         for item in informational.content(message):
             if not isinstance(item, Notification):
                 continue
+            if self.closed:
+                return
             if not self.established:
-                what = f"notification {item.type} received in the clear"
-                self.hint = f"{what}. {_HINTS.get(item.type, '')}".rstrip()
-                self._context.warning(what, self.peer.address)
+                self._refused(item.type)
             elif item.type == NotifyType.INVALID_COOKIE and self.dpd is not None:
                 self.dpd.probe()
+
+    def _refused(self, kind: NotifyType) -> None:
+        """A refusal of our phase 1, which anybody may have sent.
+
+        It counts when it comes in answer to the repeats, too: a stranger who sees our cookies could
+        stop us so, but one who can do that can stop us by other means as well.
+        """
+        what = f"notification {kind} received in the clear"
+        self.hint = f"{what}. {_HINTS.get(kind, '')}".rstrip()
+        if self._refusals == 0:
+            self._context.warning(what, self.peer.address)
+        self._refusals += kind.is_error
+        if self._refusals >= MAX_REFUSALS and self.facts.is_initiator:
+            proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
+            self.fail(
+                "phase1 negotiation failed, the peer refuses it.",
+                EventKind.PHASE1_NO_PROPOSAL if proposal else EventKind.PHASE1_AUTH_FAILED,
+            )
 
     def _notified(self, notification: Notification) -> None:
         match notification.type:
@@ -368,29 +389,3 @@ class Isakmp:
                 self._context.send(piece, self.peer, self.local)
         else:
             self._context.send(octets, self.peer, self.local)
-
-    def view(self, phase2_count: int) -> IsakmpView:
-        facts = self.facts
-        suite = facts.suite
-        return IsakmpView(
-            local=self.local,
-            remote=self.peer,
-            initiator_cookie=self.cookies.initiator,
-            responder_cookie=self.cookies.responder,
-            state=self.state,
-            role=facts.role,
-            exchange=facts.exchange,
-            created=self.created,
-            phase2_count=phase2_count,
-            remote_name=facts.remote.name,
-            remote_id=describe(facts.peer_id) if facts.peer_id else "",
-            local_id=describe(facts.own_id) if facts.own_id else "",
-            encryption=str(suite.encryption) if suite else "",
-            hash=str(suite.hash) if suite else "",
-            authentication=str(suite.authentication) if suite else "",
-            group=int(suite.group) if suite else 0,
-            lifetime_seconds=(suite.lifetime.seconds or 0) if suite else 0,
-            dpd=self.dpd is not None,
-            dpd_fails=self.dpd.fails if self.dpd else 0,
-            nat=facts.nat.detected,
-        )

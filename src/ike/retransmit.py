@@ -1,4 +1,8 @@
-"""Sending again (racoon.conf(5), `timer`): the last message, at fixed intervals, a few times."""
+"""Sending again (racoon.conf(5), `timer`): the last message, at fixed intervals, a few times.
+
+Differs: racoon waits a whole interval (10 s) before it repairs a lost datagram. Here the first
+interval holds three early repeats; from its end on the schedule and the patience are racoon's.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,6 +10,8 @@ from typing import Final
 from ike.context import Context
 from ike.timers import Timer
 
+EARLY: Final = (0.1, 0.2, 0.4, 0.3)
+"""The pauses of the first interval, in parts of it; the last one ends it."""
 MAX_REPEATS: Final = 32
 """How often at most a repeated message of the peer makes us repeat our answer."""
 
@@ -17,7 +23,16 @@ class Retransmitter:
     question is repeated, octet for octet. So one lost datagram is repaired by exactly one side.
     """
 
-    __slots__ = ("_context", "_exhausted", "_last", "_left", "_name", "_repeats", "_send", "_timer")
+    __slots__ = (
+        "_context",
+        "_exhausted",
+        "_last",
+        "_name",
+        "_pauses",
+        "_repeats",
+        "_send",
+        "_timer",
+    )
 
     def __init__(
         self,
@@ -32,7 +47,7 @@ class Retransmitter:
         self._exhausted = exhausted
         self._last: bytes | None = None
         self._timer: Timer | None = None
-        self._left = 0
+        self._pauses: list[float] = []
         self._repeats = 0
 
     def send(self, octets: bytes, *, awaited: bool) -> None:
@@ -40,7 +55,11 @@ class Retransmitter:
         self.stop()
         self._last = octets
         self._repeats = MAX_REPEATS
-        self._left = self._context.config.timers.counter
+        counter, interval = (
+            self._context.config.timers.counter,
+            self._context.config.timers.interval,
+        )
+        self._pauses = [*(part * interval for part in EARLY), *[interval] * counter]
         self._transmit()
         if awaited:
             self._arm()
@@ -66,15 +85,13 @@ class Retransmitter:
             self._transmit()
 
     def _arm(self) -> None:
-        interval = self._context.config.timers.interval
-        self._timer = self._context.later(self._name, interval, self._fired)
+        self._timer = self._context.later(self._name, self._pauses.pop(0), self._fired)
 
     def _fired(self) -> None:
         self._timer = None
-        if self._left == 0:
+        if not self._pauses:
             self._exhausted()
             return
-        self._left -= 1
         self._transmit()
         self._arm()
 

@@ -170,7 +170,8 @@ def choose_phase2(
         if chosen is not None:
             return chosen
     wanted = [suite for suites in allowed for suite in suites]
-    note = "" if pfs else " (the peer sent no KE payload, that is no PFS)"
+    asks_pfs = any(suite.group for suite in wanted)
+    note = " (the peer sent no KE payload, that is no PFS)" if asks_pfs and not pfs else ""
     raise NoProposalChosen(side_by_side(seen, wanted) + note)
 
 
@@ -189,7 +190,8 @@ def _choose_set(
             if proposal.protocol == suites[0].protocol:
                 found = _choose_transform(proposal, suites, check, pfs, seen)
         if found is None:
-            seen.extend(f"protocol {m.protocol.name.lower()}" for m in members if not taken)
+            wanted = {ours[0].protocol for ours in allowed}
+            seen.extend(f"protocol {m.protocol}" for m in members if m.protocol not in wanted)
             return None
         proposal, theirs, ours = found
         kept = _kept_lifetime(theirs.lifetime, ours.lifetime, check)

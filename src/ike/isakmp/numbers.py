@@ -109,6 +109,9 @@ class NotifyType(OpenEnum):
     R_U_THERE = 36136
     R_U_THERE_ACK = 36137
 
+    def __str__(self) -> str:
+        return self._name_.replace("_", "-")
+
     @property
     def is_error(self) -> bool:
         """1 to 8191 are errors, 8192 to 16383 private errors (RFC 2408, 3.14.1)."""
