@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
-from eapol.notices import EapFailure
+from eapol.notices import EapFailure, Warned
 from eapol.settings import Timers
 from ike.commands import EventKind
 from ike.sa import Direction
@@ -71,7 +71,7 @@ class Boot:
         )
         pair.plug_in()
         opened = pair.opens(within=900.0)
-        self.failures += [f"port: {text}" for text in pair.said(EapFailure)]
+        self.failures += [f"port: {text}" for text in pair.said(EapFailure) + pair.said(Warned)]
         if opened:
             self._came_through("port", pair.lab.now)
         return opened
