@@ -38,7 +38,8 @@ class KissOfDeath(ServerError):
     """The server sends a kiss code instead of time (RFC 5905, 7.4)."""
 
     def __init__(self, code: bytes) -> None:
-        super().__init__(f"kiss code {code.decode('ascii', 'backslashreplace')}")
+        text = code.decode("latin-1")
+        super().__init__(f"kiss code {text if text.isascii() and text.isalnum() else code.hex()}")
         self.code = code
 
 

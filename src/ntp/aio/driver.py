@@ -5,10 +5,13 @@ in the kernel's buffer and not in a queue of ours, and a query costs no more tha
 """
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
-from ntp.aio.ask import Asked, answer
+from ntp.aio.ask import Answer, Asked, answer
 from ntp.aio.exchange import Exchange
 from ntp.aio.oneshot import reason
 from ntp.client import Client
@@ -105,7 +108,7 @@ class _Round:
             self._handle(event)
 
     async def _ask(self, command: Asked) -> None:
-        self._handle(await asyncio.to_thread(answer, command, self._ca))
+        self._handle(await _in_thread(lambda: answer(command, self._ca)))
 
     def _set_timer(self) -> None:
         deadline = None if self._outcome.done() else self._client.deadline
@@ -118,3 +121,21 @@ class _Round:
     def _on_timer(self) -> None:
         self._timer = None
         self._handle(TimerFired())
+
+
+async def _in_thread(work: Callable[[], Answer]) -> Answer:
+    """As asyncio.to_thread, in a daemon thread: a resolver that hangs must not hold up the exit."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Answer] = loop.create_future()
+
+    def done(answered: Answer) -> None:
+        if not result.done():
+            result.set_result(answered)
+
+    def run() -> None:
+        answered = work()
+        with contextlib.suppress(RuntimeError):  # the loop has ended, nobody waits any more
+            loop.call_soon_threadsafe(done, answered)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await result

@@ -9,6 +9,7 @@ import asyncio
 import math
 import signal
 import socket
+import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +17,20 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from ntp.aio.exchange import ANCILLARY, enable_stamps, received_stamp, restart_stamps, sent_stamp
+from ntp.aio.exchange import (
+    ANCILLARY,
+    Ancillary,
+    enable_stamps,
+    received_stamp,
+    restart_stamps,
+    sent_stamp,
+)
 from ntp.messages import Address
 from ntp.server import Datagram, Sent, Server, Settings
 from ntp.timestamp import SECOND
 
+_IP_PKTINFO: Final = 8
+_IN_PKTINFO = struct.Struct("=i4s4s")  # in_pktinfo: interface, local address, address in the header
 _AT_ONCE: Final = 16  # requests of one turn of the loop
 _OLDEST: Final = 1.0  # s; a stamp that is older than this belongs to a clock that was set since
 
@@ -35,6 +45,11 @@ class ServerSocket:
         self._sent = 0
         try:
             enable_stamps(self._socket)
+            if family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+            else:
+                self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
             self._socket.bind(at)
         except BaseException:
             self._socket.close()
@@ -64,15 +79,15 @@ class ServerSocket:
                 source=Address(*source[:2]),
                 received=_monotonic(received_stamp(ancillary)),
             )
-            self._answer(datagram)
+            self._answer(datagram, _asked_address(ancillary))
         else:
             return
         sent_stamp(self._socket, -1)  # whatever stamps are left: POLLERR would wake us again
 
-    def _answer(self, datagram: Datagram) -> None:
+    def _answer(self, datagram: Datagram, asked: Ancillary) -> None:
         for reply in self.core.handle(datagram, time.monotonic()):
             try:
-                self._socket.sendto(reply.octets, reply.to)
+                self._socket.sendmsg([reply.octets], asked, 0, reply.to)
             except OSError:
                 restart_stamps(self._socket)
                 self._sent = 0
@@ -81,6 +96,17 @@ class ServerSocket:
             self._sent = (self._sent + 1) & 0xFFFFFFFF
             if at is not None:
                 self.core.handle(Sent(to=reply.to, receive=reply.receive, at=at), at)
+
+
+def _asked_address(ancillary: Ancillary) -> Ancillary:
+    """What makes a reply leave from the address that was asked: a client hears no other."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _, _, address = _IN_PKTINFO.unpack_from(data)
+            return [(level, kind, _IN_PKTINFO.pack(0, address, bytes(4)))]
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return [(level, kind, data)]
+    return []
 
 
 def _monotonic(stamp: int | None) -> float | None:

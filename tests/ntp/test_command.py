@@ -1,0 +1,221 @@
+"""localNTP as it is typed: what it prints, what it writes, how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.ntp_adversary import FORGERIES, USELESS, Attack, bent, kiss, shifted
+from lab.ntp_sockets import served
+from ntp.messages import Address
+from ntp.packet import Header
+from ntp.server import Datagram, Server, Settings
+from ntp.timestamp import SECOND
+
+YEAR = 31_556_952 * SECOND
+HERE = "127.0.0.1"
+
+
+class Gateway:
+    """A gateway below a root of its own, its clock simulated and at 1970."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.clock = root / "clock"
+        self.clock.write_text(f"{-time.time_ns()}\n")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "MGU_ROOT": str(self.root), "MGU_CLOCK": str(self.clock)}
+        argv = [sys.executable, "-m", "mgu.commands.localntp", *arguments]
+        result = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert "Traceback" not in result.stderr
+        return result
+
+    def asks(self, port: int, *more: str) -> subprocess.CompletedProcess[str]:
+        return self.run("-n", HERE, "--port", str(port), "--timeout", "0.3", *more)
+
+    @property
+    def wrong_by(self) -> int:
+        """ns"""
+        return abs(int(self.clock.read_text()))
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    return Gateway(tmp_path)
+
+
+def honest_answer(octets: bytes, source: Address) -> bytes:
+    server = Server(Settings(date=time.time_ns(), at=time.monotonic()))
+    (reply,) = server.handle(Datagram(octets=octets, source=source), time.monotonic())
+    return reply.octets
+
+
+def lying(attack: Attack) -> AbstractContextManager[int]:
+    return served(
+        lambda octets, source: attack(
+            Header.parse(octets), Header.parse(honest_answer(octets, source))
+        )
+    )
+
+
+def test_a_clock_at_1970_is_set_and_the_date_is_saved(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        result = gateway.asks(port)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("offset +")
+    assert "stepped" in result.stdout
+    assert gateway.wrong_by < SECOND // 10
+    saved = int((gateway.root / "var/lib/mgu/time").read_text())
+    assert abs(saved - time.time_ns()) < 10 * SECOND
+    assert (gateway.root / "run/mgu/time-synchronized").exists()
+
+
+def test_a_dry_run_prints_the_offset_and_changes_nothing(gateway: Gateway) -> None:
+    before = sorted(gateway.root.rglob("*"))
+    with served(honest_answer) as port:
+        result = gateway.asks(port, "--dry-run", "-a")
+    assert result.returncode == 0
+    assert result.stdout.startswith("offset +")
+    assert sorted(gateway.root.rglob("*")) == before
+    assert gateway.wrong_by > YEAR
+
+
+def test_json_is_one_object_with_a_schema_version(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        result = gateway.asks(port, "--json", "--dry-run")
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert document["schema_version"] == 1
+    assert document["verdict"] == "unconfirmed"
+    assert document["servers"][0]["survivor"] is True
+
+
+@pytest.mark.parametrize(
+    "name", ["another origin", "origin one bit off", "mode 3", "version 5", "cut to 47 octets"]
+)
+def test_forgeries_end_as_no_answer(gateway: Gateway, name: str) -> None:
+    with lying(FORGERIES[name]) as port:
+        result = gateway.asks(port)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert gateway.wrong_by > SECOND  # at the floor
+
+
+@pytest.mark.parametrize("name", ["stratum 16", "leap indicator 3", "transmit stamp zero"])
+def test_useless_answers_end_as_no_answer(gateway: Gateway, name: str) -> None:
+    with lying(USELESS[name]) as port:
+        result = gateway.asks(port, "--json")
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["verdict"] == "no answer"
+
+
+@pytest.mark.parametrize(
+    "attack", [kiss(b"DENY"), kiss(b"RATE"), kiss(b"\xff\0\n\0"), shifted(-20 * YEAR)]
+)
+def test_a_kiss_code_or_a_date_before_the_floor_is_refused(
+    gateway: Gateway, attack: Attack
+) -> None:
+    with lying(attack) as port:
+        result = gateway.asks(port)
+    assert result.returncode == 3
+    assert result.stderr.count("\n") == 1
+
+
+def test_two_servers_that_disagree_are_refused(gateway: Gateway) -> None:
+    answers = iter([bent(), shifted(SECOND)] * 2)
+    with served(
+        lambda octets, source: next(answers)(
+            Header.parse(octets), Header.parse(honest_answer(octets, source))
+        )
+    ) as port:
+        result = gateway.asks(port, "-n", "localhost")
+    assert result.returncode == 2
+
+
+def test_a_missing_mac_is_refused(gateway: Gateway, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n")
+    keys.chmod(0o600)
+    with served(honest_bare) as port:
+        result = gateway.asks(port, "--keys", str(keys))
+    assert result.returncode == 3
+
+
+def honest_bare(octets: bytes, source: Address) -> bytes:
+    return honest_answer(octets[:48], source)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("-x",),
+        ("-a", "-d"),
+        ("-n", HERE, "--timeout", "-1"),
+        ("-n", HERE, "--key", "1"),
+        ("--dry", "-n", HERE),
+    ],
+)
+def test_wrong_usage_ends_with_64(gateway: Gateway, arguments: tuple[str, ...]) -> None:
+    assert gateway.run(*arguments).returncode == 64
+
+
+def test_a_broken_key_file_is_named_with_its_line_and_without_the_key(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# ours\n1 AES128CMAC deadbeef\n")
+    keys.chmod(0o600)
+    result = gateway.run("-n", HERE, "--keys", str(keys))
+    assert result.returncode == 64
+    assert f"{keys}, line 2" in result.stderr
+    assert "deadbeef" not in result.stderr
+
+
+def test_a_key_for_md5_must_be_asked_for(gateway: Gateway, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1 MD5 secret\n")
+    keys.chmod(0o600)
+    result = gateway.run("-n", HERE, "--keys", str(keys))
+    assert result.returncode == 64
+    assert "--allow-md5" in result.stderr
+
+
+def test_help_tells_the_exit_codes(gateway: Gateway) -> None:
+    result = gateway.run("-h")
+    assert result.returncode == 0
+    assert "exit codes" in result.stdout
+
+
+def test_activation_writes_the_file_and_starts_the_service(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        activated = gateway.asks(port, "-a")
+        state = gateway.run("-s", "--json")
+        stopped = gateway.run("-d")
+    assert activated.returncode == 0, activated.stderr
+    configuration = (gateway.root / "etc/localntp.conf").read_text()
+    assert f"server {HERE} port {port}" in configuration
+    document = json.loads(state.stdout)
+    assert (document["enabled"], document["running"]) == (True, True)
+    assert stopped.returncode == 0
+    assert not json.loads(gateway.run("-s", "--json").stdout)["running"]
+
+
+def test_the_command_imports_neither_asyncio_nor_the_heavy_packages(gateway: Gateway) -> None:
+    code = (
+        "import sys; from mgu.commands.localntp import main; main(sys.argv[1:]); "
+        "heavy = {'asyncio', 'OpenSSL', 'cryptography', 'pyroute2', 'logging.handlers'}; "
+        "sys.exit(sorted(heavy & set(sys.modules)) or 0)"
+    )
+    with served(honest_answer) as port:
+        argv = [sys.executable, "-c", code, "-n", HERE, "--port", str(port), "--dry-run"]
+        result = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
