@@ -76,12 +76,12 @@ class Hostapd:
         self.process.stop()
         self.process = self._start()
 
-    async def authorized(self, within: float = 10.0) -> None:
+    def authorized(self, within: float = 10.0) -> None:
         """The port opens, after the last thing that was awaited."""
-        await self.process.line("IEEE 802.1X: authorizing port", within)
+        self.process.wait_line("IEEE 802.1X: authorizing port", within)
 
-    async def unauthorized(self, within: float = 10.0) -> None:
-        await self.process.line("IEEE 802.1X: unauthorizing port", within)
+    def unauthorized(self, within: float = 10.0) -> None:
+        self.process.wait_line("IEEE 802.1X: unauthorizing port", within)
 
     def ask(self, command: str) -> str:
         """hostapd_cli's answer."""

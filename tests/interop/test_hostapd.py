@@ -1,0 +1,381 @@
+"""`mgu supplicant` at a port of hostapd, with FreeRADIUS behind it, or hostapd's own EAP server.
+
+The switch's own word counts: `hostapd` says that it authorized the port.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from eapol.settings import Network, TlsPolicy, TlsVersion
+from lab.gateway import Supplicant, network, supplicant
+from lab.netns import Veth
+from lab.peers.freeradius import Settings, freeradius
+from lab.peers.hostapd import Hostapd, OwnServer, hostapd
+from lab.pki import KeyKind, Usage, site
+from lab.process import Process
+from wire.secret import Secret
+
+pytestmark = pytest.mark.interop
+
+VERSIONS = {"1.2": TlsVersion.TLS_1_2, "1.3": TlsVersion.TLS_1_3}
+
+
+@contextmanager
+def switch(
+    wire: Veth, folder: Path, settings: Settings | OwnServer, reauth: int = 0
+) -> Iterator[Hostapd]:
+    """hostapd at the right end of the wire, with the server that `settings` are for."""
+    namespace = wire.right[0]
+    if isinstance(settings, OwnServer):
+        with hostapd(namespace, folder, own_server=settings, reauth=reauth) as made:
+            yield made
+        return
+    with freeradius(namespace, settings), hostapd(namespace, folder, reauth=reauth) as made:
+        yield made
+
+
+@pytest.mark.parametrize("kind", [KeyKind.RSA_2048, KeyKind.P256])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_freeradius_opens_the_port_over_each_version_of_tls(
+    wire: Veth, tmp_path: Path, version: str, kind: KeyKind
+) -> None:
+    made = site(kind)
+    settings = Settings(server=made.server, ca=made.root, max_version=version)
+    with (
+        switch(wire, tmp_path, settings) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        port.authorized()
+        status = gateway.authorized()
+        assert status["eap_tls_version"] == f"TLSv{version}"
+        assert status["selectedMethod"] == "13 (EAP-TLS)"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_freeradius_opens_the_port_with_chains_of_four_certificates_at_both_ends(
+    wire: Veth, tmp_path: Path, version: str
+) -> None:
+    made = site(KeyKind.RSA_2048, depth=4)
+    assert len(made.client.chain) == 2  # and the client's own, and the root
+    settings = Settings(server=made.server, ca=made.root, max_version=version)
+    with (
+        switch(wire, tmp_path, settings) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        port.authorized()
+        assert gateway.authorized()["eap_tls_version"] == f"TLSv{version}"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_small_fragments_are_put_together_at_both_ends(
+    wire: Veth, tmp_path: Path, version: str
+) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(
+        server=made.server, ca=made.root, max_version=version, fragment_size=150
+    )  # fmt: skip
+    wanted = replace(network(tmp_path, made), fragment_size=100)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        frames = int(dict(_lines(gateway.ask("MIB")))["dot1xSuppEapolReqFramesRx"])
+        assert frames > 15  # without fragmentation there are 5
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_hostapds_own_server_opens_the_port(wire: Veth, tmp_path: Path, version: str) -> None:
+    made = site(KeyKind.RSA_2048, depth=4)
+    flags = "[ENABLE-TLSv1.3]" if version == "1.3" else "[DISABLE-TLSv1.3]"
+    settings = OwnServer(server=made.server, ca=made.root, tls_flags=flags)
+    with (
+        switch(wire, tmp_path, settings) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        port.authorized()
+        assert gateway.authorized()["eap_tls_version"] == f"TLSv{version}"
+
+
+def test_the_port_is_open_a_second_before_wpa_supplicant_would_say_its_first_word(
+    wire: Veth, tmp_path: Path
+) -> None:
+    made = site(KeyKind.P256)
+    with switch(wire, tmp_path, Settings(server=made.server, ca=made.root)) as port:
+        started = time.monotonic()
+        with supplicant(wire.left[0], network(tmp_path, made)):
+            port.authorized()
+            assert time.monotonic() - started < 1.0
+
+
+def test_the_switch_authenticates_again_and_again_and_the_port_stays_open(
+    wire: Veth, tmp_path: Path
+) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.server, ca=made.root)
+    with (
+        switch(wire, tmp_path, settings, reauth=1) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        for _ in range(4):
+            gateway.process.wait_line("CTRL-EVENT-EAP-SUCCESS")
+            assert gateway.status()["suppPortStatus"] == "Authorized"
+        assert "unauthorizing port" not in port.process.text.partition("authorizing port")[2]
+        assert gateway.process.text.count("CTRL-EVENT-CONNECTED") == 1
+
+
+def test_freeradius_resumes_the_session_of_tls_1_2(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.RSA_2048)
+    settings = Settings(server=made.server, ca=made.root, max_version="1.2", resume=True)
+    with (
+        switch(wire, tmp_path, settings) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        port.authorized()
+        assert gateway.authorized()["tls_session_reused"] == "0"
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        gateway.until(tls_session_reused="1", EAP_state="SUCCESS", suppPortStatus="Authorized")
+
+
+# What must not open the port, and what the administrator reads then
+
+
+def refused(wire: Veth, folder: Path, settings: Settings, wanted: Network) -> Supplicant:
+    """The supplicant after a refusal: held, the port closed at both ends. It runs no more."""
+    with switch(wire, folder, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        gateway.process.wait_line("CTRL-EVENT-EAP-FAILURE")
+        status = gateway.held()
+        assert status["wpa_state"] == "ASSOCIATED"
+        assert status["last_failure"]
+        assert "IEEE 802.1X: authorizing port" not in port.process.text
+    return gateway
+
+
+def test_a_server_of_an_unknown_ca_is_refused(wire: Veth, tmp_path: Path) -> None:
+    made, other = site(KeyKind.P256), site(KeyKind.P256, name="Other Root")
+    settings = Settings(server=other.server, ca=made.root)
+    gateway = refused(wire, tmp_path, settings, network(tmp_path, made))
+    assert "CTRL-EVENT-EAP-TLS-CERT-ERROR reason=1 depth=0" in gateway.process.text
+    assert "err='unable to get local issuer certificate'" in gateway.process.text
+
+
+def test_an_expired_server_is_refused(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.expired(Usage.SERVER, KeyKind.P256), ca=made.root)
+    gateway = refused(wire, tmp_path, settings, network(tmp_path, made))
+    assert "CTRL-EVENT-EAP-TLS-CERT-ERROR reason=4 depth=0" in gateway.process.text
+    assert "err='certificate has expired'" in gateway.process.text
+
+
+def test_a_server_that_is_not_valid_yet_is_refused(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.not_yet_valid(Usage.SERVER, KeyKind.P256), ca=made.root)
+    gateway = refused(wire, tmp_path, settings, network(tmp_path, made))
+    assert "CTRL-EVENT-EAP-TLS-CERT-ERROR reason=3 depth=0" in gateway.process.text
+
+
+def test_a_server_with_a_clients_certificate_is_refused(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.leaf(Usage.CLIENT, KeyKind.P256), ca=made.root)
+    refused(wire, tmp_path, settings, network(tmp_path, made))
+
+
+def test_a_server_of_another_name_is_refused(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    named = replace(
+        network(tmp_path, made), tls=TlsPolicy(domain_match=("radius.elsewhere.test",))
+    )  # fmt: skip
+    gateway = refused(wire, tmp_path, Settings(server=made.server, ca=made.root), named)
+    assert "CTRL-EVENT-EAP-TLS-CERT-ERROR reason=10" in gateway.process.text
+
+
+def test_a_revoked_server_is_refused_when_the_ca_file_holds_the_list(
+    wire: Veth, tmp_path: Path
+) -> None:
+    made = site(KeyKind.P256)
+    wanted = network(tmp_path, made)
+    assert wanted.ca_cert is not None
+    ca = Path(wanted.ca_cert)
+    ca.write_bytes(ca.read_bytes() + made.crl_pem(made.server))
+    gateway = refused(wire, tmp_path, Settings(server=made.server, ca=made.root), wanted)
+    assert "CTRL-EVENT-EAP-TLS-CERT-ERROR reason=2" in gateway.process.text
+
+
+def test_a_revoked_client_is_told_so_by_the_server(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.server, ca=made.root, crl=made.crl_pem(made.client))
+    refused(wire, tmp_path, settings, network(tmp_path, made))
+
+
+def test_an_expired_client_is_told_so_by_the_server(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    client = made.expired(Usage.CLIENT, KeyKind.P256)
+    settings = Settings(server=made.server, ca=made.root)
+    refused(wire, tmp_path, settings, network(tmp_path, made, client))
+
+
+def test_two_ends_without_a_common_version_of_tls_end_in_held(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.server, ca=made.root, min_version="1.3")
+    policy = TlsPolicy(max_version=TlsVersion.TLS_1_2)
+    refused(wire, tmp_path, settings, replace(network(tmp_path, made), tls=policy))
+
+
+# Keys
+
+
+def test_an_encrypted_key_opens_the_port(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.RSA_2048)
+    wanted = replace(
+        network(tmp_path, made, passphrase=b"open sesame"),
+        private_key_passwd=Secret(b"open sesame"),
+    )
+    settings = Settings(server=made.server, ca=made.root)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        assert "sesame" not in gateway.process.text
+
+
+def test_a_passphrase_that_is_not_configured_is_asked_for(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    wanted = network(tmp_path, made, passphrase=b"open sesame")
+    settings = Settings(server=made.server, ca=made.root)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        assert gateway.ask("CTRL-RSP-PASSPHRASE-0:open sesame") == "OK\n"
+        port.authorized()
+        gateway.authorized()
+        assert "sesame" not in gateway.process.text
+
+
+def test_an_rsa_1024_client_certificate_opens_the_port_with_a_warning(
+    wire: Veth, tmp_path: Path
+) -> None:
+    made = site(KeyKind.RSA_2048)
+    wanted = network(tmp_path, made, made.leaf(Usage.CLIENT, KeyKind.RSA_1024))
+    settings = Settings(server=made.server, ca=made.root)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        assert "1024 bits" in gateway.process.text
+
+
+# What happens to a port that lives for years
+
+
+def open_port(wire: Veth, folder: Path) -> tuple[Settings, Network]:
+    made = site(KeyKind.P256)
+    return Settings(server=made.server, ca=made.root), network(folder, made)
+
+
+def test_a_link_that_was_cut_is_authenticated_again_at_once(wire: Veth, tmp_path: Path) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        wire.cut()
+        gateway.until(wpa_state="DISCONNECTED")
+        wire.restore()
+        gateway.authorized(within=2.0)
+        gateway.process.wait_line("CTRL-EVENT-CONNECTED")
+
+
+def test_a_supplicant_that_started_without_a_link_begins_with_the_link(
+    wire: Veth, tmp_path: Path
+) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port:
+        wire.cut()
+        with supplicant(wire.left[0], wanted) as gateway:
+            wire.restore()
+            port.authorized(within=3.0)
+            gateway.authorized()
+
+
+def test_a_switch_that_was_restarted_opens_the_port_again(wire: Veth, tmp_path: Path) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        wire.cut()  # as the ports of a switch that restarts
+        gateway.until(wpa_state="DISCONNECTED")
+        port.restart()
+        wire.restore()
+        port.authorized(within=3.0)
+        gateway.authorized()
+
+
+def test_a_switch_that_forgot_us_without_a_sign_opens_the_port_on_reauthenticate(
+    wire: Veth, tmp_path: Path
+) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        port.restart()
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        port.authorized(within=3.0)
+
+
+def test_logoff_closes_the_port_and_logon_opens_it_within_seconds(
+    wire: Veth, tmp_path: Path
+) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        assert gateway.ask("LOGOFF") == "OK\n"
+        port.unauthorized()
+        gateway.until(Supplicant_PAE_state="LOGOFF", suppPortStatus="Unauthorized")
+        assert gateway.ask("LOGON") == "OK\n"
+        port.authorized(within=45.0)
+        gateway.authorized()
+
+
+def test_the_end_of_the_supplicant_closes_the_port(wire: Veth, tmp_path: Path) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        gateway.process.signal(signal.SIGTERM)
+        port.unauthorized()
+
+
+def test_a_server_that_comes_late_opens_the_port(wire: Veth, tmp_path: Path) -> None:
+    settings, wanted = open_port(wire, tmp_path)
+    namespace = wire.right[0]
+    with hostapd(namespace, tmp_path) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.process.wait_line("Sending RADIUS message")
+        with freeradius(namespace, settings):
+            port.authorized(within=15.0)  # hostapd asks again after 3, 6 and 12 s
+            gateway.authorized()
+
+
+def test_a_renewed_certificate_is_used_without_a_restart(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = Settings(server=made.server, ca=made.root)
+    wanted = network(tmp_path, made)
+    with (
+        freeradius(wire.right[0], settings) as server,
+        hostapd(wire.right[0], tmp_path) as port,
+        supplicant(wire.left[0], wanted) as gateway,
+    ):
+        port.authorized()
+        gateway.authorized()
+        renewed = made.leaf(Usage.CLIENT, KeyKind.P256)
+        network(tmp_path, made, renewed)  # the same files, written anew
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        _shown(server, f"{renewed.certificate.serial_number:x}")
+
+
+def _shown(server: Process, serial: str) -> None:
+    """FreeRADIUS prints the serial number of the certificate that it saw."""
+    server.wait_line(f'TLS-Client-Cert-Serial := "0?{serial}"')
+
+
+def _lines(reply: str) -> list[tuple[str, str]]:
+    pairs = [line.partition("=") for line in reply.splitlines()]
+    return [(name, value) for name, _, value in pairs]
