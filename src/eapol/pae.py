@@ -1,9 +1,9 @@
 """The Supplicant PAE state machine (IEEE Std 802.1X-2004, 8.2.11, figure 8-17).
 
 Departures are marked "Differs:". The largest: after AUTHENTICATED only an EAP-Request moves the
-machine, so that one stray or forged EAP-Success or EAP-Failure cannot close the port; and the
-first EAPOL-Starts follow each other quickly, because a switch that is just coming up, or has a
-conversation outstanding, swallows the first one.
+machine, so that one stray or forged EAP-Success or EAP-Failure cannot close the port; and some
+more EAPOL-Starts are sent in the first startPeriod, because a switch that is just coming up, or
+has a conversation to end first, swallows them (hostapd does so for 5 s after a Logoff).
 """
 
 from typing import Final
@@ -13,8 +13,8 @@ from eapol.status import PaeState as S
 from eapol.status import PortControl, PortStatus
 from eapol.variables import Variables
 
-QUICK_STARTS: Final = (1.0, 3.0)
-"""Seconds after which the first EAPOL-Starts are repeated, before startPeriod takes over."""
+EARLY_STARTS: Final = (1, 4, 10)
+"""Seconds after the first EAPOL-Start at which another is sent, until startPeriod is over."""
 
 
 def _stopped(v: Variables) -> bool:
@@ -26,11 +26,11 @@ def _to(control: PortControl, v: Variables) -> bool:
 
 
 def _may_start_again(v: Variables) -> bool:
-    return v.startWhen.zero and v.startCount < v.timers.maxStart
+    return v.startWhen.zero and v.startCount < len(_start_times(v)) - 1
 
 
 def _out_of_starts(v: Variables) -> bool:
-    return v.startWhen.zero and v.startCount >= v.timers.maxStart
+    return v.startWhen.zero and v.startCount >= len(_start_times(v)) - 1
 
 
 def logoff(v: Variables) -> None:
@@ -62,18 +62,22 @@ def held(v: Variables) -> None:
 
 def connecting(v: Variables) -> None:
     v.startCount += 1
-    v.startWhen.set(_start_interval(v))
+    times = _start_times(v)
+    last = min(v.startCount, len(times) - 1)  # the timers may have been changed meanwhile
+    v.startWhen.set(times[last] - times[last - 1])
     v.eapolEap = False
     v.reauthenticate = False
     v.procedures.txStart()
 
 
-def _start_interval(v: Variables) -> float:
-    """Differs: startPeriod, but the first Starts follow quickly; the last may take its time."""
-    number, period = v.startCount, v.timers.startPeriod
-    if number >= v.timers.maxStart or number > len(QUICK_STARTS):
-        return period
-    return min(QUICK_STARTS[number - 1], period)
+def _start_times(v: Variables) -> list[int]:
+    """When each Start is sent, and when waiting for an answer ends; seconds after the first.
+
+    Differs: the standard's times, every startPeriod, maxStart times; and the early ones.
+    """
+    period = v.timers.startPeriod
+    early = [seconds for seconds in EARLY_STARTS if seconds < period]
+    return [0, *early, *(period * count for count in range(1, max(1, v.timers.maxStart) + 1))]
 
 
 def authenticating(v: Variables) -> None:
