@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Final, Never
 
 from mgu import exits, paths
 
-EPILOG: Final = f"""exit codes:
+EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
+
+EPILOG: Final = f"""environment:
+  {EXPORT}  as --key-log, to the file tls.keys in this folder
+
+exit codes:
   {exits.OK}   ended by TERMINATE, SIGTERM or SIGINT
   {exits.FAILED}   the configuration, a certificate or key file, or the interface cannot be used
   {exits.NO_PERMISSION}   not enough permission (start it as root)
@@ -85,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("config", "log", "pidfile", "key_log"):  # -B changes the working directory
         path = getattr(options, name)
         setattr(options, name, path.absolute() if path is not None else None)
+    if options.key_log is None and os.environ.get(EXPORT):
+        options.key_log = Path(os.environ[EXPORT]).absolute() / "tls.keys"
     from mgu import daemon, logs
 
     with ExitStack() as stack:

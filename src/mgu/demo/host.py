@@ -43,7 +43,8 @@ class Host:
     def shown(self, *words: str, cwd: Path | None = None, may_fail: bool = False) -> str:
         """Print a command as typed, run it, print what it prints; returns that.
 
-        The first word is one of this project's commands, or `ping`. Raises: DemoFailed.
+        The first word is one of this project's commands, `ping` (ours, too) or `swanctl`.
+        Raises: DemoFailed.
         """
         print(f"\n{self.label}# {shlex.join(words)}", flush=True)
         output, code = self._run(words, cwd)
@@ -96,11 +97,14 @@ class Host:
 
 
 def _argv(words: Sequence[str]) -> list[str]:
+    """The program behind a name: ours, but for those that are only Debian's."""
     name, *rest = words
     if name == "ping":
         return [*PYTHON, "mgu.demo.ping", *rest]
     if name == "mgu":
         return [*PYTHON, "mgu.main", *rest]
+    if name == "swanctl":
+        return list(words)
     return [*PYTHON, "mgu.main", *words]
 
 

@@ -23,5 +23,8 @@ class Peers(Protocol):
     def start_firewall(self, office: Office, key: str) -> None:
         """A tunnel between the head office's network and the gateway; waits for traffic."""
 
+    def first_from_remote(self, office: Office) -> None:
+        """Whatever the remote side needs beside the first packet to begin."""
+
     def close(self) -> None:
         """Whatever deleting the hosts does not end."""

@@ -49,7 +49,7 @@ def _tell(chosen: str, folder: Path, output: Path) -> None:
     keys = folder / "keys"
     keys.mkdir(mode=0o700)
     with ExitStack() as stack:
-        peers = _peers(chosen, keys)
+        peers = _peers(chosen)
         office = Office(folder, {_EXPORT: str(keys), "MGU_DATAPLANE": "userspace"})
         stack.callback(office.delete)
         stack.callback(peers.close)
@@ -60,11 +60,11 @@ def _tell(chosen: str, folder: Path, output: Path) -> None:
             story.tell()
 
 
-def _peers(chosen: str, keys: Path) -> Peers:
+def _peers(chosen: str) -> Peers:
     if chosen == "own":
         from mgu.demo.own import OwnPeers
 
-        return OwnPeers(keys)
+        return OwnPeers()
     from mgu.demo.real import RealPeers
 
     return RealPeers()
@@ -152,6 +152,7 @@ Other ends: {self.peers.description}.""")
             "--start",
         )
         print("\nFrom the remote side first, as the manual recommends:")
+        self.peers.first_from_remote(self.office)
         self.office.node.shown("ping", "-c3", "-W3", GATEWAY)
         self.gateway.shown("ping", "-c3", "-W3", NODE)
         self._show_sas()

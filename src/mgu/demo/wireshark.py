@@ -17,6 +17,9 @@ esp.enable_authentication_check: TRUE
 """
 _ETHERTYPE_IPV4: Final = b"\x08\x00"
 _ESP: Final = 50
+_UDP: Final = 17
+_NATT_PORT: Final = (4500).to_bytes(2, "big")
+_KEEPALIVE: Final = 9  # octets of UDP header and NAT-keepalive
 _INSIDE_LINK: Final = 4  # the number of the link behind the firewall, which is in clear
 
 
@@ -47,16 +50,21 @@ def _lines(keys: Path, table: str) -> list[bytes]:
 
 def count(capture: Frames) -> tuple[int, int]:
     """Packets between gateway and node in clear, and packets of ESP, outside the head office."""
-    ends = {ip_address(GATEWAY).packed, ip_address(NODE).packed}
     clear = sealed = 0
     for frame in capture.frames:
         packet = frame.octets[14:]
         if frame.link == _INSIDE_LINK or frame.octets[12:14] != _ETHERTYPE_IPV4:
             continue
-        clear += {packet[12:16], packet[16:20]} == ends
-        peers = {packet[12:16], packet[16:20]} == {
-            ip_address(GATEWAY).packed,
-            ip_address(FIREWALL).packed,
-        }
-        sealed += peers and packet[9] == _ESP
+        ends = {packet[12:16], packet[16:20]}
+        clear += ends == {ip_address(GATEWAY).packed, ip_address(NODE).packed}
+        sealed += ends == {ip_address(GATEWAY).packed, ip_address(FIREWALL).packed} and _esp(packet)
     return clear, sealed
+
+
+def _esp(packet: bytes) -> bool:
+    """Whether an IPv4 packet is ESP, bare or in UDP (RFC 3948, 2.2)."""
+    if packet[9] == _ESP:
+        return True
+    udp = packet[(packet[0] & 15) * 4 :]
+    natt = packet[9] == _UDP and _NATT_PORT in (udp[:2], udp[2:4])
+    return natt and len(udp) > _KEEPALIVE and udp[8:12] != bytes(4)
