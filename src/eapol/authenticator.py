@@ -34,7 +34,7 @@ from eapol.frame import VERSION, Frame, PacketType
 from eapol.methods.tls_server import START_PACKET, TlsServerMethod, Turn, Verdict
 from eapol.notices import EapFailure, EapSuccess, Notice, Warned
 from eapol.status import TlsStatus
-from wire.runner import TimerFired
+from wire.timer import TimerFired
 
 MAX_ROUNDS: Final = 200
 """Requests of one conversation before it is given up."""

@@ -63,7 +63,7 @@ from eapol.status import (
     WpaState,
 )
 from eapol.variables import Procedures, Variables
-from wire.runner import TimerFired
+from wire.timer import TimerFired
 
 _HEADERS = OVERHEAD + 4  # of EAP and EAPOL, octets
 

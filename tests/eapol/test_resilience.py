@@ -27,7 +27,7 @@ from eapol.settings import TlsPolicy, TlsVersion
 from eapol.status import PortControl, PortStatus
 from lab.eapol_pair import Pair, client_context, pair, server_context
 from lab.virtual import Weather
-from wire.runner import TimerFired
+from wire.timer import TimerFired
 
 TLS_1_2 = TlsPolicy(max_version=TlsVersion.TLS_1_2)
 

@@ -15,8 +15,8 @@ from eapol.supplicant import Supplicant
 from eapol.tls import ClientContext, ServerContext
 from lab.pki import Issued, site
 from lab.virtual import FAIR, Lab, Weather
-from wire.runner import TimerFired
 from wire.secret import Secret
+from wire.timer import TimerFired
 
 GATEWAY = bytes.fromhex("020000000001")
 SWITCH = bytes.fromhex("0200000000fe")
