@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -104,9 +104,9 @@ async def transfer(
 
 @asynccontextmanager
 async def opened(
-    host: Namespace, address: str, settings: Settings | None = None
+    host: Namespace | None, address: str, settings: Settings | None = None
 ) -> AsyncIterator[DataPath]:
-    """A data path in `host`, with a socket of port 4500 on `address`."""
+    """A data path in `host` (None: here), with a socket of port 4500 on `address`."""
 
     def taken(octets: bytes, source: Address, port: int) -> bool:
         path.receive_udp(octets, source, port)
@@ -116,7 +116,7 @@ async def opened(
         port = of.encapsulation.dst_port if of.encapsulation else 4500
         return partial(endpoint.send, to=of.dst, port=port)
 
-    with host.entered():
+    with host.entered() if host is not None else nullcontext():
         endpoint = UdpEndpoint.open(
             ip_address(address), 4500, Options(mark=MARK, fragment=True), taken
         )
