@@ -107,7 +107,7 @@ class Client:
                 peer.next_at = now
                 if peer.source.nts and not self._trusted:
                     peer.source.association.authentication = None
-        if self._trusted:
+        if self._trusted and self._needs_nts:
             self._secure(now)
 
     def _take(self, event: Event, now: float) -> None:
@@ -126,6 +126,10 @@ class Client:
             case Start() | TimerFired():
                 pass
 
+    @property
+    def _needs_nts(self) -> bool:
+        return any(peer.source.nts for peer in self._peers)
+
     def _peer(self, name: str) -> Peer:
         return next(peer for peer in self._peers if peer.name == name)
 
@@ -137,7 +141,7 @@ class Client:
                 self._ask(peer, now)
         if not self._is_over(now):
             return
-        if self._secured or not any(peer.source.nts for peer in self._peers):
+        if self._secured or not self._needs_nts:
             self._finish()
             return
         self._candidate = votes_agree(self._peers)

@@ -180,7 +180,9 @@ class Service:
             self._silences = 0
 
     def _restart(self, now: float) -> list[Command]:
-        self._poll = MINPOLL
+        """What was known of the clock no longer holds: begin as after a boot."""
+        self._poll, self._silences = MINPOLL, 0
+        self._right = self._jump_seen = False
         commands: list[Command] = [CancelRound()] if self._asking else []
         self._asking = False
         self._next_round = now + SETTLE

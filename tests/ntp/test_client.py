@@ -33,6 +33,13 @@ def test_any_clock_is_set_right_from_any_date(year: int) -> None:
     assert abs(local + outcome.offset - DATE) < 1000
 
 
+def test_a_right_clock_is_measured_like_any_other() -> None:
+    network = Network({"10.0.0.1": honest(server())})
+    outcome = network.run([source("10.0.0.1")], Policy(samples=4, timeout=20.0), trusted=True)
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert len(network.sent) == 4
+
+
 def test_the_request_tells_nothing_about_us() -> None:
     network = Network({"10.0.0.1": honest(server())}, local=0)
     network.run([source("10.0.0.1")])
