@@ -8,6 +8,8 @@ from xfrm.netlink import frames
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.messages import Message
 from xfrm.pfkey import parse_dump
+from xfrm.setkey.parse import parse
+from xfrm.setkey.statements import SetkeyError
 
 
 def _netlink(data: bytes) -> None:
@@ -38,8 +40,14 @@ def _pfkey(data: bytes) -> None:
         parse_dump(data)
 
 
+def _setkey(data: bytes) -> None:
+    with suppress(SetkeyError):
+        parse(data.decode("latin-1"))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "netlink": _netlink,
     "message": _message,
     "pfkey": _pfkey,
+    "setkey": _setkey,
 }

@@ -16,7 +16,7 @@ from xfrm.model import (
     SecurityAssociation,
 )
 from xfrm.setkey.statements import Place, SetkeyError
-from xfrm.setkey.syntax import nearest, place_of
+from xfrm.setkey.syntax import nearest, place_of, shown
 from xfrm.setkey.words import number
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _algorithm(kinds: tuple[Kind, ...], words: list[Token]) -> tuple[Row, Algori
         raise SetkeyError(f"Linux has no '{name}'", place_of(name))
     known = [each for kind in kinds for each in setkey_names(kind)]
     hint = nearest(str(name), known) or f"; known: {', '.join(known)}"
-    raise SetkeyError(f"'{name}' is no {kinds[0].value} algorithm{hint}", place_of(name))
+    raise SetkeyError(f"{shown(name)} is no {kinds[0].value} algorithm{hint}", place_of(name))
 
 
 def _key(word: Token) -> bytes:

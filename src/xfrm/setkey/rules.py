@@ -11,6 +11,7 @@ from xfrm.setkey.associations import mode
 from xfrm.setkey.show import PRIORITY_DEFAULT, PRIORITY_HIGH, PRIORITY_LOW
 from xfrm.setkey.statements import CHOOSE_REQID, SetkeyError
 from xfrm.setkey.syntax import nearest, place_of
+from xfrm.setkey.words import decimal
 
 if TYPE_CHECKING:
     from lark import Token, Tree
@@ -20,7 +21,7 @@ _ACTIONS: Final = ("discard", "none", "ipsec")
 _PROTOCOLS: Final = {"esp": Protocol.ESP, "ah": Protocol.AH, "ipcomp": Protocol.IPCOMP}
 _LEVELS: Final = ("default", "use", "require", "unique")
 _PRIORITIES: Final = {"low": PRIORITY_LOW, "def": PRIORITY_DEFAULT, "high": PRIORITY_HIGH}
-_PRIORITY: Final = re.compile(r"(low|def|high)?([+-])?(\d+)?")
+_PRIORITY: Final = re.compile(r"(low|def|high)?([+-])?([0-9]{1,10})?")
 _PORT: Final = re.compile(r"\[[^\]]*\]$")
 _MOST_UNIQUE: Final = 32767
 
@@ -114,6 +115,7 @@ def _level(word: Token, text: str) -> tuple[bool, int]:
         raise SetkeyError(f"'{text}' is not one of {', '.join(_LEVELS)}{hint}", place_of(word))
     if not colon:
         return name == "use", CHOOSE_REQID if name == "unique" else 0
-    if not number.isdecimal() or not 1 <= int(number) <= _MOST_UNIQUE:
+    reqid = decimal(number, _MOST_UNIQUE)
+    if not reqid:
         raise SetkeyError(f"unique takes 1 to {_MOST_UNIQUE}, not '{number}'", place_of(word))
-    return False, int(number)
+    return False, reqid

@@ -50,6 +50,12 @@ def place_of(part: Token | Tree[Token]) -> Place:
     return Place(1, 1) if meta.empty else Place(meta.line, meta.column)
 
 
+def shown(word: Token) -> str:
+    """The word in quotes; not if it may be a key, which belongs on no screen."""
+    secret = word.type == "QUOTED" or len(word) > 40 or (word.startswith("0x") and len(word) > 18)
+    return "this" if secret else f"'{word}'"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A question about the nearest known word, or nothing."""
     close = get_close_matches(word, list(known), 1)
@@ -65,7 +71,6 @@ def _parser() -> Lark:
 
 
 def _unexpected(text: str, token: Token, terminals: Iterable[str]) -> SetkeyError:
-    """The word itself may be a key, which belongs on no screen: it is shown only if it is none."""
     expected = sorted({_spelling(terminal) for terminal in terminals})
     listed = ", ".join(expected)
     if token.type == "$END":
@@ -73,10 +78,8 @@ def _unexpected(text: str, token: Token, terminals: Iterable[str]) -> SetkeyErro
         place = Place(len(lines), len(lines[-1]) + 1)
         return SetkeyError(f"the file ends inside a statement; expected: {listed}", place)
     place = place_of(token)
-    if token.type == "QUOTED" or token.startswith("0x") or len(token) > 40:
-        return SetkeyError(f"this cannot stand here; expected: {listed}", place)
-    hint = nearest(str(token), expected)
-    return SetkeyError(f"'{token}' cannot stand here{hint or f'; expected: {listed}'}", place)
+    hint = nearest(str(token), expected) or f"; expected: {listed}"
+    return SetkeyError(f"{shown(token)} cannot stand here{hint}", place)
 
 
 def _spelling(terminal: str) -> str:

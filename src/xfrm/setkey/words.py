@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 from xfrm.model import Address, Network, Protocol
 from xfrm.setkey.show import TYPE_AND_CODE, UPPER_PROTOCOLS
 from xfrm.setkey.statements import SetkeyError
-from xfrm.setkey.syntax import nearest, place_of
+from xfrm.setkey.syntax import nearest, place_of, shown
 
 if TYPE_CHECKING:
     from lark import Token, Tree
 
 # HOST, HOST/PREFIX, each with [PORT] behind it or not
 _END: Final = re.compile(r"([^\[\]/]+)(?:/([^\[\]/]*))?(?:\[([^\[\]]*)\])?")
+_DECIMAL: Final = re.compile(r"[0-9]{1,20}")
+_HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _PROTOCOLS: Final = {
     "esp": Protocol.ESP,
     "esp-udp": Protocol.ESP,
@@ -60,13 +62,22 @@ class End:
 
 def number(word: Token, what: str, low: int, high: int) -> int:
     """Decimal, or hexadecimal with 0x."""
-    try:
-        value = int(word, 16 if word.lower().startswith("0x") else 10)
-    except ValueError:
-        raise SetkeyError(f"{what} is a number, not '{word}'", place_of(word)) from None
-    if not low <= value <= high:
-        raise SetkeyError(f"{what} is a number of {low} to {high}, not {word}", place_of(word))
+    value = decimal(word, high)
+    if _HEXADECIMAL.fullmatch(word):
+        value = int(word, 16)
+    if value is None or not low <= value <= high:
+        raise SetkeyError(
+            f"{what} is a number of {low} to {high}, not {shown(word)}", place_of(word)
+        )
     return value
+
+
+def decimal(text: str, most: int) -> int | None:
+    """A number of 0 to `most`, or None for anything else."""
+    if not _DECIMAL.fullmatch(text):
+        return None
+    value = int(text)
+    return value if value <= most else None
 
 
 def end(word: Token, names: Names, families: set[int], *, numeric: bool) -> End:
@@ -85,9 +96,9 @@ def end(word: Token, names: Names, families: set[int], *, numeric: bool) -> End:
     length = None
     if prefix is not None:
         most = min(address.max_prefixlen for address in addresses)
-        if not prefix.isdecimal() or int(prefix) > most:
+        length = decimal(prefix, most)
+        if length is None:
             raise SetkeyError(f"a prefix is 0 to {most} bits, not '{prefix}'", place_of(word))
-        length = int(prefix)
     return End(addresses, length, _port(word, port))
 
 
@@ -117,10 +128,11 @@ def upper(tree: Tree[Token], names: Names) -> tuple[int, int | None, int | None]
     if not more:
         return found, None, None
     if found in TYPE_AND_CODE:
-        kind, comma, code = more[0].partition(",")
-        if not comma or not kind.isdecimal() or not code.isdecimal():
+        kind, _, code = more[0].partition(",")
+        pair = decimal(kind, 255), decimal(code, 255)
+        if None in pair:
             raise SetkeyError(f"'{more[0]}' is no TYPE,CODE such as 8,0", place_of(more[0]))
-        return found, _octet(more[0], kind), _octet(more[0], code)
+        return found, *pair
     if found == _GRE:
         key = number(more[0], "a GRE key", 0, 0xFFFFFFFF)
         return found, key >> 16, key & 0xFFFF  # where the kernel looks for it
@@ -128,7 +140,7 @@ def upper(tree: Tree[Token], names: Names) -> tuple[int, int | None, int | None]
 
 
 def _upper_number(word: Token, names: Names) -> int:
-    if word.isdecimal():
+    if _DECIMAL.fullmatch(word):
         found = number(word, "an upper protocol", 0, 255)
         return 0 if found == ANY_UPPER else found
     known = UPPER_PROTOCOLS.get(word)
@@ -138,12 +150,6 @@ def _upper_number(word: Token, names: Names) -> int:
         hint = nearest(str(word), UPPER_PROTOCOLS)
         raise SetkeyError(f"'{word}' is no upper layer protocol{hint}", place_of(word))
     return known
-
-
-def _octet(word: Token, text: str) -> int:
-    if int(text) > 255:
-        raise SetkeyError(f"a type or code is 0 to 255, not {text}", place_of(word))
-    return int(text)
 
 
 def _addresses(word: Token, host: str, names: Names, numeric: bool) -> Sequence[Address]:
@@ -162,6 +168,7 @@ def _addresses(word: Token, host: str, names: Names, numeric: bool) -> Sequence[
 def _port(word: Token, text: str | None) -> int | None:
     if text is None or text == "any":
         return None
-    if not text.isdecimal() or int(text) > 65535:
+    found = decimal(text, 65535)
+    if found is None:
         raise SetkeyError(f"a port is 0 to 65535 or any, not '{text}'", place_of(word))
-    return int(text)
+    return found
