@@ -109,12 +109,15 @@ class Book:
             if _same(child.policy, policy):
                 yield child
 
-    def negotiating(self, policy: PolicyEntry) -> bool:
-        """Whether SAs for this policy are on their way, by us."""
-        return any(
-            n.role is Role.INITIATOR and n.policy is not None and _same(n.policy, policy)
-            for n in self.negotiations
-        ) or any(_same(p.policy, policy) for p in self.pending.get(policy.remote, ()))
+    def negotiation_for(self, policy: PolicyEntry) -> Negotiation | None:
+        """The Quick Mode that makes SAs for this policy at the moment, whoever began it."""
+        for negotiation in self.negotiations:
+            if negotiation.policy is not None and _same(negotiation.policy, policy):
+                return negotiation
+        return None
+
+    def is_pending(self, policy: PolicyEntry) -> bool:
+        return any(_same(p.policy, policy) for p in self.pending.get(policy.remote, ()))
 
 
 def _same(a: PolicyEntry, b: PolicyEntry) -> bool:

@@ -56,7 +56,7 @@ class Engine:
 
     @property
     def deadline(self) -> float | None:
-        return self._context.timers.deadline
+        return None if self._stopped else self._context.timers.deadline
 
     @property
     def config(self) -> Config:

@@ -47,7 +47,11 @@ class Keeper:
         self, policy: PolicyEntry, replaces: Child | None = None, local_port: int = 500
     ) -> None:
         """SAs for this policy, by whatever it takes."""
-        if self._book.negotiating(policy):
+        if self._book.is_pending(policy):
+            return
+        under_way = self._book.negotiation_for(policy)
+        if under_way is not None:
+            under_way.wanted_here = True
             return
         sa = self._book.established(policy.remote, policy.local)
         if sa is not None:
@@ -142,8 +146,7 @@ class Keeper:
             self._initial_contact(sa)
         for pending in self._book.pending.pop(sa.home, []):
             pending.timer.cancel()
-            if not self._book.negotiating(pending.policy):
-                self._initiate(sa, pending.policy, pending.replaces)
+            self.want(pending.policy, pending.replaces)
 
     def _initial_contact(self, sa: Isakmp) -> None:
         """The peer knows nothing from before (RFC 2407, 4.6.3.3). What began meanwhile stays."""
@@ -173,7 +176,8 @@ class Keeper:
     def phase1_closed(self, sa: Isakmp, kind: EventKind) -> None:
         self._book.remove(sa)
         others = self._book.with_peer(sa.home, sa.local.address)
-        for negotiation in [n for n in self._book.negotiations if n.sa is sa]:
+        interrupted = [n for n in self._book.negotiations if n.sa is sa]
+        for negotiation in interrupted:
             negotiation.fail("the ISAKMP-SA is gone")
         if not others:
             self._drop_pending(sa.home)
@@ -182,6 +186,10 @@ class Keeper:
             for child in self._book.children_with(sa.home, sa.local.address):
                 self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
                 self.remove_child(child, tell=False)
+        if kind is EventKind.PHASE1_DPD_TIMEOUT:  # what was wanted then is wanted still
+            for negotiation in interrupted:
+                if isinstance(negotiation, Initiator) and negotiation.policy is not None:
+                    self.want(negotiation.policy)
 
     def _drop_pending(self, peer: Address) -> None:
         for pending in self._book.pending.pop(peer, []):
@@ -231,6 +239,9 @@ class Keeper:
             if child is not None and child.peer.address == sa.peer.address:
                 self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
                 self.remove_child(child, tell=False)
+        for negotiation in [n for n in self._book.negotiations if n.sa is sa]:
+            if negotiation.has_any(delete.spis):
+                negotiation.fail("the peer deleted the IPsec-SA before it was complete")
 
     # --- phase 2 ---
 
@@ -243,7 +254,7 @@ class Keeper:
         if negotiation.role is Role.RESPONDER:
             return
         for old in list(book.children_for(child.policy)):
-            if old is not child and old.created < negotiation.started:
+            if old is not child and old.created <= negotiation.started:
                 self._remove_later(old)
 
     def _remove_later(self, child: Child) -> None:
@@ -256,7 +267,11 @@ class Keeper:
         book = self._book
         if negotiation in book.negotiations:
             book.negotiations.remove(negotiation)
-        if not isinstance(negotiation, Initiator) or negotiation.policy is None:
+        if negotiation.policy is None:
+            return
+        if not isinstance(negotiation, Initiator):
+            if negotiation.wanted_here and negotiation.sa.established:
+                self.want(negotiation.policy)
             return
         sa, policy, replaces = negotiation.sa, negotiation.policy, negotiation.replaces
         silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started

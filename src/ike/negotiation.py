@@ -60,6 +60,7 @@ class Negotiation:
         self.policy: PolicyEntry | None = None
         self.sainfo: Sainfo | None = None
         self.generated = False
+        self.wanted_here = False  # traffic of ours waits for it, too
         self.facts = Phase2(
             role=self.role, message_id=exchange_id, keys=sa.keys, entropy=context.entropy
         )
@@ -87,6 +88,11 @@ class Negotiation:
     @property
     def selector(self) -> Selector | None:
         return self.policy.selector if self.policy is not None else self.facts.selector
+
+    def has_any(self, spis: tuple[bytes, ...]) -> bool:
+        """Whether one of the peer's SPIs is among `spis`."""
+        chosen = self.facts.chosen
+        return chosen is not None and not set(chosen.spis).isdisjoint(spis)
 
     # --- the exchange ---
 
