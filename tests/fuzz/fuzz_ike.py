@@ -1,0 +1,195 @@
+"""Fuzz targets of `ike`: each takes octets and lets only other errors than the package's out."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
+from itertools import count
+
+from ike.commands import Command, SendDatagram
+from ike.doi.identity import describe, network_of
+from ike.doi.proposals import Phase1Suite, Phase2Suite, read_lifetime
+from ike.doi.select import choose_phase1, choose_phase2, phase1_suites, phase2_suites
+from ike.engine import Engine
+from ike.errors import IkeError
+from ike.events import Acquire, DatagramReceived
+from ike.fragment import Reassembler
+from ike.isakmp.attributes import parse_attributes
+from ike.isakmp.header import Header
+from ike.isakmp.message import Message, parse_chain
+from ike.isakmp.numbers import ExchangeType, PayloadType
+from ike.isakmp.payloads import (
+    Certificate,
+    Delete,
+    Fragment,
+    Identification,
+    Notification,
+    OriginalAddress,
+    SaBody,
+)
+from ike.policy import Config, PreSharedKeys, ProposalCheck, Remote, Sainfo, Switch
+from ike.sa import Endpoint, PolicyEntry, Protection, Selector
+from ike.vendor import known
+from wire.cursor import Cursor, DecodeError
+from wire.secret import Secret
+from wire.timer import TimerFired
+
+HERE, THERE = ip_address("10.0.0.1"), ip_address("10.0.0.2")
+LOCAL, PEER = Endpoint(HERE, 500), Endpoint(THERE, 500)
+REMOTE = Remote(
+    name="fuzz", address=None, nat_traversal=Switch.ON, ike_frag=Switch.ON, dpd_delay=5.0
+)
+CONFIG = Config(
+    remotes=(REMOTE,),
+    sainfos=(Sainfo(),),
+    keys=PreSharedKeys((("*", Secret(b"fuzz")),)),
+    export_keys=True,
+)
+POLICY = PolicyEntry(
+    selector=Selector(local=ip_network(HERE), remote=ip_network(THERE)),
+    local=HERE,
+    remote=THERE,
+    protections=(Protection(),),
+)
+
+
+def header(octets: bytes) -> None:
+    with suppress(IkeError):
+        Header.parse(octets)
+
+
+def message(octets: bytes) -> None:
+    with suppress(IkeError):
+        parsed = Message.parse(Header.parse(octets), octets)
+        assert bytes(parsed) == octets
+
+
+def chain(octets: bytes) -> None:
+    with suppress(IkeError):
+        parse_chain(PayloadType.SA, octets)
+
+
+def attributes(octets: bytes) -> None:
+    with suppress(IkeError, DecodeError):
+        read_lifetime(parse_attributes(Cursor(octets)))
+
+
+def security_association(octets: bytes) -> None:
+    """Also chooses from it, for both phases."""
+    for body in (octets, bytes.fromhex("0000000100000001") + octets):
+        with suppress(IkeError):
+            _choose(SaBody.parse(body))
+
+
+def _choose(offered: SaBody) -> None:
+    assert SaBody.parse(bytes(offered)) == offered
+    for proposal in offered.proposals:
+        for transform in proposal.transforms:
+            with suppress(IkeError):
+                str(Phase1Suite.read(transform))
+            with suppress(IkeError):
+                str(Phase2Suite.read(proposal.protocol, transform))
+    for check in ProposalCheck:
+        with suppress(IkeError):
+            choose_phase1(offered, phase1_suites(REMOTE), check)
+        with suppress(IkeError):
+            choose_phase2(offered, [phase2_suites(Sainfo(), Protection())], check, pfs=False)
+
+
+def identification(octets: bytes) -> None:
+    with suppress(IkeError):
+        identity = Identification.parse(octets)
+        describe(identity)
+        network_of(identity)
+
+
+def payloads(octets: bytes) -> None:
+    for kind in (Certificate, Notification, Delete, OriginalAddress, Fragment):
+        with suppress(IkeError):
+            kind.parse(octets)
+    known(octets)
+
+
+def fragments(octets: bytes) -> None:
+    """The octets are cut into pieces, each put into a message of one fragment payload."""
+    reassembler = Reassembler(1000)
+    for at, piece in enumerate(octets[i : i + 20] for i in range(0, len(octets), 20)):
+        body = len(piece).to_bytes(2) + piece
+        length = 28 + 4 + len(piece)
+        head = bytes(8 * [1]) + bytes(8) + bytes([132, 16, 2, 0]) + bytes(4) + length.to_bytes(4)
+        data = head + b"\0\0" + (4 + len(piece)).to_bytes(2) + body[2:]
+        with suppress(IkeError):
+            reassembler.add(Header.parse(data), data, PEER, float(at))
+
+
+def _entropy() -> Callable[[int], bytes]:
+    numbers: Iterator[int] = count()
+    return lambda size: hashlib.shake_128(str(next(numbers)).encode()).digest(size)
+
+
+def responder(octets: bytes) -> None:
+    """Anybody's datagrams: as they are, and as bodies of well-formed headers."""
+    engine = Engine(CONFIG, entropy=_entropy())
+    kinds = (ExchangeType.MAIN, ExchangeType.QUICK, ExchangeType.INFORMATIONAL)
+    for at, part in enumerate(octets[i : i + 64] for i in range(0, len(octets), 64)):
+        bodies = [part]
+        for kind in kinds:
+            head = bytes(8 * [2]) + bytes(8) + bytes([1, 16, kind, 0]) + bytes(4)
+            bodies.append(head + (28 + len(part)).to_bytes(4) + part)
+        for body in bodies:
+            engine.handle(DatagramReceived(octets=body, source=PEER, local=LOCAL), float(at))
+
+
+def initiator(octets: bytes) -> None:
+    """A peer that answers our first message with anything, cookies put right."""
+    engine = Engine(CONFIG, entropy=_entropy())
+    commands = engine.handle(Acquire(policy=POLICY), 0.0)
+    cookie = _sent(commands)[0][:8]
+    for at, part in enumerate(octets[i : i + 96] for i in range(0, len(octets), 96)):
+        for first in (PayloadType.SA, PayloadType.KE, PayloadType.NOTIFY):
+            head = cookie + bytes(8 * [3]) + bytes([first, 16, 2, 0]) + bytes(4)
+            data = head + (28 + len(part)).to_bytes(4) + part
+            engine.handle(DatagramReceived(octets=data, source=PEER, local=LOCAL), float(at))
+    engine.handle(TimerFired(), 1000.0)
+
+
+def conversation(octets: bytes) -> None:
+    """Two engines talk; the octets say which messages are bent, and how."""
+    here, there = Engine(CONFIG, entropy=_entropy()), Engine(CONFIG, entropy=_entropy())
+    queue = [(there, octets_, LOCAL, PEER) for octets_ in _sent(here.handle(_acquire(), 0.0))]
+    bends = iter(octets)
+    for step in range(60):
+        if not queue:
+            break
+        to, data, source, local = queue.pop(0)
+        position, mask = next(bends, 0), next(bends, 0)
+        bent = bytearray(data)
+        bent[position % len(bent)] ^= mask
+        for version in {bytes(bent), data}:
+            event = DatagramReceived(octets=version, source=source, local=local)
+            answers = _sent(to.handle(event, float(step)))
+            other = here if to is there else there
+            queue += [(other, answer, local, source) for answer in answers]
+
+
+def _acquire() -> Acquire:
+    return Acquire(policy=POLICY)
+
+
+def _sent(commands: list[Command]) -> list[bytes]:
+    return [c.octets for c in commands if isinstance(c, SendDatagram)]
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "header": header,
+    "message": message,
+    "chain": chain,
+    "attributes": attributes,
+    "security_association": security_association,
+    "identification": identification,
+    "payloads": payloads,
+    "fragments": fragments,
+    "responder": responder,
+    "initiator": initiator,
+    "conversation": conversation,
+}
