@@ -140,9 +140,10 @@ def pair(
     seed: int = 0,
     date: datetime | None = None,
     mtu: int = 1500,
+    supplicant: Supplicant | None = None,
 ) -> Pair:
     """Both ends with good credentials, the cable not plugged in yet."""
-    supplicant = Supplicant(timers=timers, mtu=mtu)
+    supplicant = supplicant or Supplicant(timers=timers, mtu=mtu)
     authenticator = Authenticator(server or server_context(), settings)
     both = Pair(supplicant, authenticator, weather=weather, seed=seed, date=date)
     both.gateway(UseNetwork(network=network, tls=client or client_context(network.tls)))
