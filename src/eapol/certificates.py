@@ -13,19 +13,16 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from eapol.errors import CredentialError, PassphraseNeeded
+from eapol import credentials
+from eapol.errors import CredentialError
 from eapol.settings import NamedOctets, NamedSecret
 from wire.secret import Secret
 
 SOON: Final = timedelta(days=30)
 """A certificate that ends within this is worth a warning."""
 
-_RSA_FLOOR: Final = 2048  # bits; NIST SP 800-131A, table 2
 _ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
 _MAX_PATH: Final = 16
 
@@ -64,14 +61,14 @@ def certificates(file: NamedOctets) -> list[x509.Certificate]:
     """The certificates of a PEM file, in order; at least one. Raises CredentialError."""
     if b"-----BEGIN CERTIFICATE" not in file.octets:
         raise CredentialError(_not_pem(file))
+    found = credentials.certificates(file)
     try:
-        found = x509.load_pem_x509_certificates(file.octets)
         for certificate in found:
             _decode(certificate)
-        return found
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        what = f"{file.name}: a certificate in it is damaged ({_first_line(error)}); copy it again"
+        what = f"{file.name}: a certificate in it is damaged ({error}); have it issued anew"
         raise CredentialError(what) from error
+    return found
 
 
 def _decode(certificate: x509.Certificate) -> None:
@@ -83,18 +80,13 @@ def _decode(certificate: x509.Certificate) -> None:
 
 def crls(file: NamedOctets) -> list[x509.CertificateRevocationList]:
     """The revocation lists of a PEM file; at least one. Raises CredentialError."""
-    begin, end = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
-    parts = [begin + part.partition(end)[0] + end for part in file.octets.split(begin)[1:]]
-    if not parts:
+    found = credentials.revocations(file)
+    if not found:
         what = f"{file.name}: there is no PEM revocation list in it"
         raise CredentialError(
             f"{what}; convert it with 'openssl crl -inform DER -in {file.name} -out NEW.pem'"
         )
-    try:
-        return [x509.load_pem_x509_crl(part) for part in parts]
-    except ValueError as error:
-        what = f"{file.name}: a revocation list in it is damaged ({_first_line(error)})"
-        raise CredentialError(f"{what}; fetch it again") from error
+    return found
 
 
 def _not_pem(file: NamedOctets) -> str:
@@ -111,34 +103,19 @@ def _not_pem(file: NamedOctets) -> str:
 
 def _key_fits(handed: Handed, client: x509.Certificate) -> None:
     """The key loads, and is that of the certificate."""
-    key, public = private_key(handed.key, handed.passphrase), client.public_key()
-    shown = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*shown) != public.public_bytes(*shown):
+    if private_key(handed.key, handed.passphrase).public_key() != client.public_key():
         raise CredentialError(
             f"{handed.key.name}: this is not the key of the certificate in {handed.client.name};"
             " give the key that the certificate was requested with"
         )
 
 
-def private_key(file: NamedSecret, passphrase: Secret | None) -> PrivateKeyTypes:
+def private_key(file: NamedSecret, passphrase: Secret | None) -> credentials.PrivateKey:
     """The key of a PEM file. Raises CredentialError, or PassphraseNeeded."""
-    octets = file.secret.reveal()
-    if b"PRIVATE KEY-----" not in octets:
+    if b"PRIVATE KEY-----" not in file.secret.reveal():
         what = f"{file.name}: there is no PEM private key in it"
         raise CredentialError(f"{what}; give the file that says BEGIN PRIVATE KEY")
-    encrypted = b"ENCRYPTED" in octets
-    if encrypted and passphrase is None:
-        raise PassphraseNeeded(f"{file.name}: the key is encrypted; give its passphrase, too")
-    try:
-        return serialization.load_pem_private_key(
-            octets, passphrase.reveal() if passphrase is not None and encrypted else None
-        )
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        if encrypted:
-            what = f"{file.name}: the passphrase does not open the key; check both"
-            raise CredentialError(what) from error
-        what = f"{file.name}: the key in it is damaged ({_first_line(error)}); copy it again"
-        raise CredentialError(what) from error
+    return credentials.private_key(file, passphrase)
 
 
 def _may_authenticate(client: x509.Certificate, name: str) -> None:
@@ -227,11 +204,10 @@ def _is_current(certificate: x509.Certificate, name: str, date: datetime) -> Non
 
 def _weaknesses(certificate: x509.Certificate, name: str, date: datetime) -> list[str]:
     found = []
-    key, digest = certificate.public_key(), certificate.signature_hash_algorithm
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _RSA_FLOOR:
-        found.append(f"has a weak key (RSA with {key.key_size} bits); have a stronger one issued")
-    if isinstance(digest, hashes.SHA1 | hashes.MD5) and certificate.issuer != certificate.subject:
-        found.append(f"has a weak signature ({digest.name}); have it issued anew")
+    weakness = credentials.weakness(certificate)
+    root = certificate.issuer == certificate.subject
+    if weakness is not None and not (root and "signed" in weakness):  # by itself: proves nothing
+        found.append(f"is weak: {weakness}; have a stronger one issued")
     if date + SOON > certificate.not_valid_after_utc:
         found.append(f"expires on {_day(certificate.not_valid_after_utc)}; have it renewed")
     return [f"{name}: the certificate of {_who(certificate)} {what}" for what in found]
@@ -277,7 +253,3 @@ def _who(certificate: x509.Certificate) -> str:
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

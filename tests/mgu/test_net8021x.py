@@ -145,7 +145,7 @@ def test_an_rsa_1024_certificate_works_with_a_warning(gateway: Gateway) -> None:
     gateway.copy(made, made.leaf(Usage.CLIENT, KeyKind.RSA_1024))
     assert gateway.net8021x("-a") == exits.OK
     assert "warning" in gateway.err
-    assert "has a weak key (RSA with 1024 bits)" in gateway.err
+    assert "is weak: its RSA key has only 1024 bits" in gateway.err
 
 
 def test_a_certificate_that_ends_soon_works_with_a_warning(
@@ -206,6 +206,11 @@ def test_a_root_that_only_the_client_file_holds_is_not_trusted(gateway: Gateway)
     assert "give the CA file that holds it" in gateway.refuses("-a")
 
 
+def pem(what: bytes) -> bytes:
+    """A PEM file that holds nothing."""
+    return b"-----BEGIN %b-----\nAAAA\n-----END %b-----\n" % (what, what)
+
+
 def test_files_that_are_something_else_are_refused(gateway: Gateway) -> None:
     made = site(KeyKind.P256)
     der = made.client.certificate.public_bytes(Encoding.DER)
@@ -213,9 +218,17 @@ def test_files_that_are_something_else_are_refused(gateway: Gateway) -> None:
         ("client", der, "this is DER or PKCS #12, not PEM; convert it with 'openssl x509"),
         ("client", made.client.key_pem(), "this is a private key, not a certificate"),
         ("ca", b"hello", "there is no PEM certificate in it"),
-        ("ca", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is damaged"),
+        (
+            "ca",
+            pem(b"CERTIFICATE"),
+            "can be read (PEM or DER)",
+        ),
         ("key", made.client.certificate_pem(), "there is no PEM private key in it"),
-        ("key", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "is damaged"),
+        (
+            "key",
+            pem(b"PRIVATE KEY"),
+            "holds no private key that",
+        ),
     ):
         gateway.copy(made)
         path: Path = getattr(gateway, attribute)
@@ -283,7 +296,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment_and_is_not_shown(
     file = gateway.files / "passphrase"
     file.write_bytes(b"wrong\n")
     refusal = gateway.refuses("-a", "--passphrase-file", str(file))
-    assert "the passphrase does not open the key" in refusal
+    assert "the passphrase (private_key_passwd) is wrong" in refusal
     file.write_bytes(b"open sesame\n")
     assert gateway.net8021x("-a", "--passphrase-file", str(file)) == exits.OK
     assert "sesame" not in gateway.out + gateway.err
