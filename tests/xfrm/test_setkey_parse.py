@@ -350,7 +350,7 @@ MISTAKES = {
     "spdadd 10.0.0.1 10.0.0.2 any -P out ipsec esp/tunnel//use;": (1, 43, "end points"),
     "spdadd 10.0.0.1 10.0.0.2 any -P out ipsec esp/transport//unique:0;": (1, 43, "1 to 32767"),
     "spdadd 10.0.0.1 10.0.0.2 any -P out ipsec esp/transport//requier;": (1, 43, "'require'"),
-    'spdadd 10.0.0.1 10.0.0.2 any -ctx 1 1 "x" -P out none;': (1, 30, "contexts"),
+    'spdadd 10.0.0.1 10.0.0.2 any -ctx 1 1 "x" -P out none;': (1, 35, "contexts"),
     'spdadd tagged "x" -P out none;': (1, 1, "no tagged policies"),
 }
 

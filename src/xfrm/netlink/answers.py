@@ -1,7 +1,9 @@
 """Values of `xfrm.model` and events from what the kernel answers and tells."""
 
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
 
 from xfrm import dataplane
 from xfrm.model import (
@@ -27,6 +29,8 @@ from xfrm.netlink import wire
 from xfrm.netlink.attributes import Attribute
 from xfrm.netlink.messages import Message
 from xfrm.netlink.wire import AF_INET, AF_INET6, ANY_ADDRESS, INFINITE, swap16, swap32
+
+_REMEMBERED: Final = 1024  # addresses: the ends of a gateway's SAs come again and again
 
 
 def sa_of(message: Message) -> SecurityAssociation:
@@ -218,6 +222,7 @@ def _selector(sel: wire.Selector) -> Selector:
     )
 
 
+@lru_cache(_REMEMBERED)
 def _network(octets: bytes, prefix: int, family: int) -> Network:
     """The kernel may keep the bits of a host behind the prefix; a network has none."""
     try:
@@ -230,6 +235,7 @@ def _network(octets: bytes, prefix: int, family: int) -> Network:
     raise Malformed(f"address family {family}", 0)
 
 
+@lru_cache(_REMEMBERED)
 def _address(octets: bytes, family: int) -> Address:
     if family == AF_INET6:
         return IPv6Address(octets)

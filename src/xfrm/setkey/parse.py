@@ -72,10 +72,10 @@ class _Head:
                 self.rest.append(child)
         families = {version for version in _BOTH if str(version) in flags} or set(_BOTH)
         numeric = "n" in flags
-        self.src: End = end(words[0], names, families, numeric=numeric)
-        self.dst: End = end(words[1], names, families, numeric=numeric)
-        self.pairs: list[tuple[Address, Address]] = pairs(self.src, self.dst, words[1])
-        self.words = words[2:]
+        _, src, dst, *self.words = words
+        self.src: End = end(src, names, families, numeric=numeric)
+        self.dst: End = end(dst, names, families, numeric=numeric)
+        self.pairs: list[tuple[Address, Address]] = pairs(self.src, self.dst, dst)
 
     @property
     def trees(self) -> list[Tree[Token]]:
@@ -202,7 +202,7 @@ class _Reader:
 def _table(tree: Tree[Token]) -> Statement:
     """A statement about a whole table."""
     place: Place = place_of(tree)
-    words = [child for child in tree.children if isinstance(child, str)]
+    _, *words = (child for child in tree.children if isinstance(child, str))
     kind: Protocol | None = protocol(words[0])[0] if words else None
     match str(tree.data):
         case "flush":

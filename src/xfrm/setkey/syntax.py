@@ -44,10 +44,10 @@ def parse(text: str) -> list[Tree[Token]]:
 
 
 def place_of(part: Token | Tree[Token]) -> Place:
-    if isinstance(part, str):
-        return Place(part.line or 0, part.column or 0)
-    meta = part.meta
-    return Place(1, 1) if meta.empty else Place(meta.line, meta.column)
+    """Where a word is, or the first one of a tree; every tree has one."""
+    while not isinstance(part, str):
+        part = part.children[0]
+    return Place(part.line or 0, part.column or 0)
 
 
 def shown(word: Token) -> str:
@@ -67,7 +67,7 @@ def _parser() -> Lark:
     from lark import Lark
 
     grammar = GRAMMAR.read_text(encoding="ascii")
-    return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=False)
+    return Lark(grammar, parser="lalr", maybe_placeholders=False)
 
 
 def _unexpected(text: str, token: Token, terminals: Iterable[str]) -> SetkeyError:
