@@ -17,6 +17,7 @@ from ike.admin.records import EventRecord
 logger = logging.getLogger("ike")
 
 PATIENCE: Final = 10.0  # seconds for a client to say what it wants
+_FAREWELL: Final = 0.5  # seconds for clients to take their last events
 _CLIENTS: Final = 32
 _EVENTS: Final = 256  # kept for a client that reads slowly; then it is cut off
 
@@ -41,10 +42,14 @@ Answering = Callable[[Request], Awaitable[Answer]]
 class AdminServer:
     """Serves one path until `close`. Only who can open the socket (root, mode 0600) is heard."""
 
-    def __init__(self, path: Path, server: asyncio.Server) -> None:
+    def __init__(self, path: Path, listener: socket.socket, answer: Answering) -> None:
         self._path = path
-        self._server = server
-        self._watching: dict[asyncio.Queue[EventRecord], Wanted] = {}
+        self._listener = listener
+        self._answer = answer
+        self._watching: dict[asyncio.Queue[EventRecord | None], Wanted] = {}
+        self._clients: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(listener, self._accept)
 
     @classmethod
     async def open(
@@ -54,14 +59,7 @@ class AdminServer:
         listener = _listener(path, mode)
         if owner != -1 or group != -1:
             os.chown(path, owner, group)
-        clients = asyncio.Semaphore(_CLIENTS)
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            async with clients:
-                await made._serve(reader, writer, answer)
-
-        made = cls(path, await asyncio.start_unix_server(serve, sock=listener))
-        return made
+        return cls(path, listener, answer)
 
     def publish(self, event: EventRecord) -> None:
         """Tell everyone who waits for it."""
@@ -70,25 +68,45 @@ class AdminServer:
                 queue.put_nowait(event)
 
     async def close(self) -> None:
-        """Stop listening; what was published is still delivered to who reads at once."""
-        self._server.close()
-        await asyncio.sleep(0)
+        """Stop listening; who watches still gets what was published."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
+        for queue in self._watching:
+            queue.put_nowait(None)
+        if self._clients:
+            _, late = await asyncio.wait(self._clients, timeout=_FAREWELL)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answering
-    ) -> None:
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # it went away before we came to it
+            return
+        if len(self._clients) >= _CLIENTS:
+            logger.warning("more than %d clients on %s", _CLIENTS, self._path)
+            connection.close()
+            return
+        connection.setblocking(False)
+        client = asyncio.create_task(self._serve(connection))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
         try:
             async with asyncio.timeout(PATIENCE):
                 request = await _read_request(reader)
-            queue: asyncio.Queue[EventRecord] = asyncio.Queue()
-            reply = await answer(request)
-            if reply.events is not None:
-                self._watching[queue] = reply.events
-            writer.write(bytes(reply.reply))
+            answer = await self._answer(request)
+            queue: asyncio.Queue[EventRecord | None] = asyncio.Queue()
+            if answer.events is not None:
+                self._watching[queue] = answer.events
+            writer.write(bytes(answer.reply))
             await writer.drain()
-            if reply.events is not None:
+            if answer.events is not None:
                 await self._push(queue, reader, writer)
         except AdminError as error:
             logger.warning("%s", error)
@@ -96,27 +114,25 @@ class AdminServer:
             pass  # the client went away
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _push(
         self,
-        queue: asyncio.Queue[EventRecord],
+        queue: asyncio.Queue[EventRecord | None],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
+        """Send events until the client goes away, or until None comes out of the queue."""
         gone = asyncio.ensure_future(reader.read(1))
+        gone.add_done_callback(lambda _: queue.put_nowait(None))
         try:
-            while not gone.done():
-                following = asyncio.ensure_future(queue.get())
-                await asyncio.wait({gone, following}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    break
-                event = following.result()
+            while (event := await queue.get()) is not None:
                 writer.write(bytes(Reply(command=Command.SHOW_EVENT, body=bytes(event))))
                 await writer.drain()
         finally:
-            gone.cancel()
             self._watching.pop(queue, None)
+            gone.cancel()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request:

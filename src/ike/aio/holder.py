@@ -16,12 +16,20 @@ def holder_of_udp_port(port: int) -> str | None:
     links = {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").glob("[0-9]*"):
         if _holds(process, links):
-            try:
-                name = (process / "comm").read_text().strip()
-            except OSError:
-                continue
-            return f"{name} (process {process.name})"
+            return f"{_name(process)} (process {process.name})"
     return None
+
+
+def _name(process: Path) -> str:
+    """What was started: for a script its command line says more than its interpreter's name."""
+    try:
+        name = (process / "comm").read_text().strip()
+        words = (process / "cmdline").read_text(errors="replace").split("\0")
+    except OSError:
+        return "a program"
+    if not name.startswith("python"):
+        return name
+    return " ".join(word for word in words[1:] if not word.startswith("-"))[:60] or name
 
 
 def _inodes(table: Path, port: int) -> list[str]:

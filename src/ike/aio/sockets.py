@@ -77,13 +77,12 @@ class Sockets:
                 "cannot send from %s to %s: %s", command.local, command.to, error.strerror
             )
 
-    def sender(self, local: Endpoint, to: Endpoint) -> Callable[[bytes], object]:
-        """A function that sends octets between these two, for ESP in UDP. It raises OSError."""
+    def sender(self, local: Endpoint, to: Endpoint) -> Callable[[bytes, int], object]:
+        """A function that sends between these two, for ESP in UDP: `UdpEndpoint.sender`'s."""
         endpoint = self._for(local)
         if endpoint is None:
             raise OSError(errno.EADDRNOTAVAIL, f"no socket for {local}")
-        send, address, port, source = endpoint.send, to.address, to.port, local.address
-        return lambda octets: send(octets, address, port, source)
+        return endpoint.sender(to.address, to.port, local.address)
 
     async def pump(self, inbox: asyncio.Queue[Event]) -> None:
         """Hand every datagram to the engine's inbox, until cancelled."""
@@ -102,6 +101,7 @@ class Sockets:
             bypass=listening.bypass,
             mark=listening.mark,
             espinudp=listening.espinudp and natt,
+            gro=natt and listening.take_esp is not None,
         )
         taken = _esp_filter(listening.take_esp) if natt and listening.take_esp else None
         try:

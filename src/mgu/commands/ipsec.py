@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from ike.admin.framing import Command, Request
 from mgu import exits, services
 from mgu.commands.ipsec_options import check_usage, parser
+from mgu.commands.racoonctl import Connection as AdminConnection
+from mgu.commands.racoonctl import Refused
 from mgu.connections import certificates, folder, keys, racoon
 from mgu.connections.connection import (
     CERTIFICATE,
@@ -16,7 +19,7 @@ from mgu.connections.connection import (
     Connection,
     check,
 )
-from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, under_root
+from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, RACOON_SOCKET, under_root
 
 SERVICE: Final = "racoon"
 
@@ -88,7 +91,7 @@ def _create(options: argparse.Namespace) -> None:
     services.enable(SERVICE)
     if options.start:
         return
-    if is_new and services.running(SERVICE):
+    if is_new and _is_running():
         folder.set_started(connection.name, False)  # until the next boot, as the manual says
     elif not is_new:
         _reload_if_running()
@@ -148,7 +151,7 @@ def _start(name: str) -> None:
     connection = folder.load(name)
     src = folder.source_of(connection)
     folder.set_started(name, True)
-    if services.running(SERVICE):
+    if _is_running():
         _reload()
     else:
         services.start(SERVICE)
@@ -184,7 +187,7 @@ def _remove(name: str) -> None:
 
 def _reload_or_stop() -> None:
     """The daemon serves what is left; with nothing left it is stopped."""
-    if not services.running(SERVICE):
+    if not _is_running():
         return
     if any(folder.is_up(connection) for connection in folder.load_all()):
         _reload()
@@ -193,17 +196,21 @@ def _reload_or_stop() -> None:
 
 
 def _reload_if_running() -> None:
-    if services.running(SERVICE):
+    if _is_running():
         _reload()
+
+
+def _is_running() -> bool:
+    """Whether the daemon answers, as a service or started by hand."""
+    try:
+        with AdminConnection(under_root(RACOON_SOCKET)):
+            return True
+    except Refused:
+        return services.running(SERVICE)
 
 
 def _reload() -> None:
     """Have the daemon read its files again. Raises: BadConnection when it refuses them."""
-    from ike.admin.framing import Command, Request
-    from mgu.commands.racoonctl import Connection as AdminConnection
-    from mgu.commands.racoonctl import Refused
-    from mgu.paths import RACOON_SOCKET
-
     try:
         with AdminConnection(under_root(RACOON_SOCKET)) as connection:
             connection.ask(Request(command=Command.RELOAD_CONFIG))
@@ -216,7 +223,7 @@ def _list() -> None:
     if not names:
         print("There are no IPsec connections; 'ipsec -h' says how to create one.")
         return
-    running = services.running(SERVICE)
+    running = _is_running()
     rows = [("NAME", "MODE", "SOURCE", "DESTINATION", "SCOPE", "STATE")]
     for name in names:
         try:

@@ -19,6 +19,15 @@ from lab.process import Process
 _PLUGINS: Final = (
     "random nonce aes sha1 sha2 md5 hmac gmp openssl pem pkcs1 pkcs8 x509 pubkey constraints kdf"
 )
+# With the peer itself in the traffic selector, IKE and ESP must not enter the TUN device again.
+_MARKED: Final = """
+    kernel-netlink {
+      fwmark = !0x42
+    }
+    socket-default {
+      fwmark = 0x42
+    }
+"""
 _CHARON: Final = "/usr/lib/ipsec/charon"
 
 
@@ -144,8 +153,6 @@ charon {{
   filelog {{
     stderr {{
       default = 1
-      ike = 2
-      knl = 1
       flush_line = yes
     }}
   }}
@@ -156,6 +163,7 @@ charon {{
     kernel-libipsec {{
       allow_peer_ts = yes
     }}
+    {_MARKED if userspace else ""}
   }}
 }}
 """)
