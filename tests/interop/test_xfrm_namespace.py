@@ -13,7 +13,15 @@ import pytest
 from lab.netns import Namespace
 from xfrm.aio.kernel import Kernel
 from xfrm.aio.transport import Events, Overflow, Requests
-from xfrm.dataplane import Acquire, Dataplane, Event, Expire, NoSuchEntry, Resync
+from xfrm.dataplane import (
+    Acquire,
+    Dataplane,
+    Event,
+    Expire,
+    NoSuchEntry,
+    Resync,
+    Unsupported,
+)
 from xfrm.model import Direction, Mode, Policy, Protocol, SaId, Selector, Template
 from xfrm.netlink import requests
 from xfrm.netlink.messages import MessageType
@@ -245,3 +253,18 @@ async def test_without_a_capability_the_reason_is_said(host: Namespace) -> None:
     done = host.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin",
                     sys.executable, "-c", program)  # fmt: skip
     assert "needs root (CAP_NET_ADMIN)" in done.stdout
+
+
+async def test_the_probe_agrees_with_the_kernel(kernel: Kernel, host: Namespace) -> None:
+    """A kernel without ESP is told apart by the same refusal that `ip` gets."""
+    key = "0x" + "00" * 16
+    tried = host.run(
+        "ip", "xfrm", "state", "add", "src", str(A), "dst", str(B), "proto", "esp", "spi", "0x1000",
+        "enc", "cbc(aes)", key, "auth", "hmac(sha1)", key, check=False,
+    )  # fmt: skip
+    if tried.returncode == 0:
+        await kernel.probe()
+        return
+    with pytest.raises(Unsupported, match="userspace data path"):
+        await kernel.probe()
+    assert await kernel.sas() == []
