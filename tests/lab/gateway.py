@@ -70,18 +70,22 @@ def network(
 
 
 @contextmanager
-def supplicant(namespace: Namespace, network: Network, *options: str) -> Iterator[Supplicant]:
+def supplicant(
+    namespace: Namespace, network: Network, *, group: str | None = None
+) -> Iterator[Supplicant]:
     """`mgu supplicant -i eth0` with that network, until the block ends."""
-    argv = [sys.executable, "-m", "mgu.main", "supplicant", "-d", *options]
-    with _running(namespace, argv, network, "mgu-supplicant") as running:
+    argv = [sys.executable, "-m", "mgu.main", "supplicant", "-d"]
+    with _running(namespace, argv, network, group) as running:
         yield running
 
 
 @contextmanager
-def debians(namespace: Namespace, network: Network) -> Iterator[Supplicant]:
-    """Debian's wpa_supplicant with that network."""
+def debians(
+    namespace: Namespace, network: Network, phase1: str | None = None
+) -> Iterator[Supplicant]:
+    """Debian's wpa_supplicant with that network; `phase1` in its own words."""
     argv = [require.program("wpa_supplicant"), "-D", "wired"]
-    with _running(namespace, argv, network, "wpa_supplicant") as running:
+    with _running(namespace, argv, network, "wpa_supplicant", phase1) as running:
         yield running
 
 
@@ -97,15 +101,20 @@ def short_folder() -> Iterator[Path]:
 
 @contextmanager
 def _running(
-    namespace: Namespace, argv: list[str], network: Network, name: str
+    namespace: Namespace, argv: list[str], network: Network, group: str | None = None
 ) -> Iterator[Supplicant]:
     with short_folder() as folder:
-        config = Config(ctrl_interface=str(folder), networks=(network,))
+        folder.chmod(0o755)
+        sockets = folder / "ctrl"
+        config = Config(
+            ctrl_interface=str(sockets), ctrl_interface_group=group, networks=(network,)
+        )
         path = folder / "conf"
         path.write_text(text(config))
         words = [*argv, "-i", "eth0", "-c", str(path)]
+        name = "mgu-supplicant" if "mgu.main" in argv else "wpa_supplicant"
         with Process(words, namespace=namespace, name=name) as process:
-            running = Supplicant(process, folder)
+            running = Supplicant(process, sockets)
             wait(lambda: _answers(running), process)
             yield running
 

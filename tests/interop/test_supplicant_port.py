@@ -1,0 +1,189 @@
+"""`mgu supplicant` on an interface: its frames, its rivals, its privileges, its end."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from eapol import eap
+from eapol.aio.driver import Supervisor
+from eapol.config import Config, text
+from eapol.eap import EapType
+from eapol.frame import ETHERTYPE, PAE_GROUP_ADDRESS, Frame, PacketType
+from lab.gateway import debians, network, short_folder, supplicant
+from lab.netns import Namespace, Veth
+from lab.pki import site
+from lab.switch import switch
+from mgu.wpa_ctrl import Client
+
+pytestmark = pytest.mark.interop
+
+ANSWER = bytes(Frame(PacketType.EAP_PACKET, bytes(eap.response(7, EapType.IDENTITY, b"gw-0001"))))
+VLAN_0 = bytes.fromhex("81000000")
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_both_of_our_ends_open_the_port(wire: Veth, tmp_path: Path, version: str) -> None:
+    wanted = network(tmp_path, site())
+    with (
+        switch(wire.right[0], tmp_path, site(), "--tls-max", version) as port,
+        supplicant(wire.left[0], wanted) as gateway,
+    ):
+        assert gateway.authorized()["eap_tls_version"] == version
+        port.wait_line(f"^authorized b'gw-0001' .*{version}")
+
+
+@pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
+def test_debians_wpa_supplicant_opens_the_port_of_our_switch(
+    wire: Veth, tmp_path: Path, version: str
+) -> None:
+    wanted = network(tmp_path, site(depth=4))
+    phase1 = f"tls_disable_tlsv1_3={int(version == 'TLSv1.2')}"
+    with (
+        switch(wire.right[0], tmp_path, site(depth=4), "--fragment", "500") as port,
+        debians(wire.left[0], wanted, phase1) as gateway,
+    ):
+        assert gateway.authorized(within=20.0)["eap_tls_version"] == version
+        port.wait_line("^authorized b'gw-0001'")
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        port.wait_line("resumed=True")
+
+
+def asked(wire: Veth, destination: bytes, tag: bytes = b"") -> bytes:
+    """What the gateway sends when the switch asks for its identity in such a frame."""
+    namespace, interface = wire.right
+    with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
+        link.bind((interface, ETHERTYPE))
+        link.settimeout(5.0)
+        own = link.getsockname()[4]
+        request = bytes(Frame(PacketType.EAP_PACKET, bytes(eap.request(7, EapType.IDENTITY))))
+        head = destination + own + tag + ETHERTYPE.to_bytes(2, "big")
+        link.send((head + request).ljust(60, b"\0"))
+        while True:
+            received = link.recv(2000)
+            assert received[:6] == PAE_GROUP_ADDRESS
+            if Frame.parse(received[14:]).packet_type != PacketType.START:
+                return received[14 : 14 + len(ANSWER)]
+
+
+def test_requests_to_the_group_to_us_and_to_all_are_answered_tagged_with_vlan_0_or_not(
+    wire: Veth, tmp_path: Path
+) -> None:
+    with supplicant(wire.left[0], network(tmp_path, site())) as gateway:
+        own = bytes.fromhex(gateway.status()["address"].replace(":", ""))
+        for destination in (PAE_GROUP_ADDRESS, own, b"\xff" * 6):
+            for tag in (b"", VLAN_0):
+                assert asked(wire, destination, tag)[1:] == ANSWER[1:], (destination, tag)
+
+
+def run(namespace: Namespace, *words: str) -> subprocess.CompletedProcess[str]:
+    return namespace.run(sys.executable, "-m", "mgu.main", "supplicant", *words, check=False)
+
+
+def test_another_supplicant_on_the_interface_is_named(wire: Veth, tmp_path: Path) -> None:
+    wanted = network(tmp_path, site())
+    with debians(wire.left[0], wanted) as rival:
+        result = run(wire.left[0], "-i", "eth0", "-c", str(rival.folder / "conf"))
+        assert result.returncode == 1
+        assert "eth0: wpa_supplicant (process " in result.stderr
+        assert "kill " in result.stderr
+
+
+def test_each_refusal_is_immediate_and_one_sentence(wire: Veth, tmp_path: Path) -> None:
+    wanted = network(tmp_path, site())
+    conf = tmp_path / "conf"
+    conf.write_text(text(Config(networks=(wanted,))))
+    begun = time.monotonic()
+    result = run(wire.left[0], "-i", "eth7", "-c", str(conf))
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "eth7: there is no such interface; there are: eth0" in result.stderr
+    Path(wanted.private_key or "").unlink()
+    result = run(wire.left[0], "-i", "eth0", "-c", str(conf))
+    assert result.returncode == 1
+    assert f"{wanted.private_key}: cannot be read (No such file or directory)" in result.stderr
+    result = run(wire.left[0], "-i", "eth0", "-c", str(tmp_path / "absent"))
+    assert result.returncode == 1
+    assert f"{tmp_path / 'absent'}: cannot be read" in result.stderr
+    assert run(wire.left[0], "-i", "eth0", "-D", "nl80211").returncode == 64
+    assert time.monotonic() - begun < 8.0
+
+
+def test_only_one_capability_is_left_and_secrets_are_for_root(wire: Veth, tmp_path: Path) -> None:
+    log = tmp_path / "keys.log"
+    with (
+        switch(wire.right[0], tmp_path, site()),
+        supplicant(wire.left[0], network(tmp_path, site()), "--key-log", str(log)) as gateway,
+    ):
+        gateway.authorized()
+        status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+        assert "CapEff:\t0000000000002000\n" in status  # CAP_NET_RAW
+        assert "CapBnd:\t0000000000002000\n" in status
+        assert "NoNewPrivs:\t1\n" in status
+        assert log.stat().st_mode & 0o777 == 0o600
+        assert b"CLIENT_TRAFFIC_SECRET_0 " in log.read_bytes()
+
+
+def test_an_interface_that_was_taken_away_and_came_back_is_authenticated_again(
+    wire: Veth, tmp_path: Path
+) -> None:
+    left, right = wire.left[0], wire.right[0]
+    with supplicant(left, network(tmp_path, site())) as gateway:
+        with switch(right, tmp_path, site()):
+            gateway.authorized()
+        left.run("ip", "link", "delete", "eth0")
+        gateway.until(wpa_state="DISCONNECTED")
+        Veth((left, "eth0"), (right, "eth0"))
+        with switch(right, tmp_path, site()):
+            gateway.authorized()
+
+
+def test_it_goes_to_the_background_when_its_sockets_serve_and_ends_on_terminate(
+    wire: Veth, tmp_path: Path
+) -> None:
+    with short_folder() as folder, switch(wire.right[0], tmp_path, site()) as port:
+        conf, pidfile, log = tmp_path / "conf", tmp_path / "pid", tmp_path / "log"
+        wanted = network(tmp_path, site())
+        conf.write_text(text(Config(networks=(wanted,))))
+        words = ["-B", "-P", str(pidfile), "-f", str(log), "-C", str(folder)]
+        assert run(wire.left[0], "-i", "eth0", "-c", str(conf), *words).returncode == 0
+        pid = int(pidfile.read_text())
+        assert Path(f"/proc/{pid}").exists()
+        port.wait_line("^authorized")
+        with Client(folder, "eth0") as client:
+            assert client.request("TERMINATE") == "OK\n"
+        port.wait_line("^unauthorized")
+        limit = time.monotonic() + 5.0
+        while pidfile.exists():
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        assert not (folder / "eth0").exists()
+        assert "CTRL-EVENT-TERMINATING" in log.read_text()
+
+
+def test_no_logoff_leaves_the_port_open_at_the_switch(wire: Veth, tmp_path: Path) -> None:
+    with switch(wire.right[0], tmp_path, site()) as port:
+        with supplicant(wire.left[0], network(tmp_path, site()), "--no-logoff") as gateway:
+            gateway.authorized()
+            gateway.process.signal(signal.SIGTERM)
+            while gateway.process.running:
+                time.sleep(0.01)
+        assert "unauthorized" not in port.text
+
+
+async def test_a_program_waits_for_its_port_and_has_its_keys(wire: Veth, tmp_path: Path) -> None:
+    config = Config(networks=(network(tmp_path, site()),), eapol_version=2)
+    with switch(wire.right[0], tmp_path, site()) as port:
+        with wire.left[0].entered():
+            supervisor = Supervisor("eth0", lambda: config, date=lambda: datetime.now(UTC))
+        async with supervisor, asyncio.timeout(10.0):
+            keys = await supervisor.authorized()
+            assert keys.msk is not None
+            assert len(keys.msk) == 64
+            await supervisor.end()
+        port.wait_line("^unauthorized")
