@@ -85,8 +85,8 @@ async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
     return Plane("userspace", path, sockets)
 
 
-def _sender(sockets: Sockets) -> Callable[[SecurityAssociation], Callable[[bytes], object]]:
-    def send_udp(sa: SecurityAssociation) -> Callable[[bytes], object]:
+def _sender(sockets: Sockets) -> Callable[[SecurityAssociation], Callable[[bytes, int], object]]:
+    def send_udp(sa: SecurityAssociation) -> Callable[[bytes, int], object]:
         ports = sa.encapsulation
         if ports is None:
             raise XfrmError(f"the SA {sa.spi:#010x} has no ports to send UDP between")

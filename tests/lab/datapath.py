@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from ipaddress import ip_address
 
 from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET
@@ -14,6 +13,7 @@ from wire.udp import Options, UdpEndpoint
 from xfrm.dataplane import Event
 from xfrm.esp.reasons import Reason
 from xfrm.model import Address, Policy, SecurityAssociation
+from xfrm.tun.batch import SendDatagrams
 from xfrm.tun.datapath import MARK, DataPath, Settings
 
 __all__ = ["End", "Pair", "joined", "opened", "transfer"]
@@ -112,13 +112,12 @@ async def opened(
         path.receive_udp(octets, source, port)
         return True
 
-    def send_udp(of: SecurityAssociation) -> "partial[None]":
-        port = of.encapsulation.dst_port if of.encapsulation else 4500
-        return partial(endpoint.send, to=of.dst, port=port)
+    def send_udp(of: SecurityAssociation) -> SendDatagrams:
+        return endpoint.sender(of.dst, of.encapsulation.dst_port if of.encapsulation else 4500)
 
     with host.entered() if host is not None else nullcontext():
         endpoint = UdpEndpoint.open(
-            ip_address(address), 4500, Options(mark=MARK, fragment=True), taken
+            ip_address(address), 4500, Options(mark=MARK, fragment=True, gro=True), taken
         )
         path = await DataPath.open(settings, send_udp=send_udp)
     try:

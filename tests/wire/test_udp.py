@@ -98,3 +98,22 @@ async def test_a_waiting_receive_can_be_cancelled_and_begun_again() -> None:
         waiting.cancel()
         left.send(b"later", LOOPBACK, right.local[1])
         assert (await right.receive()).octets == b"later"
+
+
+@pytest.mark.parametrize("gro", [False, True])
+@pytest.mark.parametrize("address", [LOOPBACK, IPv6Address("::1")], ids=str)
+async def test_many_datagrams_in_one_call_arrive_one_by_one(address: Address, gro: bool) -> None:
+    with endpoint(address) as left, endpoint(address, Options(gro=gro)) as right:
+        send = left.sender(address, right.local[1], address)
+        send(b"".join(bytes((number,)) * 100 for number in range(40)) + b"last", 100)
+        send(b"alone", 0)
+        expected = [bytes((number,)) * 100 for number in range(40)] + [b"last", b"alone"]
+        assert [(await right.receive()).octets for _ in expected] == expected
+
+
+async def test_what_cannot_leave_in_one_call_leaves_one_by_one() -> None:
+    """More than the kernel's limit of segments: it refuses the call."""
+    with endpoint() as left, endpoint() as right:
+        send = left.sender(LOOPBACK, right.local[1])
+        send(bytes(1000), 5)
+        assert [(await right.receive()).octets for _ in range(200)] == [bytes(5)] * 200

@@ -15,6 +15,7 @@ from xfrm.dataplane import Acquire, Event, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
+from xfrm.tun.batch import Batch, SendDatagrams
 from xfrm.tun.device import open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
 from xfrm.tun.inlet import BURST, Inlet
@@ -26,7 +27,7 @@ __all__ = ["MARK", "DataPath", "Settings"]
 
 _LARGEST: Final = 65535
 
-SendUdp = Callable[[SecurityAssociation], Callable[[bytes], object]]
+SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class DataPath:
         self._sad = Sad(os.urandom)
         self._spd = Spd()
         self._limited: list[Entry] = []
+        self._batches: dict[SaId, Batch] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -89,7 +91,8 @@ class DataPath:
         """Make the device, the sockets and the rules.
 
         `send_udp` is asked once for each outbound SA with encapsulation, for the function that
-        sends its packets from port 4500. Raises XfrmError.
+        sends its packets from port 4500 (`wire.udp.UdpEndpoint.sender` makes such functions).
+        Raises XfrmError.
         """
         settings = settings or Settings()
         sockets = OuterSockets()
@@ -202,8 +205,14 @@ class DataPath:
             return self._sockets.sender(sa)
         if self._send_udp is None:
             raise Unsupported("nobody sends UDP for this data path")
-        send = self._send_udp(sa)
-        return lambda packet, _: send(packet)
+        batch = self._batches.get(sa.id)
+        if batch is None:
+            batch = Batch(self._send_udp(sa), self._loop.call_soon, self._lost)
+            self._batches[sa.id] = batch
+        return batch.add
+
+    def _lost(self) -> None:
+        self.counters[Reason.OUT_ERROR] += 1
 
     # Events
 
@@ -219,6 +228,9 @@ class DataPath:
             and (entry.sa.lifetime.hard_packets or entry.sa.lifetime.hard_octets
                  or entry.sa.lifetime.soft_packets or entry.sa.lifetime.soft_octets)
         ]  # fmt: skip
+        for batch in self._batches.values():
+            batch.flush()
+        self._batches.clear()
         self._forwarder.forget()
         self._inlet.forget()
         self._forwarder.release()
