@@ -113,33 +113,7 @@ class Supplicant:
         self._clock.now = now
         before = self._picture()
         self._settle()
-        match event:
-            case FrameReceived():
-                self._frame(event)
-            case LinkChanged(up=up):
-                self._link = up
-            case UseNetwork(network=network, tls=tls):
-                self._use(network, tls)
-            case UseTls(tls=tls):
-                self._tls = tls
-            case Logoff():
-                self._v.userLogoff = True
-            case Logon():
-                self._v.userLogoff = False
-            case Reauthenticate():
-                self._v.reauthenticate = self._pae.state is PaeState.AUTHENTICATED
-            case Disconnect():
-                self._stopped = True
-            case Reconnect():
-                self._begin_anew()
-            case SetTimer(name=name, value=value):
-                self._v.timers = replace(self._v.timers, **{name.value: value})
-            case SetPortControl(control=control):
-                self._v.portControl = control
-            case Terminate(logoff=logoff):
-                self._terminate(logoff=logoff)
-            case TimerFired():
-                pass
+        self._take(event)
         self._enable()
         self._settle()
         self._report(before)
@@ -171,6 +145,35 @@ class Supplicant:
         )
 
     # What comes in
+
+    def _take(self, event: Event | TimerFired) -> None:
+        match event:
+            case FrameReceived():
+                self._frame(event)
+            case LinkChanged(up=up):
+                self._link = up
+            case UseNetwork(network=network, tls=tls):
+                self._use(network, tls)
+            case UseTls(tls=tls):
+                self._tls = tls
+            case Logoff():
+                self._v.userLogoff = True
+            case Logon():
+                self._v.userLogoff = False
+            case Reauthenticate():
+                self._v.reauthenticate = self._pae.state is PaeState.AUTHENTICATED
+            case Disconnect():
+                self._stopped = True
+            case Reconnect():
+                self._begin_anew()
+            case SetTimer(name=name, value=value):
+                self._v.timers = replace(self._v.timers, **{name.value: value})
+            case SetPortControl(control=control):
+                self._v.portControl = control
+            case Terminate(logoff=logoff):
+                self._terminate(logoff=logoff)
+            case TimerFired():
+                pass
 
     def _frame(self, event: FrameReceived) -> None:
         counters, v = self._counters, self._v

@@ -10,17 +10,14 @@ TLS draws its own random octets: there is no octet-for-octet repetition here.
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from hashlib import sha256
 from typing import ClassVar, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi as _ffi
 from OpenSSL._util import lib as _lib
 
-from eapol import names
 from eapol.alerts import explain
 from eapol.credentials import (
     UNDECODABLE,
@@ -33,16 +30,8 @@ from eapol.credentials import (
 )
 from eapol.engine import Flight, Keys
 from eapol.errors import CredentialError
-from eapol.notices import (
-    CertFault,
-    CertificateError,
-    EapStatus,
-    Notice,
-    PeerAlternativeName,
-    PeerCertificate,
-    PeerCertificateOctets,
-    Warned,
-)
+from eapol.judge import Judge
+from eapol.notices import Notice, Warned
 from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
 from eapol.status import TlsStatus
 from wire.secret import Secret
@@ -59,13 +48,6 @@ _PROTOCOLS: Final = {
 _CLASSIC_GROUPS: Final = b"X25519:P-256:P-384:P-521"
 _KEY_OCTETS: Final = 64
 _EAP_TLS: Final = b"\x0d"
-
-# Verification errors, X509_V_ERR_... of OpenSSL's x509_vfy.h
-_NO_CRL: Final = 3
-_NOT_YET_VALID: Final = (9, 11)  # certificate, CRL
-_EXPIRED: Final = (10, 12)
-_REVOKED: Final = 23
-_UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
 
 
 class _Library:
@@ -96,97 +78,13 @@ class _Library:
         return text.decode("ascii", "replace").partition(" or the system clock")[0]
 
 
-class _Judge:
-    """What one connection thinks of the certificates that its peer shows."""
-
-    def __init__(
-        self, whose: str, policy: TlsPolicy, date: datetime, crl_issuers: frozenset[bytes]
-    ) -> None:
-        self._whose = whose
-        self._policy = policy
-        self._date = date
-        self._crl_issuers = crl_issuers
-        self._shown: set[int] = set()
-        self.notices: list[Notice] = []
-        self.refusal: str | None = None
-
-    def __call__(self, shown: crypto.X509, error: int, depth: int) -> bool:
-        try:
-            certificate = decoded(shown.to_cryptography())
-        except UNDECODABLE as reason:
-            text = f"the certificate cannot be decoded: {reason}"
-            self.notices.append(CertificateError(CertFault.BAD_CERTIFICATE, depth, "", text))
-            self.refusal = f"the {self._whose}'s certificate was refused: {text}"
-            return False
-        self._show(certificate, depth)
-        if self._policy.server_sha256 is not None:
-            return depth > 0 or self._pinned(certificate)
-        if error and not self._excused(error, certificate, depth):
-            return self._refuse(_fault(error), certificate, depth, _Library.verify_error(error))
-        if depth == 0 and (wrong := names.mismatch(certificate, self._policy)) is not None:
-            return self._refuse(wrong[0], certificate, depth, wrong[1])
-        if depth == 0:
-            self.notices.append(EapStatus("remote certificate verification", "success"))
-        return True
-
-    def _excused(self, error: int, certificate: x509.Certificate, depth: int) -> bool:
-        if error in (*_NOT_YET_VALID, *_EXPIRED):
-            return not self._policy.check_time
-        # a chain of CAs of which only the lowest publishes a CRL is usual; a server whose own
-        # issuer's CRL is missing is not
-        known = certificate.issuer.public_bytes() in self._crl_issuers
-        return error == _NO_CRL and depth > 0 and not known
-
-    def _pinned(self, certificate: x509.Certificate) -> bool:
-        if sha256(_der(certificate)).digest() == self._policy.server_sha256:
-            return True
-        text = "Server certificate mismatch"
-        return self._refuse(CertFault.UNSPECIFIED, certificate, 0, text)
-
-    def _refuse(self, fault: CertFault, shown: x509.Certificate, depth: int, error: str) -> bool:
-        subject = names.one_line(shown.subject)
-        self.notices.append(CertificateError(fault, depth, subject, error))
-        self.notices.append(EapStatus("remote certificate verification", error))
-        remedy = ""
-        if fault in (CertFault.NOT_YET_VALID, CertFault.EXPIRED):
-            remedy = f"; the date here is {self._date:%Y-%m-%d %H:%M} UTC, check it first"
-        elif fault is CertFault.UNTRUSTED:
-            remedy = "; check that ca_cert names the CA that issued it"
-        self.refusal = f"the {self._whose}'s certificate {subject} was refused: {error}{remedy}"
-        return False
-
-    def _show(self, certificate: x509.Certificate, depth: int) -> None:
-        if depth in self._shown:
-            return
-        self._shown.add(depth)
-        subject, der = names.one_line(certificate.subject), _der(certificate)
-        self.notices.append(PeerCertificate(depth, subject, sha256(der).hexdigest()))
-        self.notices.append(PeerCertificateOctets(depth, subject, der))
-        for name in names.alternative_names(certificate) if depth == 0 else ():
-            self.notices.append(PeerAlternativeName(depth, name))
-
-
-def _fault(error: int) -> CertFault:
-    if error in _NOT_YET_VALID:
-        return CertFault.NOT_YET_VALID
-    if error in _EXPIRED:
-        return CertFault.EXPIRED
-    if error in _UNTRUSTED:
-        return CertFault.UNTRUSTED
-    return CertFault.REVOKED if error == _REVOKED else CertFault.UNSPECIFIED
-
-
-def _der(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(Encoding.DER)
-
-
 class Connection:
     """One TLS connection over memory, of either side (`eapol.engine.TlsConnection`)."""
 
     def __init__(
         self,
         connection: SSL.Connection,
-        judge: _Judge,
+        judge: Judge,
         ended: Callable[[SSL.Connection, bool], None],
     ) -> None:
         self._tls = connection
@@ -298,10 +196,10 @@ class _Context:
         if keylog is not None:
             context.set_keylog_callback(lambda _, line: keylog(line))
 
-    def _new(self, date: datetime) -> tuple[SSL.Connection, _Judge]:
+    def _new(self, date: datetime) -> tuple[SSL.Connection, Judge]:
         connection = SSL.Connection(self._context, None)
         _Library.judge_at(connection, date)
-        judge = _Judge(self.peer, self._policy, date, self._crl_issuers)
+        judge = Judge(self.peer, self._policy, date, self._crl_issuers)
         connection.set_app_data(judge)
         return connection, judge
 
@@ -342,8 +240,12 @@ def _use(context: SSL.Context, own: Identity, policy: TlsPolicy) -> None:
 
 def _judged(connection: SSL.Connection, shown: crypto.X509, error: int, depth: int, _: int) -> bool:
     judge = connection.get_app_data()
-    assert isinstance(judge, _Judge)
-    return judge(shown, error, depth)
+    assert isinstance(judge, Judge)
+    try:
+        certificate = decoded(shown.to_cryptography())
+    except UNDECODABLE as reason:
+        return judge.undecodable(depth, reason)
+    return judge.accepts(certificate, depth, error, _Library.verify_error(error))
 
 
 class ClientContext(_Context):

@@ -6,7 +6,7 @@ lower layer and the EAP peer) and 4.3 (inside the peer).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from eapol.countdown import Clock, Countdown
 from eapol.eap import EapType, Packet
@@ -36,110 +36,73 @@ class Procedures:
     fail: Callable[[str], None]
 
 
+@dataclass(slots=True, eq=False)
 class Variables:
     """One supplicant's variables, and the procedures that its boxes call."""
 
-    __slots__ = (
-        "ClientTimeout",
-        "allowCanned",
-        "allowNotifications",
-        "authWhile",
-        "cannedSuccess",
-        "clock",
-        "decision",
-        "eapFail",
-        "eapKeyData",
-        "eapNoResp",
-        "eapReq",
-        "eapReqData",
-        "eapResp",
-        "eapRespData",
-        "eapRestart",
-        "eapSuccess",
-        "eapolEap",
-        "heldWhile",
-        "idleWhile",
-        "ignore",
-        "initialize",
-        "lastId",
-        "lastReqData",
-        "lastRespData",
-        "logoffSent",
-        "m",
-        "methodState",
-        "portControl",
-        "portEnabled",
-        "portValid",
-        "procedures",
-        "reauthenticate",
-        "req",
-        "sPortMode",
-        "selectedMethod",
-        "startCount",
-        "startWhen",
-        "suppAbort",
-        "suppFail",
-        "suppPortStatus",
-        "suppStart",
-        "suppSuccess",
-        "suppTimeout",
-        "timers",
-        "userLogoff",
-        "workaround",
-    )
+    clock: Clock
+    timers: Timers
+    procedures: Procedures
 
-    def __init__(self, clock: Clock, timers: Timers, procedures: Procedures) -> None:
-        self.clock = clock
-        self.timers = timers
-        self.procedures = procedures
-        # the port, 8.2.2.2
-        self.initialize = True
-        self.portEnabled = False
-        self.portControl = PortControl.AUTO
-        self.suppPortStatus = PortStatus.UNAUTHORIZED
-        self.portValid = False
-        # the Supplicant PAE, 8.2.11.1
-        self.sPortMode = PortControl.AUTO
-        self.userLogoff = False
-        self.logoffSent = False
-        self.startCount = 0
-        self.eapolEap = False
-        self.reauthenticate = False
-        self.startWhen = Countdown(clock)
-        self.heldWhile = Countdown(clock)
-        # PAE and Backend, 8.2.2.2
-        self.suppAbort = False
-        self.suppFail = False
-        self.suppStart = False
-        self.suppSuccess = False
-        self.suppTimeout = False
-        self.authWhile = Countdown(clock)
-        # lower layer and EAP peer, RFC 4137, 4.1
-        self.eapRestart = False
-        self.eapReq = False
-        self.eapReqData = b""
-        self.eapResp = False
-        self.eapRespData = b""
-        self.eapNoResp = False
-        self.eapSuccess = False
-        self.eapFail = False
-        self.eapKeyData: Keys | None = None
-        self.idleWhile = Countdown(clock)
-        # inside the EAP peer, RFC 4137, 4.3
-        self.req: Packet | None = None
-        self.m: Method | None = None
-        self.selectedMethod = EapType.NONE
-        self.methodState = MethodState.NONE
-        self.decision = Decision.FAIL
-        self.allowNotifications = True
-        self.ignore = False
-        self.lastId: int | None = None
-        self.lastReqData = b""
-        self.lastRespData = b""
-        # ours
-        self.allowCanned = False
-        self.cannedSuccess = False
-        self.workaround = True
+    # the port, 8.2.2.2
+    initialize: bool = True
+    portEnabled: bool = False
+    portControl: PortControl = PortControl.AUTO
+    suppPortStatus: PortStatus = PortStatus.UNAUTHORIZED
+    portValid: bool = False
+
+    # the Supplicant PAE, 8.2.11.1
+    sPortMode: PortControl = PortControl.AUTO
+    userLogoff: bool = False
+    logoffSent: bool = False
+    startCount: int = 0
+    eapolEap: bool = False
+    startWhen: Countdown = field(init=False)
+    heldWhile: Countdown = field(init=False)
+
+    # PAE and Backend, 8.2.2.2 and 8.2.12.1
+    suppAbort: bool = False
+    suppFail: bool = False
+    suppStart: bool = False
+    suppSuccess: bool = False
+    suppTimeout: bool = False
+    authWhile: Countdown = field(init=False)
+
+    # lower layer and EAP peer, RFC 4137, 4.1; `req` is what parseEapReq made of eapReqData
+    eapRestart: bool = False
+    eapReq: bool = False
+    eapReqData: bytes = b""
+    eapResp: bool = False
+    eapRespData: bytes = b""
+    eapNoResp: bool = False
+    eapSuccess: bool = False
+    eapFail: bool = False
+    eapKeyData: Keys | None = None
+    idleWhile: Countdown = field(init=False)
+    req: Packet | None = None
+
+    # inside the EAP peer, RFC 4137, 4.3
+    m: Method | None = None
+    selectedMethod: EapType = EapType.NONE
+    methodState: MethodState = MethodState.NONE
+    decision: Decision = Decision.FAIL
+    allowNotifications: bool = True
+    ignore: bool = False
+    lastId: int | None = None
+    lastReqData: bytes = b""
+    lastRespData: bytes = b""
+
+    # ours: REAUTHENTICATE was asked; allow_canned_success and eap_workaround of the network
+    reauthenticate: bool = False
+    allowCanned: bool = False
+    cannedSuccess: bool = False
+    workaround: bool = True
+
+    def __post_init__(self) -> None:
+        self.startWhen = Countdown(self.clock)
+        self.heldWhile = Countdown(self.clock)
+        self.authWhile = Countdown(self.clock)
+        self.idleWhile = Countdown(self.clock)
 
     def countdowns(self) -> tuple[Countdown, ...]:
         return (self.startWhen, self.heldWhile, self.authWhile, self.idleWhile)

@@ -1,0 +1,116 @@
+"""What a connection thinks of the certificates that its peer shows, one after the other.
+
+OpenSSL walks the chain and asks about each certificate, root first; an answer of False ends the
+handshake there, before anything of ours is sent.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from eapol import names
+from eapol.notices import (
+    CertFault,
+    CertificateError,
+    EapStatus,
+    Notice,
+    PeerAlternativeName,
+    PeerCertificate,
+    PeerCertificateOctets,
+)
+from eapol.settings import TlsPolicy
+
+# Verification errors, X509_V_ERR_... of OpenSSL's x509_vfy.h
+_NO_CRL: Final = 3
+_NOT_YET_VALID: Final = (9, 11)  # certificate, CRL
+_EXPIRED: Final = (10, 12)
+_REVOKED: Final = 23
+_UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
+
+
+class Judge:
+    """`whose`: the server's or the client's. `crl_issuers`: names of the CAs whose CRL is loaded.
+
+    `notices` gathers what was seen; `refusal` is why, in words, once it said no.
+    """
+
+    def __init__(
+        self, whose: str, policy: TlsPolicy, date: datetime, crl_issuers: frozenset[bytes]
+    ) -> None:
+        self._whose = whose
+        self._policy = policy
+        self._date = date
+        self._crl_issuers = crl_issuers
+        self._shown: set[int] = set()
+        self.notices: list[Notice] = []
+        self.refusal: str | None = None
+
+    def accepts(self, shown: x509.Certificate, depth: int, error: int, text: str) -> bool:
+        """Whether to go on with `shown`, about which OpenSSL says `error` (0: nothing wrong)."""
+        self._show(shown, depth)
+        if self._policy.server_sha256 is not None:
+            return depth > 0 or self._pinned(shown)
+        if error and not self._excused(error, shown, depth):
+            return self._refuse(_fault(error), shown, depth, text)
+        if depth > 0:
+            return True
+        if (wrong := names.mismatch(shown, self._policy)) is not None:
+            return self._refuse(wrong[0], shown, depth, wrong[1])
+        self.notices.append(EapStatus("remote certificate verification", "success"))
+        return True
+
+    def undecodable(self, depth: int, reason: Exception) -> bool:
+        """No: what was shown is no certificate."""
+        text = f"the certificate cannot be decoded: {reason}"
+        self.notices.append(CertificateError(CertFault.BAD_CERTIFICATE, depth, "", text))
+        self.refusal = f"the {self._whose}'s certificate was refused: {text}"
+        return False
+
+    def _excused(self, error: int, shown: x509.Certificate, depth: int) -> bool:
+        if error in (*_NOT_YET_VALID, *_EXPIRED):
+            return not self._policy.check_time
+        # a chain of CAs of which only the lowest publishes a CRL is usual; a server whose own
+        # issuer's CRL is missing is not
+        known = shown.issuer.public_bytes() in self._crl_issuers
+        return error == _NO_CRL and depth > 0 and not known
+
+    def _pinned(self, shown: x509.Certificate) -> bool:
+        if sha256(shown.public_bytes(Encoding.DER)).digest() == self._policy.server_sha256:
+            self.notices.append(EapStatus("remote certificate verification", "success"))
+            return True
+        return self._refuse(CertFault.UNSPECIFIED, shown, 0, "Server certificate mismatch")
+
+    def _refuse(self, fault: CertFault, shown: x509.Certificate, depth: int, error: str) -> bool:
+        subject = names.one_line(shown.subject)
+        self.notices.append(CertificateError(fault, depth, subject, error))
+        self.notices.append(EapStatus("remote certificate verification", error))
+        remedy = ""
+        if fault in (CertFault.NOT_YET_VALID, CertFault.EXPIRED):
+            remedy = f"; the date here is {self._date:%Y-%m-%d %H:%M} UTC, check it first"
+        elif fault is CertFault.UNTRUSTED:
+            remedy = "; check that ca_cert names the CA that issued it"
+        self.refusal = f"the {self._whose}'s certificate {subject} was refused: {error}{remedy}"
+        return False
+
+    def _show(self, shown: x509.Certificate, depth: int) -> None:
+        if depth in self._shown:
+            return
+        self._shown.add(depth)
+        subject, der = names.one_line(shown.subject), shown.public_bytes(Encoding.DER)
+        self.notices.append(PeerCertificate(depth, subject, sha256(der).hexdigest()))
+        self.notices.append(PeerCertificateOctets(depth, subject, der))
+        for name in names.alternative_names(shown) if depth == 0 else ():
+            self.notices.append(PeerAlternativeName(depth, name))
+
+
+def _fault(error: int) -> CertFault:
+    if error in _NOT_YET_VALID:
+        return CertFault.NOT_YET_VALID
+    if error in _EXPIRED:
+        return CertFault.EXPIRED
+    if error in _UNTRUSTED:
+        return CertFault.UNTRUSTED
+    return CertFault.REVOKED if error == _REVOKED else CertFault.UNSPECIFIED
