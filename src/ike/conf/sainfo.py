@@ -52,7 +52,7 @@ def sainfo(statement: Statement, notes: Notes) -> Sainfo:
         remote=sides[-1],
         pfs_group=group(pfs.value) if pfs else None,
         lifetime_seconds=seconds(*lifetime.words[2:4]) if lifetime else default.lifetime_seconds,
-        encryption=_encryption(settings.get("encryption_algorithm"), default),
+        encryption=_encryption(settings.get("encryption_algorithm"), default, notes),
         integrity=_integrity(settings.get("authentication_algorithm"), default),
         remoteid=number(remoteid.value) if remoteid else 0,
     )
@@ -88,15 +88,23 @@ def _protocol(word: Word) -> int:
     return found
 
 
-def _encryption(setting: Statement | None, default: Sainfo) -> tuple[EspEncryption, ...]:
+def _encryption(
+    setting: Statement | None, default: Sainfo, notes: Notes
+) -> tuple[EspEncryption, ...]:
+    """The ciphers in order; with others beside them, those that are not supported are left out."""
     if setting is None:
         return default.encryption
-    return tuple(_ciphers(setting.values))
+    names = [word for word in setting.values if not word.text.isdigit()]
+    unknown = [word for word in names if word.text not in PHASE2_CIPHERS]
+    if len(unknown) < len(names):
+        for word in unknown:
+            notes.warn(f"the encryption algorithm {word.text} is left out", word.place)
+    return tuple(_ciphers(setting.values, skip=unknown if len(unknown) < len(names) else []))
 
 
-def _ciphers(values: Sequence[Word]) -> Iterator[EspEncryption]:
+def _ciphers(values: Sequence[Word], skip: Sequence[Word]) -> Iterator[EspEncryption]:
     for word, following in zip(values, [*values[1:], None], strict=True):
-        if word.text.isdigit():
+        if word.text.isdigit() or word in skip:
             continue
         transform = named(word, PHASE2_CIPHERS, "encryption algorithm")
         bits = 0

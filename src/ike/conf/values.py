@@ -25,11 +25,8 @@ E = TypeVar("E", bound=Enum)
 PHASE1_CIPHERS: Final = {
     "des": Encryption.DES,
     "3des": Encryption.TRIPLE_DES,
-    "blowfish": Encryption.BLOWFISH,
-    "cast128": Encryption.CAST,
     "aes": Encryption.AES,
     "rijndael": Encryption.AES,
-    "camellia": Encryption.CAMELLIA,
 }
 HASHES: Final = {
     "md5": Hash.MD5,
@@ -58,13 +55,10 @@ GROUPS: Final = {
 PHASE2_CIPHERS: Final = {
     "des": EspTransform.DES,
     "3des": EspTransform.TRIPLE_DES,
-    "cast128": EspTransform.CAST,
-    "blowfish": EspTransform.BLOWFISH,
     "null_enc": EspTransform.NULL,
     "null": EspTransform.NULL,
     "aes": EspTransform.AES,
     "rijndael": EspTransform.AES,
-    "camellia": EspTransform.CAMELLIA,
 }
 INTEGRITIES: Final = {
     "hmac_md5": Integrity.HMAC_MD5,
@@ -77,15 +71,9 @@ INTEGRITIES: Final = {
     "hmac_sha2_512": Integrity.HMAC_SHA2_512,
     "non_auth": Integrity.NONE,
 }
-KEY_BITS: Final[Mapping[Enum, range]] = {
-    Encryption.AES: range(128, 257, 64),
-    Encryption.CAMELLIA: range(128, 257, 64),
-    Encryption.BLOWFISH: range(40, 449, 8),
-    Encryption.CAST: range(40, 129, 8),
-    EspTransform.AES: range(128, 257, 64),
-    EspTransform.CAMELLIA: range(128, 257, 64),
-    EspTransform.BLOWFISH: range(40, 449, 8),
-    EspTransform.CAST: range(40, 129, 8),
+KEY_BITS: Final[Mapping[Enum, tuple[int, ...]]] = {
+    Encryption.AES: (128, 192, 256),
+    EspTransform.AES: (128, 192, 256),
 }
 _ID_TYPES: Final = {
     "fqdn": IdType.FQDN,

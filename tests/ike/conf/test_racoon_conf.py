@@ -110,6 +110,15 @@ def test_a_sainfo_lists_what_it_allows_in_order_of_preference(conf: Path) -> Non
     assert third.remote.identifier is not None
 
 
+def test_a_cipher_that_is_not_supported_is_left_out_when_there_are_others(conf: Path) -> None:
+    made = read(conf, "sainfo anonymous { encryption_algorithm twofish, aes 128, camellia 256; }")
+    assert made.engine.sainfos[0].encryption == (EspEncryption(EspTransform.AES, 128),)
+    assert [warning.partition(": ")[2] for warning in made.warnings] == [
+        "the encryption algorithm twofish is left out",
+        "the encryption algorithm camellia is left out",
+    ]
+
+
 def test_what_is_read_but_not_heeded_is_named_with_its_place(conf: Path) -> None:
     warnings = read(conf, EVERYTHING).warnings
     told = {warning.partition(": ")[2].split(" is not")[0] for warning in warnings}

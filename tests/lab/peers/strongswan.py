@@ -148,6 +148,7 @@ charon {{
   load_modular = no
   load = {_PLUGINS} {plane} socket-default vici updown
   install_virtual_ip = no
+  delete_rekeyed = yes
   retransmit_timeout = 1.0
   retransmit_base = 1.4
   filelog {{
