@@ -256,3 +256,18 @@ def test_what_net8021x_writes_opens_the_port(wire: Veth, tmp_path: Path, whose: 
             port.authorized()
             running = Supplicant(process, root / "var/run/wpa_supplicant")
             assert running.authorized()["EAP TLS cipher"].startswith("ECDHE-RSA-AES")
+
+
+def test_a_member_of_the_group_may_ask_with_debians_wpa_cli_and_nobody_else(
+    wire: Veth, tmp_path: Path
+) -> None:
+    """Though the supplicant gave up most of what makes root almighty."""
+    with supplicant(wire.left[0], usual(tmp_path), group="netdev") as gateway:
+        ping = [require.program("wpa_cli"), "-p", str(gateway.folder), "-i", "eth0", "ping"]
+        asked = {}
+        for group in ("netdev", "nogroup"):
+            user = ["setpriv", "--reuid", "nobody", "--regid", group, "--clear-groups", "--"]
+            done = subprocess.run([*user, *ping], capture_output=True, text=True, check=False)
+            asked[group] = (done.returncode, done.stdout)
+        assert asked["netdev"] == (0, "PONG\n")
+        assert asked["nogroup"][0] != 0

@@ -71,11 +71,11 @@ def network(
 
 @contextmanager
 def supplicant(
-    namespace: Namespace, network: Network, *, group: str | None = None
+    namespace: Namespace, network: Network, *options: str, group: str | None = None
 ) -> Iterator[Supplicant]:
     """`mgu supplicant -i eth0` with that network, until the block ends."""
-    argv = [sys.executable, "-m", "mgu.main", "supplicant", "-d"]
-    with _running(namespace, argv, network, group) as running:
+    argv = [sys.executable, "-m", "mgu.main", "supplicant", "-d", *options]
+    with _running(namespace, argv, network, group=group) as running:
         yield running
 
 
@@ -85,7 +85,7 @@ def debians(
 ) -> Iterator[Supplicant]:
     """Debian's wpa_supplicant with that network; `phase1` in its own words."""
     argv = [require.program("wpa_supplicant"), "-D", "wired"]
-    with _running(namespace, argv, network, "wpa_supplicant", phase1) as running:
+    with _running(namespace, argv, network, phase1=phase1) as running:
         yield running
 
 
@@ -101,20 +101,25 @@ def short_folder() -> Iterator[Path]:
 
 @contextmanager
 def _running(
-    namespace: Namespace, argv: list[str], network: Network, group: str | None = None
+    namespace: Namespace,
+    argv: list[str],
+    network: Network,
+    *,
+    group: str | None = None,
+    phase1: str | None = None,
 ) -> Iterator[Supplicant]:
     with short_folder() as folder:
-        folder.chmod(0o755)
-        sockets = folder / "ctrl"
-        config = Config(
-            ctrl_interface=str(sockets), ctrl_interface_group=group, networks=(network,)
-        )
+        folder.chmod(0o770)
+        config = Config(ctrl_interface=str(folder), ctrl_interface_group=group, networks=(network,))
         path = folder / "conf"
-        path.write_text(text(config))
+        content = text(config)
+        if phase1 is not None:
+            content = content.replace("}", f'\tphase1="{phase1}"\n}}')
+        path.write_text(content)
         words = [*argv, "-i", "eth0", "-c", str(path)]
         name = "mgu-supplicant" if "mgu.main" in argv else "wpa_supplicant"
         with Process(words, namespace=namespace, name=name) as process:
-            running = Supplicant(process, sockets)
+            running = Supplicant(process, folder)
             wait(lambda: _answers(running), process)
             yield running
 

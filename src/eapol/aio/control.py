@@ -15,6 +15,7 @@ import grp
 import logging
 import os
 import socket
+import stat
 import struct
 import sys
 import termios
@@ -188,8 +189,7 @@ def _bound(path: Path, group: int | None) -> socket.socket:
             _remove_stale(path, name)
             made.bind(name)
         path.chmod(_MODE)
-        if group is not None:
-            os.chown(path, -1, group)
+        _give(path, group)
     except OSError as error:
         made.close()
         what = f"{path}: the control socket cannot be made ({error.strerror})"
@@ -206,7 +206,14 @@ def _make_folder(folder: Path, group: int | None) -> None:
         folder.mkdir(mode=_MODE)
         folder.chmod(_MODE)  # whatever the umask said
     if group is not None:
-        os.chown(folder, -1, group)
+        _give(folder, group)
+        folder.chmod(folder.stat().st_mode | stat.S_ISGID)  # what is made in it has its group
+
+
+def _give(path: Path, group: int | None) -> None:
+    """To the group, unless it is: a socket made anew is made without root's capabilities."""
+    if group is not None and path.stat().st_gid != group:
+        os.chown(path, -1, group)
 
 
 def _remove_stale(path: Path, name: str) -> None:

@@ -129,6 +129,13 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
         return exits.FAILED
 
 
+def _kept(config: "Config") -> frozenset[str]:
+    """Of the capabilities of root. Members of the control socket's group are answered at sockets
+    of their own, which Debian's wpa_cli makes writable for nobody else."""
+    group = config.ctrl_interface_group
+    return frozenset({"CAP_NET_RAW"} | (set() if group is None else {"CAP_DAC_OVERRIDE"}))
+
+
 async def _serve(
     options: argparse.Namespace, keylog: Callable[[bytes], None] | None, stop: asyncio.Event
 ) -> int:
@@ -148,7 +155,7 @@ async def _serve(
         if path is not None:
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
-        privileges.drop(frozenset({"CAP_NET_RAW"}))
+        privileges.drop(_kept(config))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
         daemon.ready()
         await _until_ended(supervisor, stop, logoff=not options.no_logoff)
