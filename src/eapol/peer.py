@@ -12,6 +12,7 @@ from eapol.notices import (
     MethodSelected,
     ProposedMethod,
     ServerSays,
+    Warned,
 )
 from eapol.status import Decision, MethodState
 from eapol.status import EapState as S
@@ -119,7 +120,6 @@ def initialize(v: Variables) -> None:
     v.eapFail = False
     v.eapKeyData = None
     v.eapRestart = False
-    v.cannedSuccess = False
 
 
 def idle(_: Variables) -> None:
@@ -197,10 +197,13 @@ def discard(v: Variables) -> None:
 
 
 def success(v: Variables) -> None:
-    v.cannedSuccess = v.decision is Decision.FAIL
+    canned = v.decision is Decision.FAIL
+    if canned:
+        v.eapKeyData = None
+        v.procedures.tell(Warned("EAP-Success without authentication: nobody knows the switch"))
     v.eapReq = False  # Differs: used up, or the next INITIALIZE would take it for a new one
     v.eapSuccess = True
-    _close(v, success=not v.cannedSuccess)
+    _close(v, success=not canned)
     v.procedures.tell(EapStatus("completion", "success"))
     v.procedures.tell(EapSuccess())
 

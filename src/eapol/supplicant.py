@@ -126,6 +126,7 @@ class Supplicant:
         """A snapshot; nothing in it changes later."""
         v = self._v
         method = v.m.tls if v.m is not None else None
+        keys = v.eapKeyData if self._peer.state is EapState.SUCCESS else None
         return Status(
             wpa_state=self._wpa_state(),
             pae_state=self._pae.state,
@@ -138,7 +139,7 @@ class Supplicant:
             method_state=v.methodState,
             decision=v.decision,
             tls=method,
-            eap_session_id=v.eapKeyData.session_id if v.eapKeyData is not None else None,
+            eap_session_id=keys.session_id if keys is not None else None,
             timers=v.timers,
             counters=replace(self._counters),
             failure=self._failure,
@@ -165,6 +166,7 @@ class Supplicant:
             case Disconnect():
                 self._stopped = True
             case Reconnect():
+                self._v.userLogoff = False
                 self._begin_anew()
             case SetTimer(name=name, value=value):
                 self._v.timers = replace(self._v.timers, **{name.value: value})

@@ -216,6 +216,7 @@ def _context(policy: TlsPolicy, own: Identity | None) -> SSL.Context:
             f"openssl_ciphers={policy.ciphers}: names no cipher suite that OpenSSL has;"
             " 'openssl ciphers -v' lists them"
         ) from error
+    context.set_options(SSL.OP_NO_RENEGOTIATION)
     if not policy.session_ticket:
         context.set_options(SSL.OP_NO_TICKET)
     if own is not None:

@@ -95,7 +95,6 @@ class Variables:
     # ours: REAUTHENTICATE was asked; allow_canned_success and eap_workaround of the network
     reauthenticate: bool = False
     allowCanned: bool = False
-    cannedSuccess: bool = False
     workaround: bool = True
 
     def __post_init__(self) -> None:

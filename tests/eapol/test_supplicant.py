@@ -444,6 +444,14 @@ def test_disconnect_says_nothing_to_the_switch_and_reconnect_starts_at_once() ->
     assert both.opens(within=0.1)
 
 
+def test_reconnect_ends_a_logoff() -> None:
+    both = opened()
+    both.gateway(Logoff())
+    both.run_for(1.0)
+    both.gateway(Reconnect())
+    assert both.opens(within=0.1)
+
+
 def test_terminate_logs_off_and_ends() -> None:
     both = opened()
     both.gateway(Terminate())

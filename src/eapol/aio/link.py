@@ -19,7 +19,7 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _REQUEST, _DUMP = 1, 0x300
 _GROUP_LINK: Final = 1  # RTMGRP_LINK
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
-_IFF_UP, _IFF_RUNNING = 0x1, 0x40
+_IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000  # not RUNNING: that is off while the link is dormant
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
 _IFREQ: Final = struct.Struct("16sH22x")  # netdevice(7): name, and one of a union
@@ -114,7 +114,7 @@ def _link(body: Cursor) -> LinkState:
     return LinkState(
         index=index,
         name=attributes.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode("ascii", "replace"),
-        up=bool(flags & _IFF_UP and flags & _IFF_RUNNING),
+        up=bool(flags & _IFF_UP and flags & _IFF_LOWER_UP),
         address=attributes.get(_IFLA_ADDRESS, bytes(6)),
         mtu=int.from_bytes(attributes.get(_IFLA_MTU, b"")[:4], sys.byteorder) or 1500,
     )
