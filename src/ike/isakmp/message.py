@@ -6,7 +6,7 @@ payloads again gives the very octets that were read.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -51,11 +51,12 @@ def parse_chain(
 
 def pack_chain(payloads: Sequence[Payload]) -> bytes:
     out: list[bytes] = []
-    for payload, following in zip(payloads, [*payloads[1:], None], strict=True):
-        kind = following.type if following else PayloadType.NONE
-        out.append(_GENERIC.pack(kind, 0, len(payload.body) + _GENERIC.size))
+    following = PayloadType.NONE
+    for payload in reversed(payloads):
         out.append(payload.body)
-    return b"".join(out)
+        out.append(_GENERIC.pack(following, 0, len(payload.body) + _GENERIC.size))
+        following = payload.type
+    return b"".join(reversed(out))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,3 @@ class Message:
             if payload.type == kind:
                 return payload.body
         raise PayloadMalformed(f"no {kind.name} payload")
-
-
-def payloads_of(pairs: Iterable[tuple[PayloadType, bytes]]) -> tuple[Payload, ...]:
-    return tuple(Payload(kind, body) for kind, body in pairs)

@@ -1,0 +1,298 @@
+"""What strangers and misbehaving peers can do to an engine: little, and nothing for ever."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ike.commands import EventKind, Level, SendDatagram
+from ike.events import DatagramReceived
+from ike.exchanges import informational
+from ike.fragment import split
+from ike.isakmp.header import Header
+from ike.isakmp.message import Message, Payload, pack_chain
+from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ike.isakmp.payloads import Delete, Notification
+from ike.peer import Isakmp
+from ike.policy import Limits, Switch
+from ike.sa import Address, Endpoint
+from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
+from wire.timer import TimerFired
+
+HERE, THERE = Endpoint(LEFT, 500), Endpoint(RIGHT, 500)
+
+
+def _give(world: World, node: Node, octets: bytes, source: Endpoint = THERE) -> list[bytes]:
+    """What the node answers at once to a datagram from outside."""
+    local = Endpoint(node.address, 500)
+    event = DatagramReceived(octets=octets, source=source, local=local)
+    commands = node.engine.handle(event, world.now)
+    node.logs += [c for c in commands if hasattr(c, "level")]  # type: ignore[misc]
+    return [c.octets for c in commands if isinstance(c, SendDatagram)]
+
+
+def _notify_in(octets: bytes) -> NotifyType:
+    message = Message.parse(Header.parse(octets), octets)
+    return Notification.parse(message.first(PayloadType.NOTIFY)).type
+
+
+def _opening(world: World, node: Node) -> bytes:
+    """A first message as `node` sends it."""
+    world.rewrite = lambda _: None
+    connect(world, node, 0.001)
+    return world.datagrams[0].octets
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "answer"),
+    [
+        (17, 0x20, None),  # no header could be read
+        (18, ExchangeType.AGGRESSIVE, NotifyType.UNSUPPORTED_EXCHANGE_TYPE),
+        (18, ExchangeType.QUICK, NotifyType.UNSUPPORTED_EXCHANGE_TYPE),
+        (20, 1, NotifyType.INVALID_MESSAGE_ID),
+        (16, PayloadType.KE, NotifyType.PAYLOAD_MALFORMED),
+        (29, 1, NotifyType.PAYLOAD_MALFORMED),
+        (35, 9, NotifyType.DOI_NOT_SUPPORTED),
+        (39, 9, NotifyType.SITUATION_NOT_SUPPORTED),
+        (8, 1, NotifyType.INVALID_COOKIE),
+    ],
+)
+def test_a_wrong_first_message_is_answered_as_the_standard_says(
+    at: int, value: int, answer: NotifyType | None
+) -> None:
+    world = World()
+    left, right = pair(world)
+    first = bytearray(_opening(world, left))
+    first[at] = value
+    answers = _give(world, right, bytes(first), HERE)
+    assert [_notify_in(octets) for octets in answers] == ([answer] if answer else [])
+    errors = [log for log in right.logs if log.level == Level.ERROR]
+    assert [log.peer for log in errors] == [LEFT]
+    assert not right.engine.isakmp_sas()
+
+
+def test_answers_to_strangers_are_few() -> None:
+    world = World()
+    _, right = pair(world)
+    noise = bytes(8 * [1]) + bytes(8 * [2]) + bytes([5, 16, 2, 0]) + bytes(4) + (28).to_bytes(4)
+    answers = [octets for _ in range(1000) for octets in _give(world, right, noise)]
+    assert 1 <= len(answers) <= 5
+    assert len([log for log in right.logs if log.level == Level.ERROR]) <= 5
+
+
+def test_an_informational_message_of_nobody_is_never_answered() -> None:
+    world = World()
+    _, right = pair(world)
+    for kind in range(1, 31):
+        message = Message(
+            initiator_cookie=b"stranger",
+            responder_cookie=b"somebody",
+            exchange=ExchangeType.INFORMATIONAL,
+            payloads=(Payload(PayloadType.NOTIFY, bytes(Notification(NotifyType(kind)))),),
+        )
+        assert not _give(world, right, bytes(message))
+
+
+def test_half_open_negotiations_are_bounded_and_an_honest_peer_still_gets_in() -> None:
+    limits = Limits(half_open=20, half_open_per_address=3)
+    world = World()
+    left, right = pair(world, right=config(LEFT, limits=limits))
+    anybody = replace(right.engine.config.remotes[0], address=None, name="anonymous")
+    keys = right.engine.config.keys
+    everybody = replace(right.engine.config, remotes=(anybody,), keys=keys)
+    everybody = replace(everybody, keys=type(keys)((("*", keys.entries[0][1]),)))
+    right.engine._context.config = everybody
+    first = _opening(world, left)
+    for number in range(500):
+        forged = number.to_bytes(8) + first[8:]
+        if number:
+            source = Endpoint(ip_address(0x0A010000 + number // 2), 500)
+            _give(world, right, forged, source)
+    assert len(right.engine.isakmp_sas()) == 20
+    world.rewrite = lambda datagram: datagram
+    world.run(2, lambda: EventKind.PHASE2_UP in left.kinds())
+    assert mirrored(left, right)
+    world.run(120)
+    assert len(right.engine.isakmp_sas()) == 1
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_forged_and_bent_messages_on_the_path_do_not_stop_a_negotiation(
+    data: st.DataObject,
+) -> None:
+    """Every datagram is preceded by a bent copy of itself. The real one still counts."""
+    world = World(install_delay=0.0)
+    left, right = pair(world)
+
+    def bend(datagram: SendDatagram) -> SendDatagram:
+        bent = bytearray(datagram.octets)
+        for _ in range(data.draw(st.integers(1, 3))):
+            bent[data.draw(st.integers(16, len(bent) - 1))] ^= data.draw(st.integers(1, 255))
+        node = world.nodes[datagram.to.address]
+        event = DatagramReceived(octets=bytes(bent), source=datagram.local, local=datagram.to)
+        world.tell(node, event, 0.0)
+        return datagram
+
+    world.rewrite = bend
+    connect(world, left, 60)
+    world.run(5)
+    failed = {EventKind.PHASE1_AUTH_FAILED, EventKind.PHASE1_NO_PROPOSAL}
+    broken = failed & {EventKind(kind) for kind in left.kinds()}
+    assert broken or mirrored(left, right)
+
+
+def test_replayed_messages_change_nothing() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    world.run(1)
+    before = (dict(left.sas), dict(right.sas), len(right.engine.isakmp_sas()))
+    heard = list(world.datagrams)
+    for datagram in heard * 3:
+        node = world.nodes[datagram.to.address]
+        event = DatagramReceived(octets=datagram.octets, source=datagram.local, local=datagram.to)
+        world.tell(node, event)
+    world.run(200)
+    assert (left.sas, right.sas) == before[:2]
+    assert len([v for v in right.engine.isakmp_sas() if v.created]) == 1
+    assert left.kinds().count(EventKind.PHASE2_UP) == 1
+    assert len(world.datagrams) < 3 * len(heard) + 40
+
+
+def test_an_unauthenticated_delete_or_error_does_nothing_to_an_established_sa() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    (view,) = right.engine.isakmp_sas()
+    cookies = view.initiator_cookie + view.responder_cookie
+    contents = [
+        Payload(PayloadType.DELETE, bytes(Delete(ProtocolId.ISAKMP, (cookies,)))),
+        Payload(PayloadType.NOTIFY, bytes(Notification(NotifyType.NO_PROPOSAL_CHOSEN))),
+        Payload(PayloadType.NOTIFY, bytes(Notification(NotifyType.INITIAL_CONTACT))),
+    ]
+    for content in contents * 4:
+        message = Message(
+            initiator_cookie=view.initiator_cookie,
+            responder_cookie=view.responder_cookie,
+            exchange=ExchangeType.INFORMATIONAL,
+            payloads=(content,),
+        )
+        assert not _give(world, right, bytes(message), HERE)
+    world.run(1)
+    assert len(right.engine.isakmp_sas()) == 1
+    assert len(right.sas) == 2
+
+
+# --- a peer that has the key, and no manners ---
+
+
+def _sa_of(node: Node) -> Isakmp:
+    (sa,) = node.engine._book.isakmps()
+    return sa
+
+
+def _flush(world: World, node: Node) -> None:
+    """Carry out what was put into the node's context from outside."""
+    for command in node.engine.handle(TimerFired(), world.now):
+        world._perform(node, command)
+
+
+payload = st.builds(
+    Payload,
+    st.one_of(st.sampled_from([t for t in PayloadType if t]), st.integers(1, 255).map(PayloadType)),
+    st.binary(max_size=80),
+)
+
+
+@given(st.lists(payload, max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_any_authenticated_informational_message_is_survived(content: list[Payload]) -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    _sa_of(left).say(content)
+    _flush(world, left)
+    world.run(60)
+    assert right.station is not None
+
+
+@given(st.lists(payload, max_size=7), st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_any_authenticated_quick_mode_message_is_survived(
+    content: list[Payload], bent: bool
+) -> None:
+    """The peer opens Quick Mode with a right HASH(1) and anything behind it."""
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    world.run(1)
+    sa = _sa_of(left)
+    if bent:  # a well-formed message with something strange in addition
+        first = bytes.fromhex(
+            "000000010000000100000028010304010000123400000001c0c00000"
+        )  # not quite an SA
+        content = [Payload(PayloadType.SA, first), Payload(PayloadType.NONCE, bytes(16)), *content]
+    exchange = sa._exchange(None)
+    digest = sa.keys.phase2_hash(exchange.message_id.to_bytes(4), pack_chain(content))
+    payloads = (Payload(PayloadType.HASH, digest), *content)
+    sa.transmit(exchange.sealed(ExchangeType.QUICK, payloads))
+    _flush(world, left)
+    world.run(60)
+    assert len(right.sas) == 2
+    assert not right.reserved
+
+
+def test_an_informational_message_is_taken_once() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    sa = _sa_of(left)
+    content = [Payload(PayloadType.NOTIFY, bytes(Notification(NotifyType.CONNECTED)))]
+    exchange = sa._exchange(None)
+    octets = exchange.sealed(
+        ExchangeType.INFORMATIONAL,
+        informational.protect(sa.keys, exchange.message_id, content),
+    )
+    for _ in range(2):
+        _give(world, right, octets, HERE)
+    taken = [log for log in right.logs if log.text == "notification CONNECTED received."]
+    assert len(taken) == 1
+
+
+# --- fragments ---
+
+
+@given(st.binary(max_size=2000))
+@settings(max_examples=50, deadline=None)
+def test_any_fragments_are_survived(octets: bytes) -> None:
+    world = World()
+    _, right = pair(world, right=config(LEFT, ike_frag=Switch.ON))
+    for at in range(0, len(octets), 100):
+        body = octets[at : at + 100]
+        length = 28 + 4 + len(body)
+        head = bytes(8 * [1]) + bytes(8) + bytes([132, 16, 2, 0]) + bytes(4)
+        data = head + length.to_bytes(4) + b"\0\0" + (4 + len(body)).to_bytes(2) + body
+        _give(world, right, data, HERE)
+    assert not right.engine.isakmp_sas()
+
+
+def test_fragments_are_refused_where_they_are_not_configured() -> None:
+    world = World()
+    left, right = pair(world)
+    first = _opening(world, left)
+    pieces = split(Header.parse(first), first * 30, 1)
+    assert not [a for piece in pieces for a in _give(world, right, piece, HERE)]
+
+
+def test_addresses_are_those_of_the_peer() -> None:
+    """A message with the cookies of an SA, from elsewhere, does not move an SA without NAT."""
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    elsewhere: Address = ip_address("10.9.9.9")
+    heard = world.datagrams[0].octets
+    _give(world, right, heard, Endpoint(elsewhere, 500))
+    assert {view.remote for view in right.engine.isakmp_sas() if view.created} == {HERE}

@@ -1,0 +1,238 @@
+"""The ISAKMP codec (RFC 2408, 3): known values round-trip, unknown numbers survive, and scapy
+lays the same messages out in the same way.
+"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ike.errors import (
+    DoiNotSupported,
+    InvalidFlags,
+    InvalidMajorVersion,
+    InvalidMinorVersion,
+    PayloadMalformed,
+    SituationNotSupported,
+    UnequalPayloadLengths,
+)
+from ike.isakmp.attributes import Attribute, numeric, pack_attributes, parse_attributes
+from ike.isakmp.header import Header
+from ike.isakmp.message import MAX_PAYLOADS, Message, Payload, parse_chain
+from ike.isakmp.numbers import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
+from ike.isakmp.payloads import (
+    Certificate,
+    Delete,
+    Fragment,
+    Identification,
+    Notification,
+    OriginalAddress,
+    Proposal,
+    SaBody,
+    Transform,
+)
+from lab.scapy_isakmp import scapy_message
+from wire.cursor import Cursor
+
+cookies = st.binary(min_size=8, max_size=8).filter(any)
+bodies = st.binary(max_size=60)
+payload_types = st.integers(1, 255).map(PayloadType)
+attribute_list = st.lists(
+    st.builds(
+        Attribute,
+        st.integers(0, 0x7FFF),
+        st.one_of(st.integers(0, 0xFFFF), st.binary(max_size=12)),
+    ),
+    max_size=6,
+).map(tuple)
+transforms = st.builds(Transform, st.integers(0, 255), st.integers(0, 255), attribute_list)
+proposals = st.builds(
+    Proposal,
+    st.integers(0, 255),
+    st.integers(0, 255).map(ProtocolId),
+    st.binary(max_size=16),
+    st.lists(transforms, min_size=1, max_size=5).map(tuple),
+)
+messages = st.builds(
+    Message,
+    initiator_cookie=cookies,
+    responder_cookie=st.binary(min_size=8, max_size=8),
+    exchange=st.integers(0, 255).map(ExchangeType),
+    payloads=st.lists(st.builds(Payload, payload_types, bodies), max_size=8).map(tuple),
+    message_id=st.integers(0, 0xFFFFFFFF),
+    commit=st.booleans(),
+)
+
+
+@given(messages)
+def test_a_message_survives_the_wire(message: Message) -> None:
+    octets = bytes(message)
+    header = Header.parse(octets)
+    assert bytes(header) == octets[:28]
+    assert Message.parse(header, octets) == message
+
+
+@given(attribute_list)
+def test_attributes_keep_their_form(attributes: tuple[Attribute, ...]) -> None:
+    assert parse_attributes(Cursor(pack_attributes(attributes))) == attributes
+
+
+@given(st.lists(proposals, min_size=1, max_size=4).map(tuple))
+def test_proposals_survive_the_wire(found: tuple[Proposal, ...]) -> None:
+    sa = SaBody(found)
+    assert SaBody.parse(bytes(sa)) == sa
+
+
+@given(
+    st.one_of(
+        st.builds(Certificate, st.integers(0, 255), bodies),
+        st.builds(
+            Notification,
+            st.integers(0, 0xFFFF).map(NotifyType),
+            st.integers(0, 255).map(ProtocolId),
+            st.binary(max_size=16),
+            bodies,
+            st.integers(0, 0xFFFFFFFF),
+        ),
+        st.builds(
+            Delete,
+            st.integers(0, 255).map(ProtocolId),
+            st.integers(1, 16).flatmap(
+                lambda size: st.lists(
+                    st.binary(min_size=size, max_size=size), min_size=1, max_size=5
+                ).map(tuple)
+            ),
+        ),
+        st.builds(OriginalAddress, st.ip_addresses()),
+        st.builds(
+            Fragment,
+            st.integers(0, 0xFFFF),
+            st.integers(1, 255),
+            st.booleans(),
+            st.binary(min_size=1, max_size=60),
+        ),
+    )
+)
+def test_bodies_survive_the_wire(
+    body: Certificate | Notification | Delete | OriginalAddress | Fragment,
+) -> None:
+    assert type(body).parse(bytes(body)) == body
+
+
+def test_an_identification_survives_the_wire_with_an_unknown_type() -> None:
+    body = bytes([99, 17, 0x01, 0xF4]) + b"who"
+    identity = Identification.parse(body)
+    assert (identity.type, identity.protocol, identity.port) == (99, 17, 500)
+    assert bytes(identity) == body
+    assert str(identity.type) == "99"
+
+
+def test_a_number_takes_two_octets_if_it_fits_and_four_if_not() -> None:
+    assert bytes(numeric(12, 28800)) == bytes.fromhex("800c7080")
+    assert bytes(numeric(12, 86400)) == bytes.fromhex("000c000400015180")
+    assert parse_attributes(Cursor(bytes.fromhex("000c000400015180")))[0].number == 86400
+
+
+def test_main_modes_first_message_is_laid_out_as_scapy_does() -> None:
+    suite = (
+        numeric(1, 7),
+        numeric(14, 128),
+        numeric(2, 2),
+        numeric(3, 1),
+        numeric(4, 14),
+        numeric(11, 1),
+        numeric(12, 28800),
+    )
+    sa = SaBody((Proposal(1, ProtocolId.ISAKMP, b"", (Transform(1, 1, suite),)),))
+    message = Message(
+        initiator_cookie=b"initcook",
+        responder_cookie=bytes(8),
+        exchange=ExchangeType.MAIN,
+        payloads=(
+            Payload(PayloadType.SA, bytes(sa)),
+            Payload(PayloadType.VENDOR, bytes(range(16))),
+        ),
+    )
+    assert bytes(message) == scapy_message()
+
+
+# --- what must be refused ---
+
+GOOD = bytes(
+    Message(
+        initiator_cookie=b"initcook",
+        responder_cookie=bytes(8),
+        exchange=ExchangeType.MAIN,
+        payloads=(Payload(PayloadType.VENDOR, b"x" * 8), Payload(PayloadType.NONCE, b"y" * 8)),
+    )
+)
+
+
+def _changed(at: int, value: int) -> bytes:
+    return GOOD[:at] + bytes([value]) + GOOD[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("octets", "error"),
+    [
+        (GOOD[:27], PayloadMalformed),
+        (GOOD + b"\0", UnequalPayloadLengths),
+        (GOOD[:-1], UnequalPayloadLengths),
+        (_changed(17, 0x20), InvalidMajorVersion),
+        (_changed(17, 0x11), InvalidMinorVersion),
+        (_changed(19, 0x80), InvalidFlags),
+        (bytes(8) + GOOD[8:], PayloadMalformed),
+    ],
+)
+def test_a_bad_header_has_the_error_of_the_standard(octets: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Header.parse(octets)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(29, 1), (31, 3), (31, 255), (31, 13), (40, 13), (43, 13), (43, 11)],
+)
+def test_a_chain_with_a_wrong_length_or_reserved_octet_is_refused(at: int, value: int) -> None:
+    octets = _changed(at, value)
+    with pytest.raises(PayloadMalformed):
+        Message.parse(Header.parse(octets), octets)
+
+
+def test_no_message_holds_more_payloads_than_the_limit() -> None:
+    many = b"".join(b"\x0d\0\0\4" for _ in range(MAX_PAYLOADS)) + b"\0\0\0\4"
+    with pytest.raises(PayloadMalformed, match="more than"):
+        parse_chain(PayloadType.VENDOR, many)
+
+
+def test_other_dois_and_situations_are_refused_by_name() -> None:
+    with pytest.raises(DoiNotSupported):
+        SaBody.parse(bytes.fromhex("0000000200000001"))
+    with pytest.raises(SituationNotSupported):
+        SaBody.parse(bytes.fromhex("0000000100000002"))
+
+
+def test_a_wrong_number_of_transforms_is_refused() -> None:
+    sa = bytearray(bytes(SaBody((Proposal(1, ProtocolId.ESP, b"1234", (Transform(1, 12),)),))))
+    sa[15] = 2
+    with pytest.raises(PayloadMalformed):
+        SaBody.parse(bytes(sa))
+
+
+def test_a_delete_must_hold_as_many_spis_as_it_says() -> None:
+    body = bytes(Delete(ProtocolId.ESP, (b"1234", b"5678")))
+    with pytest.raises(PayloadMalformed):
+        Delete.parse(body[:-1])
+    with pytest.raises(PayloadMalformed):
+        Delete.parse(body + b"1234")
+
+
+def test_flags_are_those_of_the_message() -> None:
+    message = Message(
+        initiator_cookie=b"initcook",
+        responder_cookie=bytes(8),
+        exchange=ExchangeType.QUICK,
+        payloads=(),
+        encrypted=True,
+        commit=True,
+    )
+    assert message.header(0).flags == Flags.ENCRYPTED | Flags.COMMIT
