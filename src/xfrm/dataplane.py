@@ -70,11 +70,18 @@ class Mapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """An SA was deleted, by us or by somebody else (`setkey -c`, `ip xfrm state delete`)."""
+
+    sa: SaId
+
+
+@dataclass(frozen=True, slots=True)
 class Resync:
-    """Events were lost: look at `sas()` and `policies()` again."""
+    """Events were lost, or somebody flushed the SAs: look at `sas()` and `policies()` again."""
 
 
-Event = Acquire | Expire | Mapping | Resync
+Event = Acquire | Expire | Mapping | Gone | Resync
 
 
 class Dataplane(TypingProtocol):

@@ -1,6 +1,5 @@
 """XFRM messages: the kernel's layout, round trips, unknown numbers, arbitrary octets."""
 
-import errno
 import struct
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -23,12 +22,10 @@ from lab.xfrm_values import (
 from wire.secret import Secret
 from xfrm.dataplane import (
     Acquire,
-    AlreadyThere,
     Expire,
+    Gone,
     Mapping,
-    NoSuchEntry,
-    Unsupported,
-    XfrmError,
+    Resync,
 )
 from xfrm.model import (
     Algorithm,
@@ -43,12 +40,10 @@ from xfrm.model import (
     Usage,
 )
 from xfrm.netlink import attributes as attr
-from xfrm.netlink import frames, requests, wire
+from xfrm.netlink import requests, wire
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.attributes import Attribute
-from xfrm.netlink.frames import Acknowledgement
 from xfrm.netlink.messages import Message, MessageType
-from xfrm.netlink.refusals import refusal
 
 # sizeof() by a C compiler over linux/xfrm.h of Linux 6.1, x86-64.
 SIZES = {
@@ -176,66 +171,6 @@ def test_arbitrary_octets_of_the_right_length_raise_only_malformed(
             sa_of(message) if kind is MessageType.NEWSA else policy_of(message)
         except Malformed:
             continue
-
-
-@given(st.binary(max_size=200))
-def test_arbitrary_datagrams_raise_only_malformed(octets: bytes) -> None:
-    try:
-        for frame in frames.split(octets):
-            frames.acknowledgement(frame)
-    except Malformed:
-        return
-
-
-@given(st.lists(st.tuples(U16, U16, U32, st.binary(max_size=50)), max_size=5))
-def test_a_datagram_holds_several_messages(rows: list[tuple[int, int, int, bytes]]) -> None:
-    datagram = b"".join(frames.pack(*row) for row in rows)
-    assert [(*frame[:3], frame.body) for frame in frames.split(datagram)] == rows
-
-
-def ack(code: int, text: str, *, capped: bool) -> frames.Frame:
-    """An acknowledgement as the kernel lays it out with NETLINK_EXT_ACK."""
-    request = bytes(13)
-    body = struct.pack("=iIHHII", -code, 16 + len(request), 16, 5, 1, 1)
-    body += b"" if capped else request + bytes(3)
-    value = text.encode() + b"\0"
-    body += struct.pack("=HH", 4 + 4, 2) + bytes(4)  # NLMSGERR_ATTR_OFFS goes first
-    body += struct.pack("=HH", 4 + len(value), 1) + value
-    flags = frames.NLM_F_ACK_TLVS | (frames.NLM_F_CAPPED if capped else 0)
-    return frames.Frame(frames.NLMSG_ERROR, flags, 1, 1, body)
-
-
-@pytest.mark.parametrize("capped", [False, True])
-def test_the_kernels_own_text_is_read_from_an_acknowledgement(capped: bool) -> None:
-    answer = frames.acknowledgement(ack(93, "Requested type not found", capped=capped))
-    assert answer == Acknowledgement(93, "Requested type not found")
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "says"),
-    [
-        (errno.EPROTONOSUPPORT, Unsupported, "modprobe esp4"),
-        (errno.ENOSYS, Unsupported, "algorithm"),
-        (errno.ENOENT, Unsupported, "crypto"),
-        (errno.EEXIST, AlreadyThere, "File exists"),
-        (errno.ESRCH, NoSuchEntry, "No such process"),
-        (errno.EPERM, XfrmError, "root"),
-        (errno.EINVAL, XfrmError, "Invalid argument (Kernel says so)"),
-    ],
-)
-def test_a_refusal_says_what_the_kernel_said_and_what_to_do(
-    code: int, kind: type[XfrmError], says: str
-) -> None:
-    error = refusal(MessageType.NEWSA, Acknowledgement(code, "Kernel says so"), "add an SA")
-    assert type(error) is kind
-    assert error.code == code
-    assert says in str(error)
-    assert str(error).startswith("cannot add an SA: ")
-
-
-def test_a_policy_that_is_not_there_is_no_lack_of_crypto() -> None:
-    error = refusal(MessageType.DELPOLICY, Acknowledgement(errno.ENOENT, ""), "delete a policy")
-    assert type(error) is NoSuchEntry
 
 
 def sa(**changes: object) -> SecurityAssociation:
@@ -388,6 +323,12 @@ def test_a_changed_nat_mapping_becomes_an_event() -> None:
         new_src=ip_address("192.0.2.9"),
         new_port=61000,
     )
+
+
+def test_a_deleted_sa_and_a_flushed_table_become_events() -> None:
+    ident = SaId(ip_address("10.0.0.2"), Protocol.ESP, 0x1000)
+    assert event_of(over_the_wire(requests.delete_sa_message(ident))) == Gone(ident)
+    assert event_of(over_the_wire(requests.flush_sas_message())) == Resync()
 
 
 def test_a_message_that_nobody_asked_about_is_no_event() -> None:

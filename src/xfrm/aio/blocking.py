@@ -22,7 +22,7 @@ from xfrm.netlink.frames import (
     Frame,
 )
 from xfrm.netlink.messages import Message
-from xfrm.netlink.refusals import refusal
+from xfrm.netlink.refusals import no_socket, refusal
 
 _NETLINK_XFRM: Final = 6
 _SOL_NETLINK: Final = 270
@@ -47,7 +47,10 @@ class Client:
 
     def __init__(self, groups: Sequence[int] = ()) -> None:
         self._sequences = itertools.count(1)
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_XFRM)
+        try:
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_XFRM)
+        except OSError as error:
+            raise no_socket(error) from None
         try:
             for option in (_CAP_ACK, _EXT_ACK):
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
@@ -57,7 +60,7 @@ class Client:
                 self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
         except OSError as error:
             self._socket.close()
-            raise _failed("open XFRM netlink", error) from None
+            raise no_socket(error) from None
 
     def close(self) -> None:
         self._socket.close()

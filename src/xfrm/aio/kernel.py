@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from xfrm.aio.transport import Events, Requests
 
 # enum xfrm_nlgroups
-_ACQUIRE, _EXPIRE, _MAPPING = 1, 2, 8
+_ACQUIRE, _EXPIRE, _SA, _MAPPING = 1, 2, 3, 8
 
 # SPIs below 256 are IANA's (RFC 4303, 2.1); the low ones are left to whoever types them by hand.
 _SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
@@ -54,7 +54,7 @@ class Kernel:
         """Raises XfrmError without CAP_NET_ADMIN."""
         from xfrm.aio.transport import Events, Requests
 
-        events = Events((_ACQUIRE, _EXPIRE, _MAPPING))
+        events = Events((_ACQUIRE, _EXPIRE, _SA, _MAPPING))
         await events.open()
         asking = Requests()
         await asking.open()

@@ -28,7 +28,7 @@ from xfrm.model import Malformed
 from xfrm.netlink import frames
 from xfrm.netlink.frames import Acknowledgement
 from xfrm.netlink.messages import Message
-from xfrm.netlink.refusals import refusal
+from xfrm.netlink.refusals import no_socket, refusal
 
 NETLINK_XFRM: Final = 6
 ANSWER_LIMIT: Final = 5.0  # seconds for one request; the kernel answers in microseconds
@@ -87,7 +87,11 @@ class Requests:
         self._dumping = asyncio.Lock()
 
     async def open(self) -> None:
-        await self._socket.setup_endpoint()
+        """Raises Unsupported if the kernel was built without XFRM."""
+        try:
+            await self._socket.setup_endpoint()
+        except OSError as error:
+            raise no_socket(error) from None
 
     async def close(self) -> None:
         await _close(self._socket)
@@ -155,7 +159,7 @@ class Events:
         self._closed = False
 
     async def open(self) -> None:
-        """Raises XfrmError without CAP_NET_ADMIN."""
+        """Raises XfrmError without CAP_NET_ADMIN, Unsupported in a kernel without XFRM."""
         self._socket = _Socket(family=NETLINK_XFRM)
         try:
             await self._socket.bind()
@@ -164,11 +168,7 @@ class Events:
                 self._socket.add_membership(group)
         except OSError as error:
             await self.close()
-            raise XfrmError(
-                f"cannot listen to the kernel's IPsec events: {error.strerror};"
-                " this needs root (CAP_NET_ADMIN)",
-                error.errno or 0,
-            ) from None
+            raise no_socket(error) from None
 
     async def close(self) -> None:
         self._closed = True

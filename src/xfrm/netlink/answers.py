@@ -27,7 +27,7 @@ from xfrm.model import (
 from xfrm.netlink import attributes as attr
 from xfrm.netlink import wire
 from xfrm.netlink.attributes import Attribute
-from xfrm.netlink.messages import Message
+from xfrm.netlink.messages import Message, MessageType
 from xfrm.netlink.wire import AF_INET, AF_INET6, ANY_ADDRESS, INFINITE, swap16, swap32
 
 _REMEMBERED: Final = 1024  # addresses: the ends of a gateway's SAs come again and again
@@ -59,6 +59,10 @@ def event_of(message: Message) -> dataplane.Event | None:
             return _expire(body, message.attributes)
         case wire.Mapping() as body:
             return _mapping(body)
+        case wire.SaIdent() as body if message.type == MessageType.DELSA:
+            return dataplane.Gone(_sa_id(body))
+        case wire.Flush():
+            return dataplane.Resync()
         case _:
             return None
 
@@ -80,10 +84,14 @@ def _expire(body: wire.Expire, attributes: attr.Attributes) -> dataplane.Expire:
     return dataplane.Expire(sa=sa, hard=bool(body.hard))
 
 
+def _sa_id(body: wire.SaIdent) -> SaId:
+    return SaId(_address(body.daddr, body.family), Protocol(body.proto), swap32(body.spi))
+
+
 def _mapping(body: wire.Mapping) -> dataplane.Mapping:
     family = body.id.family
     return dataplane.Mapping(
-        sa=SaId(_address(body.id.daddr, family), Protocol(body.id.proto), swap32(body.id.spi)),
+        sa=_sa_id(body.id),
         reqid=body.reqid,
         old_src=_address(body.old_saddr, family),
         old_port=swap16(body.old_sport),

@@ -44,3 +44,13 @@ def refusal(request: int, answer: Acknowledgement, doing: str) -> XfrmError:
     if code == errno.EINVAL and not text:
         return error(XfrmError, "the kernel does not say which value it dislikes")
     return error(XfrmError)
+
+
+def no_socket(error: OSError) -> XfrmError:
+    """The exception for a netlink socket that cannot be had."""
+    code, text = error.errno or 0, f"cannot open XFRM netlink: {error.strerror}"
+    if code in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT):
+        return Unsupported(f"{text}; this kernel was built without IPsec", code)
+    if code in (errno.EPERM, errno.EACCES):
+        return XfrmError(f"{text}; this needs root (CAP_NET_ADMIN)", code)
+    return XfrmError(text, code)

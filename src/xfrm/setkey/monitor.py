@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from xfrm.dataplane import Acquire, Event, Expire, Mapping, Resync
+from xfrm.dataplane import Acquire, Event, Expire, Gone, Mapping, Resync
 from xfrm.model import Malformed
 from xfrm.names import policy_name, sa_name
 from xfrm.netlink import wire
@@ -29,8 +29,6 @@ def _text(message: Message) -> str:
             return sa_name(sa_of(message))
         case wire.PolicyInfo():
             return policy_name(policy_of(message))
-        case wire.SaIdent(spi=spi):
-            return f"SPI 0x{wire.swap32(spi):08x}"
         case wire.PolicyIdent(idx=index):
             return f"index {index}"
         case _:
@@ -46,5 +44,7 @@ def _event(event: Event) -> str:
             return f"{'hard' if event.hard else 'soft'} {sa_name(event.sa)}"
         case Mapping():
             return f"{sa_name(event.sa)} now from {event.new_src}[{event.new_port}]"
+        case Gone():
+            return sa_name(event.sa)
         case Resync():
-            return ""
+            return "all"
