@@ -18,6 +18,7 @@ from xfrm.dataplane import (
     Dataplane,
     Event,
     Expire,
+    Gone,
     NoSuchEntry,
     Resync,
     Unsupported,
@@ -268,3 +269,16 @@ async def test_the_probe_agrees_with_the_kernel(kernel: Kernel, host: Namespace)
     with pytest.raises(Unsupported, match="userspace data path"):
         await kernel.probe()
     assert await kernel.sas() == []
+
+
+async def test_sas_deleted_or_flushed_by_others_are_told(kernel: Kernel, host: Namespace) -> None:
+    async def reserve() -> int:
+        return await kernel.allocate_spi(src=A, dst=B, protocol=Protocol.ESP, mode=Mode.TUNNEL)
+
+    spi = await reserve()
+    host.run("ip", "xfrm", "state", "delete", "dst", str(B), "proto", "esp", "spi", str(spi))
+    events = kernel.events()
+    assert await next_event(events) == Gone(SaId(B, Protocol.ESP, spi))
+    await reserve()
+    host.run("ip", "xfrm", "state", "flush")
+    assert await next_event(events) == Resync()
