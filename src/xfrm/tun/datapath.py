@@ -8,15 +8,15 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Final, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 from xfrm.dataplane import Acquire, Event, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
 from xfrm.tun.batch import Batch, SendDatagrams
-from xfrm.tun.device import open_tun
+from xfrm.tun.device import OffloadTun, PlainTun, can_offload, open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
 from xfrm.tun.inlet import BURST, Inlet
 from xfrm.tun.outer import MARK, OuterSockets
@@ -25,17 +25,19 @@ from xfrm.tun.spd import Spd
 
 __all__ = ["MARK", "DataPath", "Settings"]
 
-_LARGEST: Final = 65535
-
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`mtu` leaves room for ESP in UDP over IPv4 in a path of 1500 octets, with any algorithm."""
+    """`mtu` leaves room for ESP in UDP over IPv4 in a path of 1500 octets, with any algorithm.
+
+    `offload`: exchange TCP with the host in packets of up to 64 KB; None: if numpy is installed.
+    """
 
     name: str = "mgu%d"
     mtu: int = 1400
+    offload: bool | None = None
 
 
 class DataPath:
@@ -46,9 +48,15 @@ class DataPath:
     """
 
     def __init__(
-        self, fd: int, name: str, sockets: OuterSockets, routes: Routes, send_udp: SendUdp | None
+        self,
+        fd: int,
+        settings: Settings,
+        sockets: OuterSockets,
+        routes: Routes,
+        send_udp: SendUdp | None,
     ) -> None:
-        self.name = name
+        """`settings` are complete: the device's real name, and whether it offloads."""
+        self.name = settings.name
         self._fd = fd
         self._sockets = sockets
         self._routes = routes
@@ -60,6 +68,11 @@ class DataPath:
         self._batches: dict[SaId, Batch] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._tun = (
+            OffloadTun(fd, self._loop.call_soon, self._unwritten)
+            if settings.offload
+            else PlainTun(fd)
+        )
 
         def is_local(address: Address) -> bool:
             return address in routes.local or address.is_multicast
@@ -68,7 +81,7 @@ class DataPath:
             self._sad,
             self._spd,
             Ports(
-                to_host=self._to_host,
+                to_host=self._tun.write,
                 to_peer=self._to_peer,
                 in_clear=sockets.in_clear,
                 is_local=is_local,
@@ -97,7 +110,9 @@ class DataPath:
         settings = settings or Settings()
         sockets = OuterSockets()
         try:
-            fd, name = open_tun(settings.name)
+            offload = can_offload() if settings.offload is None else settings.offload
+            fd, name = open_tun(settings.name, offload=offload)
+            settings = replace(settings, name=name, offload=offload)
             try:
                 routes = await Routes.open(name, settings.mtu)
             except BaseException:
@@ -106,7 +121,7 @@ class DataPath:
         except BaseException:
             sockets.close()
             raise
-        return cls(fd, name, sockets, routes, send_udp)
+        return cls(fd, settings, sockets, routes, send_udp)
 
     @property
     def counters(self) -> Counter[Reason]:
@@ -119,6 +134,7 @@ class DataPath:
         for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
             self._loop.remove_reader(sock)
         self._loop.remove_reader(self._fd)
+        self._tun.flush()
         self._sockets.close()
         try:
             await self._routes.close()
@@ -189,16 +205,20 @@ class DataPath:
         self._expire_used()
 
     def _from_host(self) -> None:
-        read, fd, outbound = os.read, self._fd, self._forwarder.outbound
+        read, outbound = self._tun.read, self._forwarder.outbound
+        left = BURST
         try:
-            for _ in range(BURST):
-                outbound(read(fd, _LARGEST))
+            while left > 0:
+                packets = read()
+                left -= len(packets)
+                for packet in packets:
+                    outbound(packet)
         except BlockingIOError:
             pass
         self._expire_used()
 
-    def _to_host(self, packet: bytes) -> None:
-        os.write(self._fd, packet)
+    def _unwritten(self) -> None:
+        self.counters[Reason.IN_DEVICE] += 1
 
     def _to_peer(self, sa: SecurityAssociation) -> Send:
         if sa.encapsulation is None:
