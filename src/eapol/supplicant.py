@@ -110,9 +110,11 @@ class Supplicant:
         return earliest(self._v.countdowns())
 
     def handle(self, event: Event | TimerFired, now: float) -> Sequence[Command]:
+        due = self.deadline
         self._clock.now = now
         before = self._picture()
-        self._settle()
+        if due is not None and due <= now:
+            self._settle()
         self._take(event)
         self._enable()
         self._settle()

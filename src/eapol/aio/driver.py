@@ -51,6 +51,9 @@ from wire.secret import Secret
 QUEUE: Final = 256
 """Events waiting; frames beyond it are dropped, as a full socket buffer would."""
 
+_FOR_LISTENERS: Final = (EapStatus, SubnetStatusUpdate)
+"""Notices that would only fill the log; wpa_supplicant, too, keeps them to its control socket."""
+
 _LEVELS: Final = {DEBUG: logging.DEBUG, WARNING: logging.WARNING}
 _log = logging.getLogger("eapol")
 
@@ -234,7 +237,7 @@ class Supervisor:
 
     def _tell(self, notice: Notice) -> None:
         if not isinstance(notice, PeerCertificateOctets):
-            quiet = isinstance(notice, EapStatus | SubnetStatusUpdate)
+            quiet = isinstance(notice, _FOR_LISTENERS)
             level = logging.DEBUG if quiet else _LEVELS.get(notice.level, logging.INFO)
             _log.log(level, "%s: %s", self.interface, notice)
         for listener in list(self._listeners):

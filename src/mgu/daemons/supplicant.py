@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Never
 
@@ -79,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if options.version:
+        from importlib.metadata import version
+
         print(f"mgu supplicant {version('mgusec')}")
         return exits.OK
     if options.interface is None:
