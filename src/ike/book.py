@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ike.child import Child
 from ike.isakmp.header import NO_COOKIE, Header
+from ike.isakmp.numbers import ProtocolId
 from ike.negotiation import Negotiation
 from ike.peer import Isakmp
 from ike.sa import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
@@ -96,11 +97,19 @@ class Book:
     def child_of(self, sa: SaId) -> Child | None:
         return self._by_sa.get(sa)
 
+    def outbound(self, peer: Address, protocol: ProtocolId, spi: int) -> Child | None:
+        """The child whose packets to this peer carry this SPI."""
+        for child in self.children_with(peer):
+            for pair in child.pairs:
+                if (pair.outbound.protocol, pair.outbound.spi) == (protocol, spi):
+                    return child
+        return None
+
     def children_with(self, peer: Address, local: Address | None = None) -> list[Child]:
         return [
             child
             for child in self.children
-            if child.peer.address == peer and (local is None or child.local.address == local)
+            if child.home == peer and (local is None or child.local.address == local)
         ]
 
     def children_for(self, policy: PolicyEntry) -> Iterator[Child]:

@@ -11,7 +11,7 @@ from ike.isakmp.message import Payload
 from ike.isakmp.numbers import PayloadType
 from ike.isakmp.payloads import Delete
 from ike.keys import Cookies
-from ike.sa import Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId
+from ike.sa import Address, Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId
 from ike.timers import Timer
 
 SOFT = 0.8
@@ -37,13 +37,16 @@ class Pair:
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Child:
-    """`local` and `peer` are as they were when it was made; `cookies` are of its phase 1."""
+    """`home` is the peer's address under which its ISAKMP SA is filed. `local`, `peer` and
+    `cookies` are those of the ISAKMP SA when it made this.
+    """
 
     context: Context
     owner: ChildOwner
     policy: PolicyEntry
     role: Role
     cookies: Cookies
+    home: Address
     local: Endpoint
     peer: Endpoint
     message_id: int

@@ -36,7 +36,7 @@ from ike.events import (
 from ike.intake import Intake
 from ike.keeper import Keeper
 from ike.policy import Config
-from ike.sa import IpsecView, IsakmpView, TimerView
+from ike.sa import Endpoint, IpsecView, IsakmpView, TimerView
 from ike.views import isakmp_view
 from wire.timer import TimerFired
 
@@ -137,10 +137,10 @@ class Engine:
         )
         if remote is None:
             context.error(f"no configuration found for {event.remote}.")
-            context.report(EventKind.PHASE1_NO_RESPONSE, event.local)
+            context.report(EventKind.PHASE1_NO_RESPONSE, event.local, Endpoint(event.remote, 500))
             return
         context.info(f"accept a request to establish IKE-SA: {event.remote}")
-        self._keeper.start_phase1(remote, event.local, event.remote)
+        self._keeper.start_phase1(remote, event.local, Endpoint(event.remote, remote.port))
 
     def _delete_isakmp(self, event: DeleteIsakmp) -> None:
         if event.children:
@@ -166,6 +166,7 @@ class Engine:
                 sa.close(EventKind.PHASE1_DOWN)
 
     def _stop(self) -> None:
+        self._keeper.closing = True
         for negotiation in list(self._book.negotiations):
             negotiation.fail("the daemon stops")
         self._flush(Flush())

@@ -124,12 +124,13 @@ class Intake:
     ) -> None:
         """Log what was wrong and answer, within bounds (RFC 2408, 5: notify where it says so)."""
         peer = event.source.address
-        if sa is not None and not sa.established and sa.handshake.nothing_received:
-            sa.close(EventKind.PHASE1_NO_PROPOSAL)
         if isinstance(error, OutOfTurn):
             self._context.debug(f"message ignored: {error}", peer)
             return
-        if not self._answers.allow(self._context.now):
+        allowed = self._answers.allow(self._context.now)
+        if sa is not None and sa.handshake.nothing_received:
+            sa.close(EventKind.PHASE1_NO_PROPOSAL, report=allowed)
+        if not allowed:
             self.suppressed += 1
             return
         what = f"{header.exchange.name.capitalize()} message" if header is not None else "Message"

@@ -23,7 +23,7 @@ from ike.negotiation import Negotiation
 from ike.peer import Isakmp
 from ike.policy import Remote, Switch
 from ike.responder import Responder
-from ike.sa import Address, Endpoint, PolicyEntry, Role, SaId
+from ike.sa import Address, Endpoint, PolicyEntry, Role
 from ike.secured import SecuredExchange
 from ike.weak import Weakness
 
@@ -37,6 +37,7 @@ class Keeper:
     """Owner of all ISAKMP SAs, negotiations and children."""
 
     def __init__(self, context: Context, book: Book) -> None:
+        self.closing = False  # nothing new is begun
         self._context = context
         self._book = book
         self._weakness = Weakness(context)
@@ -47,7 +48,7 @@ class Keeper:
         self, policy: PolicyEntry, replaces: Child | None = None, local_port: int = 500
     ) -> None:
         """SAs for this policy, by whatever it takes."""
-        if self._book.is_pending(policy):
+        if self.closing or self._book.is_pending(policy):
             return
         under_way = self._book.negotiation_for(policy)
         if under_way is not None:
@@ -76,7 +77,8 @@ class Keeper:
             return False
         context.info(f"IPsec-SA request for {policy.remote} queued due to no phase1 found.")
         local = Endpoint(policy.local, local_port)
-        return self.start_phase1(remote, local, policy.remote) is not None
+        to = Endpoint(policy.remote, remote.port)
+        return self.start_phase1(remote, local, to) is not None
 
     def _pend(self, policy: PolicyEntry, replaces: Child | None) -> None:
         def give_up() -> None:
@@ -94,10 +96,9 @@ class Keeper:
         pending = Pending(policy, replaces, timer)
         self._book.pending.setdefault(policy.remote, []).append(pending)
 
-    def start_phase1(self, remote: Remote, local: Endpoint, peer: Address) -> Isakmp | None:
+    def start_phase1(self, remote: Remote, local: Endpoint, to: Endpoint) -> Isakmp | None:
         """A new phase 1 as initiator; None if we cannot, which is logged."""
         context = self._context
-        to = Endpoint(peer, remote.port)
         cookies = Cookies(initiator=context.entropy(8), responder=NO_COOKIE)
         sa = self.new_isakmp(Role.INITIATOR, remote, local, to, cookies)
         context.info(f"initiate new phase 1 negotiation: {local}<=>{to}")
@@ -108,7 +109,7 @@ class Keeper:
         try:
             sa.handshake.start()
         except LocalError as error:
-            context.error(str(error), peer)
+            context.error(str(error), to.address)
             sa.close(EventKind.PHASE1_AUTH_FAILED)
             return None
         return sa
@@ -170,8 +171,14 @@ class Keeper:
         useful = self._book.children_with(sa.home) or remote.rekey is Switch.FORCE
         if younger or not useful or remote.rekey is Switch.OFF or remote.passive:
             return
-        local, natt = sa.local, self._context.config.natt_port
-        self.start_phase1(remote, local.with_port(500) if local.port == natt else local, sa.home)
+        self.start_phase1(remote, sa.local, sa.peer)  # through the NAT, if there is one
+
+    def phase1_moved(self, sa: Isakmp) -> None:
+        """SAs that travel in UDP hold the old ports: new ones take their place."""
+        self._context.info(f"the peer moved to {sa.peer}", sa.home)
+        for child in self._book.children_with(sa.home):
+            if child.peer != sa.peer and child.pairs[0].outbound.udp_source is not None:
+                self.want(child.policy, child)
 
     def phase1_closed(self, sa: Isakmp, kind: EventKind) -> None:
         self._book.remove(sa)
@@ -213,6 +220,9 @@ class Keeper:
         if kind == NotifyType.INITIAL_CONTACT:
             self._context.info("received INITIAL-CONTACT", peer)
             self._initial_contact(sa)
+        elif kind == NotifyType.INVALID_SPI:
+            self._context.info("the peer has no such SA any more: INVALID-SPI", peer)
+            self.deleted(sa, Delete(notification.protocol, (notification.spi,)))
         elif kind.is_error:
             self._context.error(f"notification {kind} received.", peer)
             for negotiation in self._concerned(sa, notification):
@@ -235,8 +245,8 @@ class Keeper:
             return
         for spi in delete.spis:
             number = int.from_bytes(spi)
-            child = self._book.child_of(SaId(sa.peer.address, delete.protocol, number))
-            if child is not None and child.peer.address == sa.peer.address:
+            child = self._book.outbound(sa.home, delete.protocol, number)
+            if child is not None:
                 self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
                 self.remove_child(child, tell=False)
         for negotiation in [n for n in self._book.negotiations if n.sa is sa]:

@@ -336,6 +336,7 @@ class Negotiation:
             policy=self.policy,
             role=self.role,
             cookies=sa.cookies,
+            home=sa.home,
             local=sa.local,
             peer=sa.peer,
             message_id=facts.message_id,

@@ -18,6 +18,7 @@ from ike.isakmp.payloads import Delete, Notification
 from ike.keys import Cookies, Phase1Keys
 from ike.nat import KEEPALIVE
 from ike.policy import Switch
+from ike.refusals import Refusals
 from ike.sa import Endpoint, Phase1State, Role
 from ike.secured import Receiver, SecuredExchange, SeenIds
 from ike.timers import Timer
@@ -25,16 +26,6 @@ from ike.vendor import Vendor
 
 SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
 """When to replace an SA, in parts of its lifetime: not both sides at once."""
-
-MAX_REFUSALS: Final = 3
-"""This many error notifications in the clear end a phase 1 that we began."""
-
-_HINTS: Final = {
-    NotifyType.PAYLOAD_MALFORMED: "Does it have the same pre-shared key?",
-    NotifyType.AUTHENTICATION_FAILED: "Does it have the same pre-shared key?",
-    NotifyType.INVALID_HASH_INFORMATION: "Does it have the same pre-shared key?",
-    NotifyType.NO_PROPOSAL_CHOSEN: "Compare its proposals with those configured here.",
-}
 
 
 class Owner(Protocol):
@@ -44,6 +35,9 @@ class Owner(Protocol):
 
     def phase1_aging(self, sa: "Isakmp") -> None:
         """Its lifetime nears its end."""
+
+    def phase1_moved(self, sa: "Isakmp") -> None:
+        """The peer speaks from another place: a NAT has a new mapping."""
 
     def phase1_closed(self, sa: "Isakmp", kind: EventKind) -> None: ...
 
@@ -57,9 +51,7 @@ class Owner(Protocol):
 
 
 class Isakmp:
-    """`home` is the peer's address when it began. `hint` is what the peer (or a stranger) said in
-    the clear, for the report of a failure.
-    """
+    """`home` is the peer's address when it began, under which it is filed."""
 
     def __init__(self, context: Context, owner: Owner, facts: Phase1) -> None:
         self.facts = facts
@@ -67,7 +59,6 @@ class Isakmp:
         self.begun = context.now
         self.created = 0.0
         self.heard = context.now
-        self.hint = ""
         self.exchanges: dict[int, SecuredExchange] = {}
         self.dpd: DeadPeerDetection | None = None
         self.handshake = Handshake(context, facts, self.transmit, self._gave_up)
@@ -79,7 +70,7 @@ class Isakmp:
         self._timers: list[Timer] = []
         self._keepalive_timer: Timer | None = None
         self._fragments = 0
-        self._refusals = 0
+        self._refusals = Refusals(context)
 
     @property
     def local(self) -> Endpoint:
@@ -143,8 +134,7 @@ class Isakmp:
     def fail(self, text: str, kind: EventKind) -> None:
         """The negotiation is given up."""
         self._context.error(f"{text} {self.cookies}")
-        if self.hint:
-            self._context.error(self.hint, self.peer.address)
+        self._refusals.conclude(self.peer.address)
         self.close(kind)
 
     def _establish(self) -> None:
@@ -153,7 +143,7 @@ class Isakmp:
         self.created = self.heard = context.now
         self.handshake.close(settled=True)
         for vendor in sorted(facts.vendors, key=lambda v: v.name):
-            context.debug(f"received Vendor ID: {vendor.value.strip()}")
+            context.info(f"received Vendor ID: {vendor.value.strip()}")
         if facts.nat.version is not None:
             context.info(f"Selected NAT-T version: {facts.nat.version.value.strip()}")
             context.info(str(facts.nat))
@@ -224,7 +214,7 @@ class Isakmp:
             self.say([Payload(PayloadType.DELETE, bytes(delete))])
         self.close(EventKind.PHASE1_DOWN)
 
-    def close(self, kind: EventKind) -> None:
+    def close(self, kind: EventKind, *, report: bool = True) -> None:
         """End it without a word to the peer."""
         if self.closed:
             return
@@ -239,7 +229,8 @@ class Isakmp:
             self.dpd.stop()
         if was_established:
             self._context.info(f"ISAKMP-SA deleted {self.local}-{self.peer} spi:{self.cookies}")
-        self._context.report(kind, self.local, self.peer)
+        if report:
+            self._context.report(kind, self.local, self.peer)
         self._owner.phase1_closed(self, kind)
         for exchange in self.exchanges.values():
             exchange.close()
@@ -253,6 +244,8 @@ class Isakmp:
         if self.handshake.channel is None or len(self._early) >= limit:
             raise OutOfTurn(f"{header.exchange} before phase 1 is done")
         self._early.append((header, data, source, local))
+        if header.exchange == ExchangeType.INFORMATIONAL and self.facts.is_initiator:
+            self._refused(None)
 
     def _quick(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
         if not header.flags & Flags.ENCRYPTED:
@@ -311,18 +304,9 @@ class Isakmp:
             elif item.type == NotifyType.INVALID_COOKIE and self.dpd is not None:
                 self.dpd.probe()
 
-    def _refused(self, kind: NotifyType) -> None:
-        """A refusal of our phase 1, which anybody may have sent.
-
-        It counts when it comes in answer to the repeats, too: a stranger who sees our cookies could
-        stop us so, but one who can do that can stop us by other means as well.
-        """
-        what = f"notification {kind} received in the clear"
-        self.hint = f"{what}. {_HINTS.get(kind, '')}".rstrip()
-        if self._refusals == 0:
-            self._context.warning(what, self.peer.address)
-        self._refusals += kind.is_error
-        if self._refusals >= MAX_REFUSALS and self.facts.is_initiator:
+    def _refused(self, kind: NotifyType | None) -> None:
+        """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
+        if self._refusals.heard(kind, self.peer.address) and self.facts.is_initiator:
             proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
             self.fail(
                 "phase1 negotiation failed, the peer refuses it.",
@@ -343,10 +327,12 @@ class Isakmp:
     def _alive(self, source: Endpoint, local: Endpoint) -> None:
         """An authenticated message came, perhaps from a new place (RFC 3947, 4; RFC 3706, 5.5)."""
         self.heard = self._context.now
-        if self.facts.nat.detected and not self.closed:
-            self.facts.local, self.facts.peer = local, source
         if self.dpd is not None:
             self.dpd.heard()
+        facts = self.facts
+        if facts.nat.detected and not self.closed and (local, source) != (facts.local, facts.peer):
+            facts.local, facts.peer = local, source
+            self._owner.phase1_moved(self)
 
     def open_exchange(self, receiver: Receiver) -> SecuredExchange:
         """A Quick Mode exchange of ours."""

@@ -82,6 +82,7 @@ def test_the_log_holds_the_manuals_lines() -> None:
         "IPsec-SA request for 10.0.0.2 queued due to no phase1 found.",
         "initiate new phase 1 negotiation: 10.0.0.1[500]<=>10.0.0.2[500]",
         "begin Identity Protection mode.",
+        "received Vendor ID: DPD",
         f"ISAKMP-SA established 10.0.0.1[500]-10.0.0.2[500] spi:{cookies}",
         "initiate new phase 2 negotiation: 10.0.0.1[0]<=>10.0.0.2[0]",
         f"IPsec-SA established: ESP/Transport 10.0.0.2[0]->10.0.0.1[0] spi={inner}(0x{inner:x})",
@@ -266,7 +267,7 @@ def test_a_wrong_pre_shared_key_is_named_at_both_ends() -> None:
     left, right = pair(world, right=config(LEFT, keys=other))
     assert not connect(world, left)
     assert EventKind.PHASE1_AUTH_FAILED in left.kinds()
-    assert any("same pre-shared key" in text for text in left.texts())
+    assert any("Is the pre-shared key the same at both ends?" in t for t in left.texts())
     assert any("is the pre-shared key the same" in text for text in right.texts())
     assert not left.engine.isakmp_sas()
 
