@@ -124,7 +124,7 @@ def _sa(info: wire.SaInfo, attributes: attr.Attributes) -> SecurityAssociation:
         replay_window=window,
         esn=bool(info.flags & wire.STATE_ESN),
         lifetime=_lifetime(info.lft),
-        selector=_sa_selector(info.sel),
+        selector=_sa_selector(info.sel, info.family),
         usage=_usage(info.curlft),
         larval=not any(algorithms.values()),
         sequence=info.seq,
@@ -213,14 +213,15 @@ def _usage(cur: wire.LifetimeCur) -> Usage:
     return Usage(octets=cur.octets, packets=cur.packets, added=cur.add_time, used=cur.use_time)
 
 
-def _sa_selector(sel: wire.Selector) -> Selector | None:
+def _sa_selector(sel: wire.Selector, family: int) -> Selector | None:
+    """A larval SA's selector names no family: it is the SA's own then."""
     if sel[:6] == wire.ANYTHING[:6] and sel[7:10] == wire.ANYTHING[7:10]:
         return None  # of whichever family: it selects nothing
-    return _selector(sel)
+    return _selector(sel, family)
 
 
-def _selector(sel: wire.Selector) -> Selector:
-    family = sel.family or AF_INET  # AF_UNSPEC: the policy of a socket
+def _selector(sel: wire.Selector, unspecified: int = AF_INET) -> Selector:
+    family = sel.family or unspecified  # AF_UNSPEC: the policy of a socket
     return Selector(
         src=_network(sel.saddr, sel.prefixlen_s, family),
         dst=_network(sel.daddr, sel.prefixlen_d, family),
