@@ -116,11 +116,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class SaId:
-    """What names an SA: destination, protocol, SPI (RFC 4301, 4.1)."""
+    """What names an SA: destination, protocol, SPI (RFC 4301, 4.1); in Linux its mark too."""
 
     dst: Address
     protocol: Protocol
     spi: int
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +156,7 @@ class SecurityAssociation:
 
     @property
     def id(self) -> SaId:
-        return SaId(self.dst, self.protocol, self.spi)
+        return SaId(self.dst, self.protocol, self.spi, self.mark)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

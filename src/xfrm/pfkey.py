@@ -9,7 +9,7 @@ extended sequence numbers: what is read back has the check values of the RFCs an
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
 from typing import Final
 
@@ -26,6 +26,7 @@ from xfrm.model import (
     Mode,
     Protocol,
     SecurityAssociation,
+    Selector,
     Usage,
 )
 
@@ -51,6 +52,7 @@ class Extension(IntEnum):
     LIFETIME_SOFT = 4
     ADDRESS_SRC = 5
     ADDRESS_DST = 6
+    ADDRESS_PROXY = 7
     KEY_AUTH = 8
     KEY_ENCRYPT = 9
     SA2 = 19
@@ -71,6 +73,7 @@ _NAT_T_PORT: Final = Struct("=2s2x")
 _FAMILY: Final = Struct("=H")
 _AF_INET, _AF_INET6 = 2, 10
 _UDP_ENCAP_ESPINUDP: Final = 2
+_ANY_UPPER: Final = 255  # IPSEC_PROTO_ANY
 
 _SATYPES: Final = {Protocol.AH: 2, Protocol.ESP: 3, Protocol.IPCOMP: 9}
 _PROTOCOLS: Final = {number: protocol for protocol, number in _SATYPES.items()}
@@ -122,17 +125,18 @@ def sequence_numbers(count: int) -> list[int]:
 
 def dump_message(sa: SecurityAssociation, *, sequence: int, pid: int, now: int) -> bytes:
     usage, life = sa.usage, sa.lifetime
-    extensions = [
+    extensions = [  # in the order of Linux' dumps
         _extension(Extension.SA, _sa(sa, now)),
-        _lifetime(Extension.LIFETIME_CURRENT, usage.packets, usage.octets, usage.added, usage.used),
         _lifetime(
             Extension.LIFETIME_HARD, life.hard_packets, life.hard_octets, life.hard_seconds, 0
         ),
         _lifetime(
             Extension.LIFETIME_SOFT, life.soft_packets, life.soft_octets, life.soft_seconds, 0
         ),
+        _lifetime(Extension.LIFETIME_CURRENT, usage.packets, usage.octets, usage.added, usage.used),
         _address(Extension.ADDRESS_SRC, sa.src),
         _address(Extension.ADDRESS_DST, sa.dst),
+        *_proxy(sa),
     ]
     if sa.authentication is not None:
         extensions.append(_key(Extension.KEY_AUTH, sa.authentication))
@@ -206,11 +210,28 @@ def _lifetime(
 
 
 def _address(kind: Extension, address: Address) -> bytes:
+    header = _ADDRESS.pack(0, address.max_prefixlen, 0)
+    return _extension(kind, header + _sockaddr(address))
+
+
+def _proxy(sa: SecurityAssociation) -> list[bytes]:
+    """The source that the SA's selector names, if that is not the SA's own."""
+    nothing = ip_network("0.0.0.0/0") if sa.src.version == 4 else ip_network("::/0")
+    selector = sa.selector or Selector(src=nothing, dst=nothing)
+    network = selector.src.network_address
+    if network == sa.src:
+        return []
+    header = _ADDRESS.pack(selector.protocol or _ANY_UPPER, selector.src.prefixlen, 0)
+    sockaddr = _sockaddr(network, selector.src_port or 0)
+    return [_extension(Extension.ADDRESS_PROXY, header + sockaddr)]
+
+
+def _sockaddr(address: Address, port: int = 0) -> bytes:
+    family = _AF_INET if address.version == 4 else _AF_INET6
+    start = _FAMILY.pack(family) + port.to_bytes(2, "big")
     if address.version == 4:
-        sockaddr = _FAMILY.pack(_AF_INET) + bytes(2) + address.packed + bytes(8)
-    else:
-        sockaddr = _FAMILY.pack(_AF_INET6) + bytes(6) + address.packed + bytes(4)
-    return _extension(kind, _ADDRESS.pack(0, address.max_prefixlen, 0) + sockaddr)
+        return start + address.packed + bytes(8)
+    return start + bytes(4) + address.packed + bytes(4)
 
 
 def _key(kind: Extension, algorithm: Algorithm) -> bytes:

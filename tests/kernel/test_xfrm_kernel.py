@@ -191,6 +191,9 @@ async def test_an_sa_is_read_back_as_it_was_added(ends: Ends) -> None:
     assert "auth-trunc hmac(sha1) 0x000102030405060708090a0b0c0d0e0f10111213 96" in shown
     assert "enc cbc(aes) 0x000102030405060708090a0b0c0d0e0f" in shown
     assert "if_id 0x2a" in shown
+    # The mark belongs to its name.
+    await ends.a.kernel.delete_sa(found.id)
+    assert await ends.a.kernel.sas() == []
 
 
 async def test_sha256_is_cut_to_128_bits_as_every_peer_expects(ends: Ends) -> None:
@@ -339,29 +342,34 @@ NEEDED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.kind.name}-{row.setkey[0]}")
-async def test_an_algorithm_of_the_table_is_the_kernels(ends: Ends, row: Row) -> None:
+async def test_every_algorithm_of_the_table_is_the_kernels(ends: Ends) -> None:
+    refused = set()
+    for spi, row in enumerate(TABLE, 0x300):
+        made = with_algorithm(row, spi)
+        try:
+            await ends.a.kernel.add_sa(made)
+        except Unsupported:
+            refused.add(row.setkey[0])
+            continue
+        found = await ends.a.sa(spi)
+        assert (found.encryption, found.authentication, found.aead, found.compression) == (
+            made.encryption,
+            made.authentication,
+            made.aead,
+            made.compression,
+        )
+    assert not refused & NEEDED
+
+
+def with_algorithm(row: Row, spi: int) -> SecurityAssociation:
     algorithm = row.algorithm(bytes(range(1, 65))[: row.key_bits[-1] // 8])
-    if row.kind is Kind.ENCRYPTION:
-        made = sa(encryption=algorithm)
-    elif row.kind is Kind.AUTHENTICATION:
-        made = sa(authentication=algorithm)
-    elif row.kind is Kind.AEAD:
-        made = sa(aead=algorithm, encryption=None, authentication=None)
-    else:
-        made = sa(
-            spi=0x200, protocol=Protocol.IPCOMP, encryption=None, authentication=None,
-            compression=algorithm, replay_window=0,
-        )  # fmt: skip
-    try:
-        await ends.a.kernel.add_sa(made)
-    except Unsupported:
-        assert row.setkey[0] not in NEEDED
-        return
-    found = await ends.a.sa(made.spi)
-    assert (found.encryption, found.authentication, found.aead, found.compression) == (
-        made.encryption,
-        made.authentication,
-        made.aead,
-        made.compression,
-    )
+    bare = sa(spi=spi, encryption=None, authentication=None)
+    match row.kind:
+        case Kind.ENCRYPTION:
+            return replace(bare, encryption=algorithm, authentication=hmac_sha1())
+        case Kind.AUTHENTICATION:
+            return replace(bare, encryption=aes_cbc(), authentication=algorithm)
+        case Kind.AEAD:
+            return replace(bare, aead=algorithm)
+        case Kind.COMPRESSION:
+            return replace(bare, protocol=Protocol.IPCOMP, compression=algorithm, replay_window=0)

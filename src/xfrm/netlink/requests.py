@@ -11,6 +11,7 @@ from xfrm.model import (
     Address,
     Algorithm,
     Lifetime,
+    Mark,
     Mode,
     Network,
     Policy,
@@ -49,11 +50,11 @@ def sa_message(kind: MessageType, sa: SecurityAssociation) -> Message:
 
 
 def delete_sa_message(sa: SaId) -> Message:
-    return Message(MessageType.DELSA, _sa_ident(sa))
+    return Message(MessageType.DELSA, _sa_ident(sa), _mark(sa.mark))
 
 
 def get_sa_message(sa: SaId) -> Message:
-    return Message(MessageType.GETSA, _sa_ident(sa))
+    return Message(MessageType.GETSA, _sa_ident(sa), _mark(sa.mark))
 
 
 def allocate_message(sa: SecurityAssociation, low: int, high: int) -> Message:
@@ -162,12 +163,14 @@ def _with_icv(algorithm: Algorithm) -> Algorithm:
 
 
 def _mark_and_interface(value: SecurityAssociation | Policy) -> dict[int, bytes]:
-    attributes: dict[int, bytes] = {}
-    if value.mark is not None:
-        attributes[Attribute.MARK] = attr.pack_mark(value.mark)
+    attributes = _mark(value.mark)
     if value.if_id:
         attributes[Attribute.IF_ID] = attr.pack_u32(value.if_id)
     return attributes
+
+
+def _mark(mark: Mark | None) -> dict[int, bytes]:
+    return {} if mark is None else {Attribute.MARK: attr.pack_mark(mark)}
 
 
 def _wire_selector(selector: Selector) -> wire.Selector:
