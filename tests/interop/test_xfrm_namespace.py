@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network, ip_address, ip_network
+from pathlib import Path
 
 import pytest
 
 from lab.netns import Namespace
+from lab.process import Process
 from xfrm.aio.kernel import Kernel
 from xfrm.aio.transport import Events, Overflow, Requests
 from xfrm.dataplane import (
@@ -136,9 +139,7 @@ async def test_a_reserved_spi_is_a_larval_sa_and_can_be_given_back(kernel: Kerne
 async def test_a_datagram_that_matches_a_policy_raises_acquire(
     kernel: Kernel, host: Namespace
 ) -> None:
-    host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
-    host.run("ip", "link", "set", "eth0", "up")
-    host.run("ip", "link", "set", "eth1", "up")
+    lay_cable(host)
     host.run("ip", "addr", "add", "10.9.0.1/24", "dev", "eth0")
     host.run("ip", "route", "add", "10.10.0.0/16", "dev", "eth0")
     # That the test need not wait 30 s for the larval SA to go
@@ -282,3 +283,23 @@ async def test_sas_deleted_or_flushed_by_others_are_told(kernel: Kernel, host: N
     await reserve()
     host.run("ip", "xfrm", "state", "flush")
     assert await next_event(events) == Resync()
+
+
+async def test_the_example_of_the_documentation_runs(host: Namespace) -> None:
+    page = Path(__file__).parents[2] / "docs" / "xfrm.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    command = [sys.executable, "-u", "-W", "error", "-c", example]
+    with Process(command, namespace=host) as program:
+        await program.line("192.168.1.100/32 -> 192.168.2.0/24")
+        lay_cable(host)
+        host.run("ip", "address", "add", "192.168.1.100/24", "dev", "eth0")
+        host.run("ip", "route", "add", "192.168.2.0/24", "via", "192.168.1.200")
+        with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"hello", ("192.168.2.1", 9))
+        await program.line("keys are wanted for 192.168.1.100 -> 192.168.1.200")
+
+
+def lay_cable(host: Namespace) -> None:
+    host.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+    host.run("ip", "link", "set", "eth0", "up")
+    host.run("ip", "link", "set", "eth1", "up")
