@@ -10,7 +10,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from eapol.notices import CertFault
+from eapol.notices import CertFault, printable
 from eapol.settings import TlsPolicy
 
 _SHORT_NAMES: Final = {
@@ -28,7 +28,7 @@ def one_line(name: x509.Name) -> str:
         label = _SHORT_NAMES.get(attribute.oid, attribute.rfc4514_attribute_name)
         value = attribute.value
         parts.append(f"/{label}={value if isinstance(value, str) else value.hex()}")
-    return "".join(parts)
+    return printable("".join(parts))
 
 
 def alternative_names(certificate: x509.Certificate) -> list[str]:
@@ -50,7 +50,7 @@ def alternative_names(certificate: x509.Certificate) -> list[str]:
                 names.append(f"IP:{address}")
             case _:
                 pass
-    return names
+    return [printable(name) for name in names]
 
 
 def domains(certificate: x509.Certificate) -> list[str]:

@@ -17,6 +17,11 @@ WARNING: Final = 4
 PAE_GROUP: Final = "01:80:c2:00:00:03"
 
 
+def printable(text: str) -> str:
+    """`text` from the wire for a line of a log: what is not printable is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Associated:
     level: ClassVar[int] = INFO

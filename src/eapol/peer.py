@@ -13,6 +13,7 @@ from eapol.notices import (
     ProposedMethod,
     ServerSays,
     Warned,
+    printable,
 )
 from eapol.status import Decision, MethodState
 from eapol.status import EapState as S
@@ -173,7 +174,7 @@ def identity(v: Variables) -> None:
 
 def notification(v: Variables) -> None:
     assert v.req is not None
-    v.procedures.tell(ServerSays(v.req.data.decode("utf-8", "replace")))
+    v.procedures.tell(ServerSays(printable(v.req.data.decode("utf-8", "replace"))))
     v.eapRespData = bytes(eap.response(v.req.identifier, EapType.NOTIFICATION))
 
 

@@ -160,10 +160,13 @@ class Connection:
 
 def _reason(error: SSL.Error) -> str:
     """OpenSSL's words for the first thing that went wrong."""
-    for entry in error.args[0] if error.args else ():
-        if isinstance(entry, tuple):
-            return str(entry[-1])
-    return "the connection broke"
+    match error.args:
+        case ([(*_, str(reason)), *_],):
+            return reason
+        case (_, str(reason)):  # SysCallError
+            return reason
+        case _:
+            return "the connection broke"
 
 
 class _Context:

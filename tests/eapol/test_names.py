@@ -16,6 +16,13 @@ def test_a_subject_is_written_as_openssl_does_on_one_line() -> None:
     assert one_line(SERVER.subject) == f"/O=Branch Office Lab/CN={SERVER_NAME}"
 
 
+def test_a_subject_cannot_break_a_line_of_the_log() -> None:
+    evil = site().issuer.issue("a\n<3>CTRL-EVENT\x1b[2J", site().valid, key(), usage=Usage.SERVER)
+    line = one_line(evil.certificate.subject)
+    assert line.isprintable()
+    assert line.endswith(r"/CN=a\n<3>CTRL-EVENT\x1b[2J")
+
+
 def test_alternative_names_carry_their_kind() -> None:
     names = ["radius.example", "192.0.2.1", "admin@example.org"]
     issued = site().issuer.issue("x", site().valid, key(), usage=Usage.SERVER, names=names)

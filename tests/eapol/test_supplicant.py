@@ -211,8 +211,8 @@ def test_eap_tls_in_the_expanded_form_is_eap_tls() -> None:
 
 
 def test_a_notification_is_shown_and_acknowledged() -> None:
-    both = opened(pair(settings=AuthenticatorSettings(notification="maintenance at noon")))
-    assert both.said(ServerSays) == ["CTRL-EVENT-EAP-NOTIFICATION maintenance at noon"]
+    both = opened(pair(settings=AuthenticatorSettings(notification="maintenance\nat noon")))
+    assert both.said(ServerSays) == ["CTRL-EVENT-EAP-NOTIFICATION maintenance\\nat noon"]
 
 
 def test_a_repeated_request_gets_the_same_response_octet_for_octet() -> None:

@@ -114,6 +114,16 @@ def test_each_refusal_is_immediate_and_one_sentence(wire: Veth, tmp_path: Path) 
     assert time.monotonic() - begun < 8.0
 
 
+def test_without_root_the_exit_code_says_so(wire: Veth, tmp_path: Path) -> None:
+    wanted = network(tmp_path, site())
+    conf = tmp_path / "conf"
+    conf.write_text(text(Config(networks=(wanted,))))
+    drop = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+    command = [sys.executable, "-m", "mgu.main", "supplicant", "-i", "eth0", "-c", str(conf)]
+    result = wire.left[0].run(*drop, *command, check=False)
+    assert (result.returncode, "needs root" in result.stderr) == (4, True)
+
+
 def test_only_one_capability_is_left_and_secrets_are_for_root(wire: Veth, tmp_path: Path) -> None:
     log = tmp_path / "keys.log"
     with (

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from eapol.aio.keylog import key_log
 from eapol.aio.link import LinkState, LinkWatch
 from eapol.aio.port import Port
 from eapol.authenticator import Authenticator, AuthenticatorSettings
@@ -122,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--key", type=Path, required=True, help="the server's private key")
     add("--reauth", type=float, metavar="SECONDS", help="authenticate again so often")
     add("--fragment", type=int, default=1020, metavar="OCTETS", help="TLS data in one packet")
-    add("--tls-max", choices=[v.value for v in TlsVersion], default=TlsVersion.TLS_1_3.value)
+    add("--tls-max", type=TlsVersion, default=TlsVersion.TLS_1_3, metavar="TLSv1.2|TLSv1.3")
     add("--no-promise", action="store_true", help="leave out RFC 9190's protected success")
     add("--key-log", type=Path, metavar="FILE", help="append the TLS secrets to FILE")
     return parser
@@ -153,24 +154,22 @@ async def _serve(options: argparse.Namespace) -> None:
         fragment_size=options.fragment, reAuthPeriod=options.reauth, promise=not options.no_promise
     )
 
-    def append(line: bytes) -> None:
-        with options.key_log.open("ab") as file:
-            file.write(line + b"\n")
+    with key_log(options.key_log) as keylog:
+        tls = ServerContext(TlsPolicy(max_version=options.tls_max), credentials, keylog)
+        switch = Switch(
+            options.interface,
+            tls,
+            settings,
+            authorized=_print_authorized,
+            unauthorized=lambda: print("unauthorized", flush=True),
+        )
+        async with switch:
+            print("ready", flush=True)
+            await asyncio.Event().wait()
 
-    tls = ServerContext(
-        TlsPolicy(max_version=TlsVersion(options.tls_max)),
-        credentials,
-        append if options.key_log else None,
-    )
-    async with Switch(
-        options.interface,
-        tls,
-        settings,
-        authorized=lambda port, _: print(f"authorized {port.identity!r} {port.tls}", flush=True),
-        unauthorized=lambda: print("unauthorized", flush=True),
-    ):
-        print("ready", flush=True)
-        await asyncio.Event().wait()
+
+def _print_authorized(port: Authenticator, _: PortAuthorized) -> None:
+    print(f"authorized {port.identity!r} {port.tls}", flush=True)
 
 
 if __name__ == "__main__":

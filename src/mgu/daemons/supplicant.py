@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Never
@@ -117,10 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
+    from eapol.aio.keylog import key_log
     from eapol.errors import EapolError, NotPermitted
 
     try:
-        with _key_log(options.key_log) as keylog:
+        with key_log(options.key_log) as keylog:
+            if keylog is not None:
+                _log.warning("%s gets the TLS secrets: for laboratories only", options.key_log)
             return await _serve(options, keylog, stop)
     except NotPermitted as error:
         _log.error("%s", error)
@@ -205,20 +208,3 @@ def _reader(options: argparse.Namespace) -> Callable[[], "Config"]:
 def _control_path(options: argparse.Namespace, configured: str | None) -> Path | None:
     folder = options.control or configured
     return Path(folder) / options.interface if folder else None
-
-
-@contextlib.contextmanager
-def _key_log(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
-    """What writes lines of the NSS key log format to `path`, which only its owner can read."""
-    if path is None:
-        yield None
-        return
-    _log.warning("%s gets the TLS secrets: for captures in a laboratory only", path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "ab", buffering=0) as file:
-        os.fchmod(file.fileno(), 0o600)
-
-        def write(line: bytes) -> None:
-            file.write(line + b"\n")
-
-        yield write
