@@ -6,16 +6,21 @@ nanoseconds, and setting the date rewrites FILE. The demo and the tests use it.
 
 import os
 import time
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mgu.files import write_whole
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
 
 
-def simulated() -> Path | None:
+def simulated() -> "Path | None":
     """The file of the simulated clock, or None when the date is the kernel's."""
     name = os.environ.get("MGU_CLOCK")
-    return Path(name) if name else None
+    if not name:
+        return None
+    from pathlib import Path  # late, as all imports here: localNTP starts in 20 ms
+
+    return Path(name)
 
 
 def now_ns() -> int:
@@ -26,8 +31,10 @@ def now_ns() -> int:
     return time.time_ns() + _offset(file)
 
 
-def now() -> datetime:
+def now() -> "datetime":
     """The gateway's date, with its time zone (UTC)."""
+    from datetime import UTC, datetime
+
     return datetime.fromtimestamp(now_ns() / 1e9, UTC)
 
 
@@ -37,12 +44,14 @@ def shift_ns() -> int:
     return 0 if file is None else _offset(file)
 
 
-def step_simulated(file: Path, by_ns: int) -> None:
+def step_simulated(file: "Path", by_ns: int) -> None:
     """Move the simulated date by `by_ns` nanoseconds."""
+    from mgu.files import write_whole
+
     write_whole(file, b"%d\n" % (_offset(file) + by_ns))
 
 
-def _offset(file: Path) -> int:
+def _offset(file: "Path") -> int:
     try:
         return int(file.read_text(encoding="ascii"))
     except FileNotFoundError:

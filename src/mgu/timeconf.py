@@ -1,29 +1,25 @@
 """localNTP's configuration on this gateway: where its files are, and who may read them."""
 
-import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from mgu.files import PRIVATE, write_whole
 from mgu.paths import LOCALNTP_CA, LOCALNTP_CONF, LOCALNTP_KEYS, under_root
-from ntp import conf, keys
-from ntp.auth import Keys
+from ntp import conf
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError
+from wire.record import Record, replace
+
+if TYPE_CHECKING:
+    from ntp.auth import Key
 
 _OTHERS: Final = 0o077
 
-log = logging.getLogger("ntp")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
+class Setup(Record, kw_only=True):
     """A configuration, its paths as this process opens them, and the keys of its key file."""
 
     configuration: Configuration
-    keys: Keys
+    keys: "Mapping[int, Key]"
 
 
 def installed() -> Setup:
@@ -73,6 +69,8 @@ def install(setup: Setup) -> None:
 
     Raises: OSError.
     """
+    from mgu.files import PRIVATE, write_whole  # late: most runs of localNTP install nothing
+
     configuration = setup.configuration
     installed_keys = installed_ca = ""
     if configuration.keys:
@@ -86,18 +84,27 @@ def install(setup: Setup) -> None:
 
 
 def _copy(source: str, to: str, mode: int = 0o644) -> None:
+    from pathlib import Path
+
+    from mgu.files import write_whole
+
     write_whole(under_root(to), Path(source).read_bytes(), mode)
 
 
-def _read_keys(name: str, *, is_installed: bool) -> Keys:
+def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
     if not name:
         return {}
+    import logging
+    from pathlib import Path
+
+    from ntp import keys
+
     path = Path(name)
     if path.stat().st_mode & _OTHERS:
         remedy = f"others can read the keys in it; do: chmod 600 {path}"
         if is_installed:
             raise ConfigurationError(f"{path}: {remedy}")
-        log.warning("%s: %s", path, remedy)
+        logging.getLogger("ntp").warning("%s: %s", path, remedy)
     try:
         return keys.parse(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:

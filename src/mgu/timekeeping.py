@@ -5,20 +5,21 @@ firmware image (the modification time of /usr/lib/clock-epoch, as systemd has it
 saved last. No server is believed below it, and it resolves the eras of NTP.
 """
 
-import logging
-from pathlib import Path
-from typing import Final, Protocol
+import os
+from typing import TYPE_CHECKING, Final, Protocol
 
 from mgu import clock
-from mgu.files import write_whole
-from mgu.paths import SAVED_TIME, TIME_SYNCHRONIZED, under_root
-from ntp.messages import Outcome
+from mgu.paths import SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
 from ntp.timestamp import SECOND, date_text
+
+if TYPE_CHECKING:
+    import logging
+    from pathlib import Path
+
+    from ntp.messages import Outcome
 
 RELEASED: Final = 1_793_491_200 * SECOND  # 2026-11-01: raised with every release
 IMAGE_EPOCH: Final = "/usr/lib/clock-epoch"
-
-log = logging.getLogger("ntp")
 
 
 class Clock(Protocol):
@@ -42,7 +43,7 @@ class Clock(Protocol):
 class SimulatedClock:
     """The date of MGU_CLOCK: moving it touches a file and nothing else."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: "Path") -> None:
         self._file = file
 
     @property
@@ -79,13 +80,14 @@ def floor() -> int:
 
 def saved() -> int:
     """The date that was saved last, Unix ns; 0 if there is none that can be read."""
-    path = under_root(SAVED_TIME)
+    path = located(SAVED_TIME)
     try:
-        return int(path.read_text(encoding="ascii"))
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
     except FileNotFoundError:
         return 0
     except (OSError, ValueError) as error:
-        log.warning("%s holds no date and is ignored: %s", path, error)
+        _log().warning("%s holds no date and is ignored: %s", path, error)
         return 0
 
 
@@ -95,6 +97,8 @@ def save(date: int) -> None:
     Raises: OSError.
     """
     if date > saved():
+        from mgu.files import write_whole  # late, as in mark_synchronized: a look writes nothing
+
         write_whole(under_root(SAVED_TIME), b"%d\n" % date)
 
 
@@ -108,11 +112,11 @@ def raise_to_floor(gateway: Clock) -> bool:
     if behind <= 0:
         return False
     gateway.step(behind)
-    log.info("the clock was before %s and was set to it", date_text(floor()))
+    _log().info("the clock was before %s and was set to it", date_text(floor()))
     return True
 
 
-def set_right(gateway: Clock, outcome: Outcome, *, step: bool, poll: int = 6) -> str:
+def set_right(gateway: Clock, outcome: "Outcome", *, step: bool, poll: int = 6) -> str:
     """Set the clock by a usable outcome, save the date and tell who waits for it.
 
     Args: `step`: at once, else bit by bit; `poll`: log2 s until the clock is looked at again.
@@ -130,6 +134,8 @@ def set_right(gateway: Clock, outcome: Outcome, *, step: bool, poll: int = 6) ->
 
 def mark_synchronized(date: int) -> None:
     """Tell the services that wait for it that the date is right."""
+    from mgu.files import write_whole
+
     write_whole(under_root(TIME_SYNCHRONIZED), f"{date_text(date)}\n".encode())
 
 
@@ -139,6 +145,12 @@ def unmark_synchronized() -> None:
 
 def _image_epoch() -> int:
     try:
-        return under_root(IMAGE_EPOCH).stat().st_mtime_ns
+        return os.stat(located(IMAGE_EPOCH)).st_mtime_ns
     except OSError:
         return 0
+
+
+def _log() -> "logging.Logger":
+    import logging  # late: most runs have nothing to say
+
+    return logging.getLogger("ntp")

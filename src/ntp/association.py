@@ -12,7 +12,6 @@ fields are random bits. After a loss the next request is a basic one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ntp import checks
@@ -20,6 +19,7 @@ from ntp.errors import ClockStepped, KissOfDeath
 from ntp.packet import Header, Mode, Packet
 from ntp.sample import Sample, Stamps, offset_and_delay
 from ntp.timestamp import SECOND, to_unix_ns
+from wire.record import Record, replace
 
 INTERLEAVE_WITHIN: Final = 64.0  # s; an older exchange says too little about the clock now
 _STEP: Final = SECOND // 100  # ns; the two clocks of one machine differ less within a request
@@ -39,13 +39,18 @@ class Sealed(Protocol):
 
 
 class Authentication(Protocol):
-    """How requests to one server are authenticated: a key, or NTS."""
+    """How requests to one server are authenticated: a key, or NTS.
+
+    `ready`: there is what the next request needs.
+    """
+
+    @property
+    def ready(self) -> bool: ...
 
     def seal(self, header: bytes) -> Sealed: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Record, kw_only=True):
     """One datagram on its way. `transmit` and `receive` are the random bits in those fields."""
 
     octets: bytes
@@ -55,8 +60,7 @@ class Request:
     at: float  # monotonic s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Exchange:
+class _Exchange(Record, kw_only=True):
     """The last exchange, for an interleaved answer to complete. Dates in Unix ns."""
 
     stamps: Stamps

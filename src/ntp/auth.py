@@ -73,6 +73,10 @@ class KeyAuthentication:
 
     key: Key
 
+    @property
+    def ready(self) -> bool:
+        return True
+
     def seal(self, header: bytes) -> "KeySealed":
         return KeySealed(self.key.sign(header), self.key)
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from ntp.association import is_final
 from ntp.conclude import conclude, votes_agree
-from ntp.errors import ClockStepped, KissOfDeath, NotAuthentic, ServerError, Skip
+from ntp.errors import ClockStepped, KissOfDeath, NotAuthentic, NtsNak, ServerError, Skip
 from ntp.messages import (
     Command,
     Event,
@@ -31,7 +31,6 @@ from ntp.messages import (
     SendFailed,
     Start,
 )
-from ntp.nts.session import NtsNak, Session
 from ntp.peer import Failure, Peer, Policy
 from ntp.select import Agreement
 from ntp.source import Source, reference_id
@@ -160,7 +159,9 @@ class Client:
             self._commands.append(Resolve(server=peer.name, host=host))
             peer.next_at = None
             return
-        if self._secured and peer.source.nts and not _has_cookies(peer):
+        authentication = peer.source.association.authentication
+        has_keys = authentication is not None and authentication.ready
+        if self._secured and peer.source.nts and not has_keys:
             self._exchange_keys(peer, now)
             return
         self._count += 1
@@ -277,6 +278,8 @@ class Client:
         )
 
     def _keys_agreed(self, event: KeysAgreed, now: float) -> None:
+        from ntp.nts.session import Session  # late: most gateways ask without NTS
+
         peer = self._peer(event.server)
         association = peer.source.association
         association.authentication = Session(event.material, association.entropy)
@@ -303,8 +306,3 @@ class Client:
         self._end = None
         outcome = conclude(self._peers, secured=self._secured, candidate=self._candidate)
         self._commands.append(Finished(outcome=outcome))
-
-
-def _has_cookies(peer: Peer) -> bool:
-    authentication = peer.source.association.authentication
-    return isinstance(authentication, Session) and bool(authentication.cookies)

@@ -9,18 +9,17 @@
 Options of `server`: `port N` (UDP), `nts-port N` (TCP of the key exchange).
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from ntp.errors import ConfigurationError
 from ntp.source import NTP_PORT, NTS_KE_PORT
+from wire.record import Record
 
 DIRECTIVES: Final = ("server", "keys", "ca")
 _HEAD: Final = "# Written by localNTP -a; see localNTP -h\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerLine:
+class ServerLine(Record, kw_only=True):
     """One server as configured."""
 
     host: str
@@ -30,8 +29,7 @@ class ServerLine:
     nts_port: int = NTS_KE_PORT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
+class Configuration(Record, kw_only=True):
     """All of the file."""
 
     servers: tuple[ServerLine, ...] = ()

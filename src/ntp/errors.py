@@ -43,5 +43,9 @@ class KissOfDeath(ServerError):
         self.code = code
 
 
+class NtsNak(ServerError):
+    """The server cannot read our cookie: keys must be exchanged anew (RFC 8915, 5.7)."""
+
+
 class ConfigurationError(NtpError):
     """A key file or an option says what cannot be; the text names file, line and remedy."""

@@ -1,15 +1,17 @@
 """Events and commands of the client core. Closed unions: mypy checks that each is handled."""
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from ntp.nts.session import Material
 from ntp.sample import Sample, Stamps
+from wire.record import Record
 from wire.timer import TimerFired
 
+if TYPE_CHECKING:
+    from ntp.nts.session import Material
 
-class Address(NamedTuple):
+
+class Address(Record):
     """Where a datagram goes: a numeric address (IPv6 with its %zone) and a UDP port."""
 
     host: str
@@ -23,15 +25,13 @@ class Address(NamedTuple):
 # Events: what happened
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Start(Record, kw_only=True):
     """Begin. `date` is what our clock shows, Unix ns."""
 
     date: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Received:
+class Received(Record, kw_only=True):
     """A datagram came back to the socket of `request`. `own` is that socket's own address."""
 
     request: int
@@ -40,16 +40,14 @@ class Received:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendFailed:
+class SendFailed(Record, kw_only=True):
     """The request could not leave, or the network sent it back (ICMP). `why` is for people."""
 
     request: int
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolved:
+class Resolved(Record, kw_only=True):
     """Numeric addresses of a server's name, best first; none: `why` says what failed."""
 
     server: str
@@ -57,16 +55,14 @@ class Resolved:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysAgreed:
+class KeysAgreed(Record, kw_only=True):
     """The NTS key exchange with a server is done."""
 
     server: str
-    material: Material
+    material: "Material"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysRefused:
+class KeysRefused(Record, kw_only=True):
     """The NTS key exchange failed. `untrusted`: the server's certificate or answer was no good."""
 
     server: str
@@ -80,8 +76,7 @@ Event = Start | Received | SendFailed | Resolved | KeysAgreed | KeysRefused | Ti
 # Commands: what is to be done
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(Record, kw_only=True):
     """Told: send from a new socket, connected to `to`; what comes back is Received."""
 
     request: int
@@ -89,23 +84,20 @@ class Send:
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forget:
+class Forget(Record, kw_only=True):
     """Told: close the socket of `request`."""
 
     request: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolve:
+class Resolve(Record, kw_only=True):
     """Asked: look up `host` for the source `server`; answered by Resolved."""
 
     server: str
     host: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExchangeKeys:
+class ExchangeKeys(Record, kw_only=True):
     """Asked: NTS key exchange with `host` (TCP `port`) for the source `server`, its certificate
     verified at the date `at` (Unix ns). Answered by KeysAgreed or KeysRefused."""
 
@@ -115,8 +107,7 @@ class ExchangeKeys:
     at: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(Record, kw_only=True):
     """Told: nothing more will happen; here is what came of it."""
 
     outcome: "Outcome"
@@ -139,8 +130,7 @@ class Verdict(Enum):
         return self in (Verdict.AGREED, Verdict.UNCONFIRMED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Record, kw_only=True):
     """What became of one server."""
 
     server: str
@@ -150,8 +140,7 @@ class Report:
     why: str  # one clause for people; empty when it is a survivor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Record, kw_only=True):
     """The result of a round. `offset`, `error`, `delay` in ns, meaningful if `verdict.usable`."""
 
     verdict: Verdict

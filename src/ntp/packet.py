@@ -5,12 +5,12 @@ a MAC if it is 20 or 24 octets long (a crypto-NAK: 4), else it starts with an ex
 Anything else is junk, and a packet with junk is none.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
 from typing import Final, Self
 
 from ntp.errors import Malformed
+from wire.record import Record
 
 HEADER_LENGTH: Final = 48
 MAC_LENGTHS: Final = (4, 20, 24)  # crypto-NAK; key id with 16 octets (MD5, CMAC), 20 (SHA-1)
@@ -44,8 +44,7 @@ class Leap(IntEnum):
     UNSYNCHRONIZED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Record):
     """The 48 octets that every version has. Timestamps: 64 bits, 2**-32 s."""
 
     mode: int  # Mode
@@ -85,8 +84,7 @@ class Header:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionField:
+class ExtensionField(Record):
     """RFC 7822, 7.5. `value` as on the wire, with its padding; written, it is padded."""
 
     field_type: int
@@ -97,8 +95,7 @@ class ExtensionField:
         return _FIELD.pack(self.field_type, length) + self.value.ljust(length - _FIELD.size, b"\0")
 
 
-@dataclass(frozen=True, slots=True)
-class Mac:
+class Mac(Record):
     """Key identifier and digest. An empty digest is a crypto-NAK."""
 
     key_id: int
@@ -108,8 +105,7 @@ class Mac:
         return _KEY_ID.pack(self.key_id) + self.digest
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(Record):
     """A header and what follows it."""
 
     header: Header

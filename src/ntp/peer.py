@@ -1,6 +1,5 @@
 """One source during one round: what was asked, what came, what is due."""
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
@@ -9,12 +8,12 @@ from ntp.messages import Address
 from ntp.sample import Sample
 from ntp.select import best_of
 from ntp.source import Source
+from wire.record import Record
 
 LONGEST_RETRY: Final = 8.0  # s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Record, kw_only=True):
     """How a round asks. Seconds; `samples` from each source.
 
     `retry` doubles with each silence. `grace`: how long the others may take once a majority agrees.
@@ -35,22 +34,22 @@ class Failure(Enum):
     REFUSED = auto()  # floor, kiss code, authentication
 
 
-@dataclass(slots=True)
 class Peer:
     """`next_at`: when the next request is due, monotonic s; None while there is none to send."""
 
-    source: Source
-    policy: Policy
-    next_at: float | None = None
-    pending: Request | None = None
-    number: int = 0  # of the pending request
-    samples: list[Sample] = field(default_factory=list)
-    silences: int = 0
-    passed_over: int = 0
-    failure: Failure = Failure.SILENT
-    why: str = "no answer"
-    settled: bool = False
-    keyed: bool = False  # the keys were exchanged in this round
+    def __init__(self, source: Source, policy: Policy) -> None:
+        self.source = source
+        self.policy = policy
+        self.next_at: float | None = None
+        self.pending: Request | None = None
+        self.number = 0  # of the pending request
+        self.samples: list[Sample] = []
+        self.silences = 0
+        self.passed_over = 0
+        self.failure = Failure.SILENT
+        self.why = "no answer"
+        self.settled = False
+        self.keyed = False  # the keys were exchanged in this round
 
     @property
     def name(self) -> str:

@@ -3,17 +3,17 @@
 All dates and durations are whole nanoseconds; dates are Unix time.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from ntp.timestamp import SECOND
+from wire.record import Record
 
+STEPT: Final = SECOND * 128 // 1000  # further off, the clock is stepped (RFC 5905, A.1.1)
 MAXDIST: Final = SECOND + SECOND // 2  # a server further from the truth than this has no vote
 MAXDISP: Final = 16 * SECOND  # and further than this, it is not listened to at all
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamps:
+class Stamps(Record, kw_only=True):
     """When a request left and its reply came, by our clock (Unix ns).
 
     The kernel's stamps leave our own scheduling out. A stamp taken by the program is earlier
@@ -25,8 +25,7 @@ class Stamps:
     by_kernel: bool = False  # both
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Record, kw_only=True):
     """Offset of our clock and how far it can be from the truth.
 
     `offset` above zero: the server is ahead of us. `error` is the bound: half the delay (all of it

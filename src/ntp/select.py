@@ -8,16 +8,14 @@ Differs: the result is the best survivor's offset (least error bound), moved int
 and not the cluster algorithm's weighted mean: a client that sets its clock once has no use for it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ntp.packet import Leap
 from ntp.sample import Sample
+from wire.record import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class Agreement(Record, kw_only=True):
     """What a majority says; `error` (ns) bounds the distance of `offset` (ns) from the truth."""
 
     offset: int
@@ -53,14 +51,14 @@ def agree(votes: Mapping[str, Sample], out_of: int | None = None) -> Agreement |
     }
     best = min(survivors.values(), key=lambda sample: sample.error)
     offset = min(max(best.offset, low), high)
-    leaps = Counter(sample.leap for sample in survivors.values())
-    leap, backing = leaps.most_common(1)[0]
+    leaps = [sample.leap for sample in survivors.values()]
+    leap = max(set(leaps), key=leaps.count)
     return Agreement(
         offset=offset,
         error=max(high - offset, offset - low),
         best=best,
         survivors=frozenset(survivors),
-        leap=leap if backing * 2 > len(survivors) else Leap.NONE,
+        leap=leap if leaps.count(leap) * 2 > len(leaps) else Leap.NONE,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ntp.messages import Outcome
+from ntp.sample import STEPT
 from ntp.timestamp import SECOND
 from wire.timer import TimerFired
 
@@ -26,7 +27,6 @@ SETTLE: Final = 1.0  # s from a change of the network to the question
 CALM: Final = 16.0  # s; rounds that events bring forward are no closer to each other
 CONFIRM: Final = 16.0  # s; when to look again at a jump
 JITTER: Final = 0.1  # of the interval
-STEP: Final = SECOND * 128 // 1000  # ns; RFC 5905, 12: STEPT
 RIGHT: Final = SECOND * 20 // 1000  # ns; off by less, ask less often
 
 
@@ -155,7 +155,7 @@ class Service:
             self._silences = min(self._silences + 1, 16)
             return []
         self._silences = 0
-        step = abs(outcome.offset) >= STEP
+        step = abs(outcome.offset) >= STEPT
         if step and self._right and not self._jump_seen:
             self._jump_seen = True
             self._schedule(CONFIRM, ended.at_least, now)

@@ -1,6 +1,5 @@
 """A time server as we know it, from one round to the next."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from ntp.association import Association
@@ -10,7 +9,6 @@ NTS_KE_PORT: Final = 4460  # TCP, RFC 8915, 8
 MAX_SPACING: Final = 4096.0  # s
 
 
-@dataclass(slots=True, kw_only=True)
 class Source:
     """One server: its name, how it is asked, and what it demanded of us.
 
@@ -19,22 +17,23 @@ class Source:
     forbade us to ask again, for good.
     """
 
-    name: str
-    association: Association
-    hosts: tuple[str, ...] = ()
-    port: int = NTP_PORT
-    nts: bool = False
-    nts_port: int = NTS_KE_PORT
-    nts_host: str = ""
-    lookup: str = ""
-    at_least: float = 0.0
-    refused: str = ""
-
-    def __post_init__(self) -> None:
-        self.lookup = self.lookup or self.name
-        self.nts_host = self.nts_host or self.lookup
-        if not self.hosts and is_numeric(self.lookup):
-            self.hosts = (self.lookup,)
+    def __init__(
+        self,
+        *,
+        name: str,
+        association: Association,
+        lookup: str = "",
+        port: int = NTP_PORT,
+        nts: bool = False,
+        nts_port: int = NTS_KE_PORT,
+    ) -> None:
+        self.name = name
+        self.association = association
+        self.nts = nts
+        self.nts_host, self.nts_port = lookup or name, nts_port
+        self.at_least = 0.0
+        self.refused = ""
+        self.serve_from(lookup or name, port)
 
     def slow_down(self, asked_every: float) -> None:
         """RATE: ask at most half as often as now, every `asked_every` s (RFC 5905, 7.4)."""
@@ -43,7 +42,7 @@ class Source:
     def serve_from(self, host: str, port: int) -> None:
         """The key exchange named who serves the time (RFC 8915, 4.1.7 and 4.1.8)."""
         self.lookup, self.port = host, port
-        self.hosts = (host,) if is_numeric(host) else ()
+        self.hosts: tuple[str, ...] = (host,) if is_numeric(host) else ()
 
 
 def is_numeric(host: str) -> bool:

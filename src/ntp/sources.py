@@ -1,17 +1,20 @@
 """From a configuration to sources that a client core can ask."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ntp.association import Association, Entropy
-from ntp.auth import Algorithm, KeyAuthentication, Keys
 from ntp.conf import ServerLine
 from ntp.errors import ConfigurationError
 from ntp.source import Source
 
+if TYPE_CHECKING:
+    from ntp.auth import KeyAuthentication, Keys
+
 
 def sources(
     servers: Sequence[ServerLine],
-    keys: Keys,
+    keys: "Keys",
     *,
     entropy: Entropy,
     pivot: int,
@@ -26,17 +29,7 @@ def sources(
     for server in servers:
         authentication = None
         if server.key is not None:
-            key = keys.get(server.key)
-            if key is None:
-                raise ConfigurationError(
-                    f"server {server.host}: the key file has no key {server.key}"
-                )
-            if key.algorithm is Algorithm.MD5 and not allow_md5:
-                raise ConfigurationError(
-                    f"server {server.host}: key {server.key} is for MD5, which is broken; "
-                    "use AES128CMAC, or allow it with --allow-md5"
-                )
-            authentication = KeyAuthentication(key)
+            authentication = _with_key(server, server.key, keys, allow_md5)
         association = Association(
             entropy, pivot=pivot, authentication=authentication, timeout=timeout
         )
@@ -54,3 +47,19 @@ def sources(
 def _name(server: ServerLine) -> str:
     """Unique among the sources; the host alone as long as the port is the usual one."""
     return server.host if server.port == 123 else f"{server.host} port {server.port}"
+
+
+def _with_key(
+    server: ServerLine, number: int, keys: "Keys", allow_md5: bool
+) -> "KeyAuthentication":
+    from ntp.auth import Algorithm, KeyAuthentication  # late: most gateways ask without a key
+
+    key = keys.get(number)
+    if key is None:
+        raise ConfigurationError(f"server {server.host}: the key file has no key {number}")
+    if key.algorithm is Algorithm.MD5 and not allow_md5:
+        raise ConfigurationError(
+            f"server {server.host}: key {number} is for MD5, which is broken; "
+            "use AES128CMAC, or allow it with --allow-md5"
+        )
+    return KeyAuthentication(key)

@@ -1,8 +1,7 @@
 """The one event that every core shares. Apart from the runner, so that a core needs no asyncio."""
 
-from dataclasses import dataclass
+from wire.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(Record):
     """The deadline that the core asked for has passed."""

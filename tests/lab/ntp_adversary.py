@@ -5,19 +5,19 @@ gives the datagrams that arrive instead.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from lab.ntp_memory import DATE, Responder, honest, server
 from ntp.packet import ExtensionField, Header, Mac, Packet
 from ntp.server import Server
 from ntp.timestamp import SECOND
+from wire.record import replace
 
 Attack = Callable[[Header, Header], bytes]
 
 
 def bent(**fields: object) -> Attack:
     """The honest answer with other header fields."""
-    return lambda _, answer: bytes(replace(answer, **fields))  # type: ignore[arg-type]
+    return lambda _, answer: bytes(replace(answer, **fields))
 
 
 def followed_by(rest: bytes) -> Attack:

@@ -91,7 +91,7 @@ def test_an_answer_from_another_port_or_address_is_not_heard(run: Run, address: 
     def spoof(octets: bytes, source: Address) -> bytes:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind((address, 0))
-            other.sendto(honest_answer(octets, source), source)
+            other.sendto(honest_answer(octets, source), (source.host, source.port))
         return b"junk"
 
     with served(spoof) as port:

@@ -1,9 +1,10 @@
 """What localNTP prints about a round."""
 
+import time
 from typing import Any, Final
 
 from ntp.messages import Outcome, Report, Verdict
-from ntp.timestamp import SECOND, date_text
+from ntp.timestamp import SECOND
 
 SCHEMA_VERSION: Final = 1
 
@@ -19,7 +20,8 @@ def as_text(outcome: Outcome, action: str) -> str:
         f"delay {outcome.delay / SECOND:.9f} s, from {names} ({confidence}){done}"
     ]
     if outcome.verdict is Verdict.UNCONFIRMED:
-        lines.append(f"note: {date_text(outcome.date)} is the word of one server; nobody confirms")
+        date = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(outcome.date // SECOND))
+        lines.append(f"note: {date} is the word of one server; nobody confirms it")
     lines += [
         f"note: {report.server}: {report.why}" for report in outcome.servers if not report.survivor
     ]

@@ -52,7 +52,7 @@ class Exchange:
         self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             enable_stamps(self.socket)
-            self.socket.connect(to)
+            self.socket.connect((to.host, to.port))
             self.own = str(self.socket.getsockname()[0])
             self._sent = time.time_ns()
             self.socket.send(octets)

@@ -6,10 +6,8 @@ asyncio would do as well; its import alone takes longer than a whole query on a 
 import math
 import os
 import select
-import threading
 import time
 from collections import deque
-from queue import SimpleQueue
 from typing import Final
 
 from ntp.aio.ask import Answer, Asked, answer
@@ -45,7 +43,7 @@ class _Round:
         self._poll = select.poll()
         self._sockets: dict[int, Exchange] = {}  # by file descriptor
         self._requests: dict[int, Exchange] = {}
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._answers: deque[Answer] = deque()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll.register(self._wake, select.POLLIN)
         self._outcome: Outcome | None = None
@@ -70,8 +68,8 @@ class _Round:
         for descriptor, _ in ready:
             if descriptor == self._wake:
                 os.eventfd_read(self._wake)
-                while not self._answers.empty():
-                    self._handle(self._answers.get())
+                while self._answers:
+                    self._handle(self._answers.popleft())
             else:
                 self._read(descriptor)
 
@@ -105,7 +103,9 @@ class _Round:
             case Forget():
                 self._forget(command)
             case Resolve() | ExchangeKeys():
-                threading.Thread(target=self._ask, args=(command,), daemon=True).start()
+                from threading import Thread  # late: an address needs none
+
+                Thread(target=self._ask, args=(command,), daemon=True).start()
             case Finished():
                 self._outcome = command.outcome
         return None
@@ -127,7 +127,7 @@ class _Round:
             exchange.close()
 
     def _ask(self, command: Asked) -> None:
-        self._answers.put(answer(command, self._ca))
+        self._answers.append(answer(command, self._ca))
         try:
             os.eventfd_write(self._wake, 1)
         except OSError:

@@ -50,7 +50,7 @@ class ServerSocket:
                 self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             else:
                 self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-            self._socket.bind(at)
+            self._socket.bind((at.host, at.port))
         except BaseException:
             self._socket.close()
             raise
@@ -87,7 +87,7 @@ class ServerSocket:
     def _answer(self, datagram: Datagram, asked: Ancillary) -> None:
         for reply in self.core.handle(datagram, time.monotonic()):
             try:
-                self._socket.sendmsg([reply.octets], asked, 0, reply.to)
+                self._socket.sendmsg([reply.octets], asked, 0, (reply.to.host, reply.to.port))
             except OSError:
                 restart_stamps(self._socket)
                 self._sent = 0

@@ -11,7 +11,7 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Final, Protocol
 
-from ntp.errors import NotAuthentic, NtpError, ServerError
+from ntp.errors import NotAuthentic, NtpError, NtsNak
 from ntp.packet import HEADER_LENGTH, ExtensionField, Packet
 from wire.cursor import Cursor, DecodeError
 from wire.secret import Secret
@@ -27,10 +27,6 @@ _LONGEST_REQUEST: Final = 1280  # octets; placeholders are left out where they w
 
 _LENGTHS = Struct("!HH")
 _FIELD = Struct("!HH")
-
-
-class NtsNak(ServerError):
-    """The server cannot read our cookie: keys must be exchanged anew (RFC 8915, 5.7)."""
 
 
 class OutOfCookies(NtpError):
@@ -56,6 +52,10 @@ class Session:
         self._c2s = material.c2s
         self._s2c = material.s2c
         self._entropy = entropy
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.cookies)
 
     def seal(self, header: bytes) -> "SealedRequest":
         """Raises: OutOfCookies."""
