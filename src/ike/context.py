@@ -1,6 +1,7 @@
 """What all parts of the engine share: time, configuration, entropy, timers, commands so far."""
 
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
 
 from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
@@ -22,12 +23,15 @@ NON_ESP_MARKER = bytes(4)  # RFC 3948, 2.2
 
 
 class Context:
-    """`now` is set at the start of each `handle`; `commands` are taken at its end."""
+    """`now` is set at the start of each `handle`, `date` with each datagram; `commands` are taken
+    at its end.
+    """
 
     def __init__(self, config: Config, entropy: Callable[[int], bytes]) -> None:
         self.config = config
         self.entropy = entropy
         self.now = 0.0
+        self.date: datetime | None = None
         self.timers = TimerQueue()
         self.commands: list[Command] = []
         self._asks = count(1)

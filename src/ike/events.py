@@ -1,6 +1,7 @@
 """What can happen to the engine. `ask` repeats the number of the command that is answered."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from ike.policy import Config
 from ike.sa import Address, Endpoint, PolicyEntry, SaId
@@ -9,11 +10,15 @@ from wire.timer import TimerFired
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatagramReceived:
-    """A datagram as it came from the wire (with the non-ESP marker on the NAT-T port)."""
+    """A datagram as it came from the wire (with the non-ESP marker on the NAT-T port).
+
+    `date` is the time of day, for certificates; without it their dates are not checked.
+    """
 
     octets: bytes
     source: Endpoint
     local: Endpoint
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

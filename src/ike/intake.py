@@ -41,6 +41,7 @@ class Intake:
 
     def receive(self, event: DatagramReceived) -> None:
         """One datagram; nothing in it can raise."""
+        self._context.date = event.date
         octets = event.octets
         if event.local.port == self._context.config.natt_port:
             if not octets.startswith(NON_ESP_MARKER):

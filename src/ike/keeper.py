@@ -127,6 +127,7 @@ class Keeper:
             cookies=cookies,
             local=local,
             peer=peer,
+            date=lambda: context.date,
             first_contact=lambda: self._is_first_contact(peer.address, local.address),
         )
         return Isakmp(context, self, facts)

@@ -1,4 +1,4 @@
-"""What says that a peer refuses our phase 1. Anybody may have sent it: nothing is authenticated yet.
+"""What says that a peer refuses our phase 1. Anybody may have sent it: nothing is authenticated.
 
 It counts when it comes in answer to the repeats, too. A stranger who sees our cookies could stop us
 so, but one who can do that can stop us by other means as well; and people get a quick answer.

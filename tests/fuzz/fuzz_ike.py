@@ -7,6 +7,8 @@ from ipaddress import ip_address, ip_network
 from itertools import count
 
 from ike.commands import Command, SendDatagram
+from ike.crypto.names import parse_name, print_name
+from ike.crypto.signatures import check_signature, load
 from ike.doi.identity import describe, network_of
 from ike.doi.proposals import Phase1Suite, Phase2Suite, read_lifetime
 from ike.doi.select import choose_phase1, choose_phase2, phase1_suites, phase2_suites
@@ -103,6 +105,16 @@ def identification(octets: bytes) -> None:
         network_of(identity)
 
 
+def name(octets: bytes) -> None:
+    with suppress(DecodeError):
+        print_name(parse_name(octets))
+
+
+def certificate(octets: bytes) -> None:
+    with suppress(IkeError):
+        check_signature(load(octets), bytes(128), bytes(20))
+
+
 def payloads(octets: bytes) -> None:
     for kind in (Certificate, Notification, Delete, OriginalAddress, Fragment):
         with suppress(IkeError):
@@ -187,6 +199,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "attributes": attributes,
     "security_association": security_association,
     "identification": identification,
+    "name": name,
+    "certificate": certificate,
     "payloads": payloads,
     "fragments": fragments,
     "responder": responder,

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from itertools import count
 
@@ -124,6 +125,7 @@ class World:
         self.datagrams: list[SendDatagram] = []
         self.rewrite: Rewrite = lambda datagram: datagram
         self.install_delay = install_delay
+        self.date: datetime | None = None
         self._spi = count(0x1000)
 
     @property
@@ -212,7 +214,9 @@ class World:
             return
         self.lab.send(
             node.station,
-            DatagramReceived(octets=arrived.octets, source=arrived.local, local=arrived.to),
+            DatagramReceived(
+                octets=arrived.octets, source=arrived.local, local=arrived.to, date=self.date
+            ),
         )
 
 

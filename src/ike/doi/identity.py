@@ -10,11 +10,13 @@ from ipaddress import (
     summarize_address_range,
 )
 
+from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.doi.numbers import IdType
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
 from ike.policy import Identifier, SainfoId
 from ike.sa import Address, Network, Selector
+from wire.cursor import DecodeError
 
 _TEXT = (IdType.FQDN, IdType.USER_FQDN)
 _ADDRESS_SIZE = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
@@ -54,8 +56,10 @@ def describe(identity: Identification) -> str:
     if identity.type in _TEXT:
         return identity.data.decode("ascii", "backslashreplace")
     try:
+        if identity.type == IdType.DER_ASN1_DN:
+            return print_name(parse_name(identity.data))
         return str(network_of(identity))
-    except InvalidIdInformation:
+    except (InvalidIdInformation, DecodeError):
         return f"{identity.type}:{identity.data.hex()}"
 
 
@@ -68,8 +72,10 @@ def matches(identity: Identification, expected: Identifier) -> bool:
     if identity.type in _TEXT:
         return identity.data.lower() == expected.value.encode().lower()
     try:
+        if identity.type == IdType.DER_ASN1_DN:
+            return name_matches(parse_name(identity.data), written_name(expected.value))
         return identity.data == identification(expected).data
-    except LocalError:
+    except (LocalError, DecodeError, ValueError):
         return False
 
 

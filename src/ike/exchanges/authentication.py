@@ -7,6 +7,7 @@ from ike.doi.identity import describe, matches, own_identity
 from ike.doi.numbers import Authentication
 from ike.errors import AuthenticationFailed, LocalError
 from ike.exchanges.phase1 import Phase1
+from ike.exchanges.rsa import RsaSignature
 from ike.exchanges.table import Count, one
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.numbers import PayloadType as P
@@ -26,6 +27,9 @@ class Method(Protocol):
 
     def skeyid(self, facts: Phase1, shared: Secret) -> Secret:
         """SKEYID. Raises: LocalError."""
+
+    def requests(self, facts: Phase1) -> list[Payload]:
+        """What we ask for beside our public value. Raises: LocalError."""
 
     def identity(self, facts: Phase1) -> Identification:
         """Who we say we are. Raises: LocalError."""
@@ -48,6 +52,9 @@ class PreSharedKey:
     def skeyid(self, facts: Phase1, shared: Secret) -> Secret:  # noqa: ARG002
         return skeyid_pre_shared_key(facts.hash_spec, self._key(facts), facts.nonces)
 
+    def requests(self, facts: Phase1) -> list[Payload]:  # noqa: ARG002
+        return []
+
     def identity(self, facts: Phase1) -> Identification:
         return own_identity(facts.remote.my_identifier, facts.local.address)
 
@@ -67,6 +74,7 @@ class PreSharedKey:
 
 METHODS: Final[dict[Authentication, Method]] = {
     Authentication.PRE_SHARED_KEY: PreSharedKey(),
+    Authentication.RSA_SIGNATURE: RsaSignature(),
 }
 
 

@@ -126,6 +126,7 @@ def send_key(facts: Phase1) -> list[Payload]:
         prepare_key(facts)
     assert facts.pair is not None
     payloads = [Payload(P.KE, facts.pair.public), Payload(P.NONCE, facts.own_nonce)]
+    payloads += method_of(facts).requests(facts)
     if facts.nat.version is not None:
         forced = facts.remote.nat_traversal is Switch.FORCE
         spec = facts.hash_spec

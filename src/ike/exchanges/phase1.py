@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ike.crypto.groups import KeyPair
 from ike.crypto.prf import HASHES, HashSpec
@@ -28,6 +29,7 @@ class Phase1:
     cookies: Cookies
     local: Endpoint
     peer: Endpoint
+    date: Callable[[], datetime | None] = lambda: None  # for certificates
     first_contact: Callable[[], bool] = lambda: False  # whether we have no other SA with the peer
 
     vendors: set[Vendor] = field(default_factory=set)  # of the peer
