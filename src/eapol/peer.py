@@ -202,6 +202,9 @@ def success(v: Variables) -> None:
     if canned:
         v.eapKeyData = None
         v.procedures.tell(Warned("EAP-Success without authentication: nobody knows the switch"))
+    else:  # Differs: the server has decided, and the control interface shows it
+        v.methodState = MethodState.DONE
+        v.decision = Decision.UNCOND_SUCC
     v.eapReq = False  # Differs: used up, or the next INITIALIZE would take it for a new one
     v.eapSuccess = True
     _close(v, success=not canned)

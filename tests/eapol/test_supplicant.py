@@ -35,7 +35,15 @@ from eapol.notices import (
     ServerSays,
 )
 from eapol.settings import Network, TlsPolicy, TlsVersion
-from eapol.status import EapState, PaeState, PortControl, PortStatus, WpaState
+from eapol.status import (
+    Decision,
+    EapState,
+    MethodState,
+    PaeState,
+    PortControl,
+    PortStatus,
+    WpaState,
+)
 from lab.eapol_pair import NETWORK, Pair, client_context, pair, server_context
 
 START = Frame(PacketType.START)
@@ -166,6 +174,8 @@ def test_both_ends_open_the_port_and_have_the_same_keys(version: TlsVersion, dep
     assert len(ours.session_id) == 65
     assert status.wpa_state is WpaState.COMPLETED
     assert status.selected_method == EapType.TLS
+    assert status.method_state is MethodState.DONE
+    assert status.decision is Decision.UNCOND_SUCC
 
 
 def test_the_counters_are_those_of_the_frames() -> None:
@@ -315,6 +325,22 @@ def test_the_identifier_of_the_success_may_be_late_by_two_at_most(
     both.tap = shifted
     both.plug_in()
     assert both.opens() == accepted
+
+
+def test_a_server_may_refuse_after_tls_1_2_has_succeeded() -> None:
+    """As RADIUS servers do for reasons of their own: a VLAN, a time of the day."""
+    both = pair(network=replace(NETWORK, tls=TlsPolicy(max_version=TlsVersion.TLS_1_2)))
+
+    def refuse(_: str, octets: bytes) -> bytes:
+        body = Frame.parse(octets).body
+        ended = body[:1] == bytes((EapCode.SUCCESS,))
+        return frame(Packet(EapCode.FAILURE, body[1])) if ended else octets
+
+    both.tap = refuse
+    both.plug_in()
+    both.run_for(1.0)
+    assert pae(both) is PaeState.HELD
+    assert both.supplicant.status().port_status is PortStatus.UNAUTHORIZED
 
 
 def test_a_failure_closes_the_port_and_is_tried_again_after_held_period() -> None:
