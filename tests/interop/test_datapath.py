@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lab.datapath import Pair, joined
+from lab.datapath import Pair, joined, transfer
 from lab.esp_values import (
     AES_GCM,
     LEFT,
@@ -69,9 +69,11 @@ async def _host_to_host(pair: Pair, **fields: Any) -> None:
     await pair.add(*_sas(mode=Mode.TRANSPORT, **fields))
 
 
-@pytest.fixture
-async def pair(make_host: MakeHost) -> AsyncIterator[Pair]:
-    async with joined(make_host("left"), make_host("right")) as both:
+@pytest.fixture(params=[True, False], ids=["large", "plain"])
+async def pair(make_host: MakeHost, request: pytest.FixtureRequest) -> AsyncIterator[Pair]:
+    """With packets of up to 64 KB on the device, and without."""
+    settings = Settings(offload=request.param)
+    async with joined(make_host("left"), make_host("right"), settings=settings) as both:
         yield both
 
 
@@ -157,6 +159,8 @@ async def test_ipv6_in_ipv6_and_ipv4_in_ipv6(make_host: MakeHost) -> None:
         assert await pair.left.ping(inners[1])
         assert await pair.left.ping(inners[1], size=4000)
         assert await pair.left.ping("10.2.0.1")
+        octets = os.urandom(1 << 20)
+        assert await pair.transfer(octets) == octets
         assert not pair.left.path.counters
         assert not pair.right.path.counters
 
@@ -189,11 +193,14 @@ async def test_hosts_behind_the_gateways_reach_each_other(make_host: MakeHost) -
         await _tunnel(pair)
         words = ("ping", "-c", "3", "-i", "0.05", "-W", "2", "-s", "3000", "10.2.0.1")
         await asyncio.to_thread(client.run, *words)
+        octets = os.urandom(1 << 20)
+        assert await transfer((client, "10.1.0.1"), (server, "10.2.0.1"), octets) == octets
+        assert await transfer((server, "10.2.0.1"), (client, "10.1.0.1"), octets) == octets
         # A packet that may not be cut is told the size that fits.
         big = await asyncio.to_thread(
             client.run, "ping", "-c1", "-W2", "-M", "do", "-s", "1450", "10.2.0.1", check=False
         )
-        assert "mtu" in big.stdout.lower()
+        assert "mtu" in (big.stdout + big.stderr).lower()
         assert not pair.right.path.counters
 
 
@@ -215,6 +222,20 @@ async def test_a_protected_network_may_contain_the_peer(pair: Pair) -> None:
         sender.sendto(b"IKE", (RIGHT, 500))
         assert await asyncio.to_thread(listener.recv, 100) == b"IKE"
     assert (await pair.left.usage(0x1001))[1] == 3
+
+
+async def test_a_strict_reverse_path_filter_in_the_way_is_named(
+    make_host: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It drops what comes from a peer that is routed into the device."""
+    async with joined(make_host("left"), make_host("right")) as pair:
+        for setting, warnings in (("2", 0), ("1", 1)):
+            pair.left.host.sysctl("net.ipv4.conf.all.rp_filter", setting)
+            with pair.left.host.entered():
+                await pair.left.path.add_policy(
+                    policy(Direction.OUT, "0.0.0.0/0", "0.0.0.0/0", (LEFT, RIGHT))
+                )
+            assert caplog.text.count("rp_filter") == warnings
 
 
 async def test_only_the_protected_port_goes_through_the_tunnel(pair: Pair) -> None:

@@ -79,7 +79,8 @@ async def transfer(
     client: tuple[Namespace, str], server: tuple[Namespace, str], octets: bytes, port: int = 7000
 ) -> bytes:
     """What `server` (host and address) receives when `client` sends `octets` by TCP."""
-    listener = server[0].socket(socket.AF_INET, socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in server[1] else socket.AF_INET
+    listener = server[0].socket(family, socket.SOCK_STREAM)
     listener.bind((server[1], port))
     received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
@@ -89,7 +90,7 @@ async def transfer(
         await writer.wait_closed()
 
     async with await asyncio.start_server(take, sock=listener), asyncio.timeout(60):
-        sender = client[0].socket(socket.AF_INET, socket.SOCK_STREAM)
+        sender = client[0].socket(family, socket.SOCK_STREAM)
         sender.setblocking(False)
         sender.bind((client[1], 0))
         await asyncio.get_running_loop().sock_connect(sender, (server[1], port))

@@ -27,10 +27,13 @@ LARVAL_SECONDS: Final = 165
 class Entry:
     """One SA with what it has done. Only one of `outbound` and `inbound` is ever used.
 
-    `added` is monotonic seconds; `used` the Unix second of its first packet, 0 before.
+    `added` is monotonic seconds; `used` the Unix second of its first packet, 0 before. With
+    encapsulation, `peer` and `peer_port` are where its last authentic packet came from.
     """
 
-    __slots__ = ("added", "date", "inbound", "outbound", "sa", "soft_told", "used")
+    __slots__ = (
+        "added", "date", "inbound", "outbound", "peer", "peer_port", "sa", "soft_told", "used",
+    )  # fmt: skip
 
     def __init__(self, sa: SecurityAssociation, entropy: Entropy, now: float, date: int) -> None:
         self.sa = sa
@@ -38,6 +41,8 @@ class Entry:
         self.date = date
         self.used = 0
         self.soft_told = False
+        self.peer = sa.src
+        self.peer_port = sa.encapsulation.src_port if sa.encapsulation is not None else 0
         if sa.larval:
             return
         esp = sa.protocol == Protocol.ESP
@@ -52,6 +57,12 @@ class Entry:
     @property
     def spent(self) -> bool:
         return not self.sa.larval and (self.outbound.spent or self.inbound.spent)
+
+    def moved_to(self, peer: Address, port: int) -> bool:
+        """Note where an authentic packet came from; whether that is new."""
+        moved = (peer, port) != (self.peer, self.peer_port)
+        self.peer, self.peer_port = peer, port
+        return moved
 
     def snapshot(self) -> SecurityAssociation:
         """The SA with its usage so far."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from xfrm.dataplane import Acquire, Event, Unsupported, XfrmError
+from xfrm.dataplane import Acquire, Event, Mapping, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
@@ -90,7 +90,7 @@ class DataPath:
                 date=_date,
             ),
         )
-        self._inlet = Inlet(self._sad, self._forwarder, is_local)
+        self._inlet = Inlet(self._sad, self._forwarder, is_local, self._moved)
         self._loop.add_reader(fd, self._from_host)
         for protocol, sock in sockets.v4.items():
             self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
@@ -196,12 +196,13 @@ class DataPath:
 
     # Packets
 
-    def receive_udp(self, octets: bytes, source: Address, port: int) -> None:  # noqa: ARG002
+    def receive_udp(self, octets: bytes, source: Address, port: int) -> None:
         """A datagram from port 4500 that is not IKE's (RFC 3948, 2.2). Keepalives are ignored.
 
-        Where it came from does not matter: the integrity check says who sent it.
+        Where it came from does not matter, for the integrity check says who sent it: a peer whose
+        NAT gave it another port is told of by the event Mapping.
         """
-        self._inlet.encapsulated(octets)
+        self._inlet.encapsulated(octets, source, port)
         self._expire_used()
 
     def _from_host(self) -> None:
@@ -238,6 +239,15 @@ class DataPath:
 
     def _acquire(self, acquire: Acquire) -> None:
         self._events.put_nowait(acquire)
+
+    def _moved(self, entry: Entry) -> None:
+        sa, ports = entry.sa, entry.sa.encapsulation
+        self._events.put_nowait(
+            Mapping(
+                sa=sa.id, reqid=sa.reqid, old_src=sa.src, old_port=ports.src_port if ports else 0,
+                new_src=entry.peer, new_port=entry.peer_port,
+            )
+        )  # fmt: skip
 
     def _changed(self) -> None:
         """SAs or policies are new: decide anew, send what was held, set the timer."""

@@ -25,10 +25,18 @@ Drain = Callable[[], None]
 class Inlet:
     """Finds the SA of each packet. What was found is remembered until `forget`."""
 
-    def __init__(self, sad: Sad, forwarder: Forwarder, is_local: Callable[[Address], bool]) -> None:
+    def __init__(
+        self,
+        sad: Sad,
+        forwarder: Forwarder,
+        is_local: Callable[[Address], bool],
+        moved: Callable[[Entry], None],
+    ) -> None:
+        """`moved` is told when a peer's UDP comes from elsewhere: its NAT forgot it."""
         self._sad = sad
         self._forwarder = forwarder
         self._is_local = is_local
+        self._moved = moved
         self._raw: dict[tuple[bytes, int, int], Entry] = {}  # destination, protocol, SPI
         self._udp: dict[int, Entry] = {}  # SPI
 
@@ -36,7 +44,7 @@ class Inlet:
         self._raw.clear()
         self._udp.clear()
 
-    def encapsulated(self, octets: bytes) -> None:
+    def encapsulated(self, octets: bytes, source: Address, port: int) -> None:
         """ESP from a UDP datagram (RFC 3948). A keepalive is one octet of 0xff."""
         if len(octets) < _SHORTEST:
             return
@@ -48,7 +56,12 @@ class Inlet:
             if entry is None:
                 return
             self._udp[spi] = entry
+        packets = entry.inbound.packets
         self._forwarder.inbound(entry, octets, low, 0)
+        if (port != entry.peer_port or source is not entry.peer) and (
+            entry.inbound.packets != packets and entry.moved_to(source, port)
+        ):
+            self._moved(entry)
 
     def esp(self, dst: bytes, tos: int, packet: bytes) -> None:
         """ESP, from the SPI on, to the address `dst`."""

@@ -7,10 +7,12 @@ asks for, if the host has one. All goes again at `close`; the routes also go wit
 
 import asyncio
 import errno
+import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from xfrm.dataplane import XfrmError
@@ -19,6 +21,8 @@ from xfrm.tun.outer import MARK
 
 if TYPE_CHECKING:
     from pyroute2.iproute.linux import AsyncIPRoute
+
+logger = logging.getLogger("xfrm")
 
 TABLE: Final = 4500
 PRIORITY: Final = 450  # of the rule: after the local table (0), before main (32766)
@@ -39,6 +43,7 @@ class Routes:
         self._routes: dict[Network, Address | None] = {}
         self._families: list[int] = []
         self._lock = asyncio.Lock()
+        self._warned = False
         self.local: frozenset[Address] = frozenset()
 
     @classmethod
@@ -66,14 +71,16 @@ class Routes:
         finally:
             self._netlink.close()
 
-    async def follow(self, policies: Iterable[Policy]) -> None:
+    async def follow(self, policies: Sequence[Policy]) -> None:
         """Make the routes those of `policies`, and look at the host's addresses again."""
         from pyroute2.netlink.exceptions import NetlinkError
 
         try:
             async with self._lock:
                 await self._look()
-                await self._become(self._wanted(policies))
+                wanted = self._wanted(policies)
+                self._warn_of_filter(wanted, policies)
+                await self._become(wanted)
         except (NetlinkError, OSError) as error:
             raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
 
@@ -84,6 +91,22 @@ class Routes:
                 network = policy.selector.dst
                 wanted[network] = wanted.get(network) or self._source(policy.selector.src)
         return wanted
+
+    def _warn_of_filter(self, wanted: Iterable[Network], policies: Iterable[Policy]) -> None:
+        """Strict reverse path filters drop a peer's packets where its address is routed to us."""
+        if self._warned:
+            return
+        peers = {each.dst for policy in policies for each in policy.templates if each.dst}
+        caught = [peer for peer in peers for network in wanted if peer in network]
+        strict = _strict_filters() if caught else []
+        if strict:
+            self._warned = True
+            logger.warning(
+                "packets from %s may be dropped by the strict reverse path filter of %s: "
+                "'sysctl net.ipv4.conf.all.rp_filter=2' makes it loose",
+                caught[0],
+                ", ".join(strict),
+            )
 
     async def _become(self, wanted: dict[Network, Address | None]) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
@@ -144,3 +167,14 @@ class Routes:
     def _source(self, network: Network) -> Address | None:
         """The host's address in `network`: what it talks from, to be protected."""
         return min((own for own in self.local if own in network), key=int, default=None)
+
+
+def _strict_filters() -> list[str]:
+    """The interfaces whose reverse path filter is strict; 'all' counts where it is larger."""
+    values: dict[str, int] = {}
+    for file in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter")):
+        with suppress(OSError, ValueError):
+            values[file.parent.name] = int(file.read_text())
+    everywhere = values.pop("all", 0)
+    kept = {name: value for name, value in values.items() if name not in ("default", "lo")}
+    return [name for name, value in kept.items() if max(value, everywhere) == 1]

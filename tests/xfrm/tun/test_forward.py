@@ -24,7 +24,7 @@ from lab.esp_values import (
 )
 from xfrm.dataplane import Acquire
 from xfrm.esp.reasons import Reason
-from xfrm.esp.sad import Sad
+from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Action, Address, Direction, Encapsulation, SecurityAssociation, Selector
 from xfrm.tun.forward import ACQUIRE_SECONDS, HELD_SECONDS, Forwarder, Ports, Send
 from xfrm.tun.inlet import Inlet
@@ -43,6 +43,7 @@ class Host:
         self.delivered: list[bytes] = []
         self.clear: list[bytes] = []
         self.acquired: list[Acquire] = []
+        self.moved: list[Entry] = []
         self.now = 100.0
         ports = Ports(
             to_host=self.delivered.append, to_peer=self._to_peer, in_clear=self.clear.append,
@@ -50,7 +51,7 @@ class Host:
             date=lambda: 1_700_000_000,
         )  # fmt: skip
         self.forwarder = Forwarder(self.sad, self.spd, ports)
-        self.inlet = Inlet(self.sad, self.forwarder, self._is_local)
+        self.inlet = Inlet(self.sad, self.forwarder, self._is_local, self.moved.append)
         self.counters = self.forwarder.counters
 
     def _to_peer(self, _: SecurityAssociation) -> Send:
@@ -154,7 +155,7 @@ def test_forged_packets_release_nothing(octets: bytes) -> None:
     _, right = _connected()
     right.inlet.esp(ip_address(RIGHT).packed, 0, FORTH.spi.to_bytes(4, "big") + octets)
     right.inlet.esp(ip_address(RIGHT).packed, 0, octets)
-    right.inlet.encapsulated(octets)
+    right.inlet.encapsulated(octets, ip_address(LEFT), 4500)
     right.inlet.ah(ip_address(RIGHT).packed, 0, octets, 0)
     assert right.delivered == []
 
@@ -328,13 +329,34 @@ def test_encapsulated_and_native_are_not_mixed_up() -> None:
     packet = sender.seal(bytes(IP(src=A, dst=B) / UDP()), 4)
     right.inlet.esp(ip_address(RIGHT).packed, 0, packet)
     assert right.counters == {Reason.IN_MISMATCH: 1}
-    right.inlet.encapsulated(packet)
+    right.inlet.encapsulated(packet, ip_address(LEFT), 4500)
     assert len(right.delivered) == 1
+
+
+def test_a_peer_whose_nat_changed_is_told_of_once_and_only_if_authentic() -> None:
+    _, right = _pair()
+    forth = replace(FORTH, encapsulation=Encapsulation())
+    right.add(forth)
+    sender, _ = ends(forth, os.urandom)
+    elsewhere = ip_address("192.0.2.77")
+
+    def arrive(source: Address, port: int, damage: bytes = b"") -> None:
+        packet = sender.seal(bytes(IP(src=A, dst=B) / UDP()), 4)
+        right.inlet.encapsulated(packet[: len(packet) - len(damage)] + damage, source, port)
+
+    arrive(ip_address(LEFT), 4500)
+    arrive(elsewhere, 1024, damage=b"forged")
+    assert right.moved == []
+    for _ in range(3):
+        arrive(elsewhere, 1024)
+    (moved,) = right.moved
+    assert (moved.peer, moved.peer_port) == (elsewhere, 1024)
+    assert len(right.delivered) == 4
 
 
 def test_a_keepalive_is_no_error() -> None:
     _, right = _connected()
-    right.inlet.encapsulated(b"\xff")
+    right.inlet.encapsulated(b"\xff", ip_address(LEFT), 4500)
     assert not right.counters
 
 
