@@ -271,3 +271,22 @@ def test_a_member_of_the_group_may_ask_with_debians_wpa_cli_and_nobody_else(
             asked[group] = (done.returncode, done.stdout)
         assert asked["netdev"] == (0, "PONG\n")
         assert asked["nogroup"][0] != 0
+
+
+def test_net8021x_with_now_opens_the_port_and_closes_it(wire: Veth, tmp_path: Path) -> None:
+    """The manual's command, without the reboot."""
+    made = site(KeyKind.RSA_2048)
+    files = write(tmp_path, "gw", made.client, made.root)
+    words = ["-l", files.certificate, "-c", files.ca, "-p", files.key, "-i", "test@test.se"]
+    command = [sys.executable, "-m", "mgu.main", "net8021x"]
+    with short_folder() as root, switch(wire, tmp_path) as port:
+        environment = {**os.environ, "MGU_ROOT": str(root)}
+        run = wire.left[0].run
+        done = run(*command, *map(str, words), "-a", "--now", env=environment)
+        assert "is enabled and runs" in done.stdout
+        port.authorized()
+        again = run(*command, *map(str, words), "-a", "--now", env=environment)
+        assert again.stdout == done.stdout
+        port.authorized()  # by the same supplicant, which read its file again
+        run(*command, "-d", "--now", env=environment)
+        port.unauthorized()

@@ -1,5 +1,6 @@
 """`net8021x`: what it installs, what it refuses, and that a refusal changes nothing."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -304,6 +305,27 @@ def test_the_passphrase_comes_from_a_file_or_the_environment_and_is_not_shown(
     gateway.conf.unlink()
     monkeypatch.setenv(net8021x.ENVIRONMENT, "open sesame")
     assert gateway.net8021x("-a") == exits.OK
+    assert 'private_key_passwd="open sesame"' in gateway.conf.read_text()
+
+
+def test_a_terminal_is_asked_for_the_passphrase_and_does_not_show_it(gateway: Gateway) -> None:
+    gateway.copy(site(KeyKind.P256), passphrase=b"open sesame")
+    ours, its = os.openpty()
+    words = ["-l", gateway.client, "-c", gateway.ca, "-p", gateway.key, "-i", "test@test.se"]
+    command = [sys.executable, "-m", "mgu.main", "net8021x", *map(str, words)]
+    with subprocess.Popen(
+        command, stdin=its, stdout=its, stderr=its, start_new_session=True
+    ) as process:
+        os.close(its)
+        shown = b""
+        while b"Passphrase of " not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, b"open sesame\n")
+        assert process.wait(10) == exits.OK
+    shown += os.read(ours, 4096)
+    os.close(ours)
+    assert b"The certificates and the key are in" in shown
+    assert b"sesame" not in shown
     assert 'private_key_passwd="open sesame"' in gateway.conf.read_text()
 
 
