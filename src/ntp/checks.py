@@ -34,7 +34,7 @@ def parse_answer(octets: bytes, origins: Container[int]) -> Packet:
         raise Skip(f"version {header.version} is not known")
     if header.origin not in origins:
         raise Skip("it answers another request than ours")
-    return Packet.parse(octets)
+    return Packet.parse(octets, header)
 
 
 def check_server(header: Header, own_reference_id: bytes) -> None:

@@ -248,7 +248,9 @@ class Client:
         """Once more than half of all agree, the others have but a moment."""
         deciding = self._deciding()
         settled = [peer for peer in deciding if peer.settled]
-        if self._grace_end is None and votes_agree(settled, out_of=len(deciding)):
+        if self._grace_end is not None or len(settled) == len(deciding):
+            return  # known already; or nobody is left to wait for
+        if votes_agree(settled, out_of=len(deciding)):
             slowest = max(peer.vote.delay for peer in settled if peer.vote)
             self._grace_end = now + max(self._policy.grace, 2 * slowest / SECOND)
 

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 
 from ntp.messages import Outcome, Report, Verdict
 from ntp.peer import Failure, Peer
+from ntp.sample import Sample
 from ntp.select import Agreement, agree
 
 _WANDER = 1_000_000  # ns; how far our own clock may go astray within a round
 
 
+def votes_of(peers: Sequence[Peer]) -> dict[str, Sample]:
+    """By name, what those say that have a vote."""
+    return {peer.name: vote for peer in peers if (vote := peer.vote)}
+
+
 def votes_agree(peers: Sequence[Peer], out_of: int | None = None) -> Agreement | None:
     """The agreement among `peers`; a majority of `out_of`, by default of those that vote."""
-    votes = {peer.name: vote for peer in peers if (vote := peer.vote)}
-    return agree(votes, out_of)
+    return agree(votes_of(peers), out_of)
 
 
 def conclude(peers: Sequence[Peer], *, secured: bool, candidate: Agreement | None) -> Outcome:
@@ -42,15 +47,14 @@ def conclude(peers: Sequence[Peer], *, secured: bool, candidate: Agreement | Non
 
 def _decided(deciding: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
     """What those of `peers` say whose word counts."""
-    voters = [peer for peer in deciding if peer.vote]
-    if not voters:
+    votes = votes_of(deciding)
+    if not votes:
         return _failed(deciding, peers)
-    agreement = votes_agree(voters)
+    agreement = agree(votes)
     if agreement is None:
-        why = f"no majority: the {len(voters)} servers that answered contradict each other"
+        why = f"no majority: the {len(votes)} servers that answered contradict each other"
         return Outcome(verdict=Verdict.NO_MAJORITY, why=why, servers=_reports(peers, None))
-    survivors = [peer.vote for peer in voters if peer.name in agreement.survivors]
-    authenticated = all(vote is not None and vote.authenticated for vote in survivors)
+    authenticated = all(votes[name].authenticated for name in agreement.survivors)
     confirmed = authenticated or len(agreement.survivors) > 1
     return Outcome(
         verdict=Verdict.AGREED if confirmed else Verdict.UNCONFIRMED,

@@ -113,9 +113,12 @@ class Packet(Record):
     mac: Mac | None = None
 
     @classmethod
-    def parse(cls, octets: bytes) -> Self:
-        """Raises Malformed for whatever is not a packet to its last octet."""
-        header = Header.parse(octets)
+    def parse(cls, octets: bytes, header: Header | None = None) -> Self:
+        """Raises Malformed for whatever is not a packet to its last octet.
+
+        `header`: that of these octets, if the caller has looked at it already.
+        """
+        header = header or Header.parse(octets)
         at, end = HEADER_LENGTH, len(octets)
         extensions: list[ExtensionField] = []
         while end - at not in (0, *MAC_LENGTHS):
