@@ -10,6 +10,8 @@ from mgu.services.table import MGU, Service, ServiceError
 UNIT_DIR: Final = Path("/etc/systemd/system")
 _OURS: Final = "# Written by mgusec; 'disable' removes it."
 
+# Not MemoryDenyWriteExecute: pyOpenSSL's callbacks are made at run time (cffi). Not PrivateTmp: the
+# sockets that wpa_cli wants to be answered at are in /tmp.
 _UNIT: Final = """\
 {ours}
 [Unit]
@@ -30,15 +32,13 @@ RuntimeDirectoryPreserve=yes
 StateDirectory=mgu
 CapabilityBoundingSet={capabilities}
 NoNewPrivileges=yes
-ProtectHome=yes
+ProtectHome=read-only
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectControlGroups=yes
-PrivateTmp=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
-MemoryDenyWriteExecute=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
 SystemCallArchitectures=native
 
@@ -73,10 +73,12 @@ class Systemd:
         try:
             _systemctl("start", _unit(service), within=within)
         except subprocess.TimeoutExpired:
-            raise ServiceError(
-                f"{service.name} was not ready within {within:g} s; "
-                f"journalctl -u {service.name} tells why"
-            ) from None
+            what = f"{service.name} was not ready within {within:g} s"
+        except ServiceError as error:
+            what = str(error)
+        else:
+            return
+        raise ServiceError(f"{what}{_last_words(service)}")
 
     def stop(self, service: Service) -> None:
         if self.running(service):
@@ -110,6 +112,14 @@ def unit_text(service: Service) -> str:
     )
 
 
+def _last_words(service: Service) -> str:
+    """What the daemon logged last, as the journal has it."""
+    words = ["journalctl", "--no-pager", "-o", "cat", "-n", "5", "-u", _unit(service)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    lines = result.stdout.splitlines()
+    return "".join(f"\n  {line}" for line in lines)
+
+
 def _unit(service: Service) -> str:
     return f"{service.name}.service"
 
@@ -120,7 +130,8 @@ def _systemctl(*words: str, within: float | None = None) -> None:
         ["systemctl", *words], capture_output=True, text=True, check=False, timeout=within
     )
     if result.returncode:
-        raise ServiceError(f"systemctl {' '.join(words)}: {result.stderr.strip()}")
+        first = result.stderr.strip().partition("\n")[0]
+        raise ServiceError(f"systemctl {' '.join(words)}: {first}")
 
 
 def _asks(question: str, service: Service) -> bool:

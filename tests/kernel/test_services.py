@@ -1,0 +1,119 @@
+"""The gateway under a SysV init and under systemd, by what `mgu up` and the init systems do."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.process import Process
+from lab.systemd import Systemd, systemd
+from mgu import services
+from mgu.demo.papers import IDENTITY, Papers, issue
+
+pytestmark = pytest.mark.kernel
+
+PYTHON = (sys.executable, "-P", "-m")
+PEER = "10.79.0.2"
+
+
+def mgu(*words: str, cwd: Path | None = None) -> str:
+    result = subprocess.run(
+        [*PYTHON, "mgu.main", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=90,
+    )
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    return issue(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def neighbours(papers: Papers) -> Iterator[None]:
+    """eth0 with a switch at its other end, and a time server."""
+    for command in (
+        "link add eth0 type veth peer name sw0",
+        "addr add 10.79.0.1/24 dev eth0",
+        "link set eth0 up",
+        "link set sw0 up",
+    ):
+        subprocess.run(["ip", *command.split()], check=True)
+    files = [
+        word
+        for option, name in (("--ca", "ca"), ("--cert", "server"), ("--key", "key"))
+        for word in (option, str(papers.server / f"{name}.pem"))
+    ]
+    with (
+        Process([*PYTHON, "ntp.aio.server", "-b", "127.0.0.1"], name="time-server") as clock,
+        Process([*PYTHON, "eapol.aio.authenticator", "-i", "sw0", *files], name="switch") as switch,
+    ):
+        clock.wait_line("serving on", 30)
+        switch.wait_line("ready", 30)
+        yield
+
+
+def configure(papers: Papers) -> None:
+    """As an administrator does it; all three services are enabled then."""
+    mgu("localNTP", "-a", "-n", "127.0.0.1")
+    given = ("-l", "client.pem", "-c", "ca.pem", "-i", IDENTITY, "-p", "key.pem", "-a")
+    mgu("net8021x", *given, cwd=papers.client)
+    mgu("ipsec", "--create", "--name=node", f"--dst-address={PEER}", "--dst-preshared-key=secret")
+
+
+def test_sysv_init_scripts_start_tell_and_stop(papers: Papers) -> None:
+    assert services.backend().name == "SysV"
+    configure(papers)
+    for each in services.SERVICES:
+        script = f"/etc/init.d/{each.name}"
+        for word, expected in (("start", 0), ("status", 0), ("stop", 0), ("status", 3)):
+            result = subprocess.run(
+                [script, word], capture_output=True, text=True, check=False, timeout=90
+            )
+            assert result.returncode == expected, (script, word, result.stdout, result.stderr)
+    starts = [path.name for path in sorted(Path("/etc/rc2.d").glob("S2?*"))]
+    ours = [name for name in starts if name[3:] in {each.name for each in services.SERVICES}]
+    assert ours == ["S20localntp", "S21wpa_supplicant", "S22racoon"]
+
+
+@pytest.fixture(scope="module")
+def init(neighbours: None) -> Iterator[Systemd]:
+    with systemd() as running:
+        yield running
+
+
+def test_systemd_starts_bounds_and_stops_the_units(init: Systemd, papers: Papers) -> None:
+    assert services.backend().name == "systemd"
+    for path in (each.name for each in services.SERVICES):
+        Path("/etc/init.d", path).unlink(missing_ok=True)
+    main = [*PYTHON, "mgu.main"]
+    init.run(*main, "localNTP", "-a", "-n", "127.0.0.1")
+    files = {name: str(papers.client / f"{name}.pem") for name in ("client", "ca", "key")}
+    given = ("-l", files["client"], "-c", files["ca"], "-i", IDENTITY, "-p", files["key"], "-a")
+    init.run(*main, "net8021x", *given)
+    key = ("--dst-preshared-key=secret", f"--dst-address={PEER}")
+    init.run(*main, "ipsec", "--create", "--name=node", *key)
+    output = init.run(*main, "up")
+    assert "synchronized" in output
+    assert "eth0 authorized" in output
+    assert "ready, 1 connection" in output
+    for each in services.SERVICES:
+        assert init.show(each.name, "ActiveState") == "active"
+        assert init.show(each.name, "UnitFileState") == "enabled"
+        status = init.run("cat", f"/proc/{init.show(each.name, 'MainPID')}/status")
+        fields = dict(line.split(":\t", 1) for line in status.splitlines())
+        assert fields["NoNewPrivs"] == "1"
+        assert int(fields["CapEff"], 16) & ~int(fields["CapBnd"], 16) == 0
+        assert bin(int(fields["CapEff"], 16)).count("1") <= 2
+    init.run(*main, "down")
+    for each in services.SERVICES:
+        assert init.show(each.name, "ActiveState") == "inactive"
+        assert init.show(each.name, "Result") == "success"
