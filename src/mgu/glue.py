@@ -1,7 +1,9 @@
 """Joins the keying daemon to whoever enforces SAs: `ike.backend.Backend` on a `xfrm` Dataplane."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 
@@ -9,7 +11,7 @@ from ike import sa as ike
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy
 from ike.doi.numbers import EspTransform, Integrity
-from ike.events import Acquire, SaExpired
+from ike.events import Acquire, SaExpired, SaGone
 from ike.isakmp.numbers import ProtocolId
 from ike.sa import IpsecSa, PolicyEntry
 from mgu import clock
@@ -18,7 +20,14 @@ from xfrm import dataplane, model
 from xfrm.algorithms import Kind, by_racoon
 from xfrm.pfkey import dump_reply
 
+logger = logging.getLogger("ike")
+
 REPLAY_WINDOW: Final = 64  # packets
+
+_DIRECTIONS: Final = (model.Direction.IN, model.Direction.FWD, model.Direction.OUT)
+_PRIORITY: Final = 0x80000000  # as setkey's `prio def`
+_ICMPV6: Final = 58
+_NEIGHBOUR_MESSAGES: Final = (135, 136)  # solicitation and advertisement (RFC 4861, 4.3 and 4.4)
 
 _PROTOCOLS: Final = {
     ProtocolId.ESP: model.Protocol.ESP,
@@ -54,6 +63,7 @@ class XfrmBackend:
 
     def __init__(self, plane: dataplane.Dataplane) -> None:
         self._plane = plane
+        self._ours: set[model.SaId] = set()
 
     async def allocate_spi(self, wanted: AllocateSpi) -> int:
         try:
@@ -78,10 +88,13 @@ class XfrmBackend:
             raise BackendError(
                 f"cannot install the {sa.direction.value}bound SA {sa.spi:#010x}: {error}"
             ) from error
+        self._ours.add(made.id)
 
     async def delete(self, sa: ike.SaId) -> None:
+        gone = model.SaId(sa.destination, _PROTOCOLS[sa.protocol], sa.spi)
+        self._ours.discard(gone)
         try:
-            await self._plane.delete_sa(model.SaId(sa.destination, _PROTOCOLS[sa.protocol], sa.spi))
+            await self._plane.delete_sa(gone)
         except dataplane.NoSuchEntry:
             pass
         except dataplane.XfrmError as error:
@@ -135,11 +148,33 @@ class XfrmBackend:
                     entry = policy_entry(policy, src, dst)
                     if entry is not None:
                         yield Acquire(policy=entry)
-                case dataplane.Expire(sa=sa, hard=hard) if sa.protocol in _PROTOCOL_IDS:
-                    gone = ike.SaId(sa.dst, _PROTOCOL_IDS[sa.protocol], sa.spi)
-                    yield SaExpired(sa=gone, hard=hard)
+                case dataplane.Expire(sa=sa, hard=hard) if sa.id in self._ours:
+                    if hard:
+                        self._ours.discard(sa.id)
+                    yield SaExpired(sa=_sa_id(sa.id), hard=hard)
+                case dataplane.Gone(sa=gone) if gone in self._ours:
+                    self._ours.discard(gone)
+                    yield SaGone(sa=_sa_id(gone))
+                case dataplane.Resync():
+                    for lost in await self._lost():
+                        yield SaGone(sa=_sa_id(lost))
                 case _:
                     pass  # a changed NAT mapping is seen by the engine's own datagrams
+
+    async def _lost(self) -> set[model.SaId]:
+        """Which of ours somebody took away while nobody told us."""
+        try:
+            present = {sa.id for sa in await self._plane.sas()}
+        except dataplane.XfrmError as error:
+            logger.error("cannot list the SAs: %s", error)
+            return set()
+        lost = self._ours - present
+        self._ours -= lost
+        return lost
+
+
+def _sa_id(sa: model.SaId) -> ike.SaId:
+    return ike.SaId(sa.dst, _PROTOCOL_IDS[sa.protocol], sa.spi)
 
 
 def association(sa: IpsecSa) -> model.SecurityAssociation:
@@ -250,18 +285,33 @@ def _only_host(network: model.Network) -> model.Address | None:
     return network.network_address if network.num_addresses == 1 else None
 
 
-def policies_of(entry: PolicyEntry, priority: int = 0x80000000) -> Iterator[model.Policy]:
+def policies_of(entry: PolicyEntry) -> Iterator[model.Policy]:
     """The three policies (in, forward, out) that protect the entry's traffic both ways.
 
     A forward policy lets a gateway pass on what came through the tunnel; `setkey` adds it too.
+    With IPv6, neighbours must find each other before they can agree on keys: that stays clear.
     """
-    for direction in (model.Direction.IN, model.Direction.FWD, model.Direction.OUT):
+    for direction in _DIRECTIONS:
         outbound = direction is model.Direction.OUT
         yield model.Policy(
             selector=_selector(entry.selector, outbound=outbound),
             direction=direction,
             templates=tuple(_templates(entry, outbound=outbound)),
-            priority=priority,
+            priority=_PRIORITY,
+        )
+        if entry.selector.local.version == 6 and entry.selector.protocol == 0:
+            yield from _neighbour_discovery(entry.selector, direction)
+
+
+def _neighbour_discovery(
+    selector: ike.Selector, direction: model.Direction
+) -> Iterator[model.Policy]:
+    whole = _selector(selector, outbound=direction is model.Direction.OUT)
+    for message in _NEIGHBOUR_MESSAGES:
+        yield model.Policy(
+            selector=replace(whole, protocol=_ICMPV6, src_port=message, dst_port=None),
+            direction=direction,
+            priority=_PRIORITY - 1,  # goes first
         )
 
 

@@ -7,10 +7,12 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ike.aio.sockets import Listening, Sockets
 from ike.sa import Address, Endpoint
+from mgu.glue import XfrmBackend
 from xfrm.dataplane import Dataplane, Unsupported, XfrmError
 from xfrm.model import SecurityAssociation
 
@@ -24,11 +26,11 @@ CHOICES: Final = ("auto", "kernel", "userspace")
 
 
 class Plane:
-    """An open data plane with the daemon's sockets, set up as it needs them."""
+    """An open data plane as the keying daemon's backend, and sockets set up as it needs them."""
 
     def __init__(self, name: str, plane: Dataplane, sockets: Sockets) -> None:
         self.name = name
-        self.plane = plane
+        self.backend = XfrmBackend(plane)
         self.sockets = sockets
 
 
@@ -51,8 +53,6 @@ async def open_plane(stack: AsyncExitStack, listening: Listening) -> Plane:
 
 
 async def _kernel(stack: AsyncExitStack, listening: Listening) -> Plane:
-    from dataclasses import replace
-
     from xfrm.aio.kernel import Kernel
 
     async with AsyncExitStack() as trial:
@@ -66,8 +66,6 @@ async def _kernel(stack: AsyncExitStack, listening: Listening) -> Plane:
 
 
 async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
-    from dataclasses import replace
-
     from xfrm.tun.datapath import MARK, DataPath
 
     path: DataPath | None = None

@@ -99,6 +99,18 @@ def test_strongswans_delete_removes_our_sas_and_the_next_packet_makes_new_ones(
         assert gateway.ping("10.77.0.2")
 
 
+def test_sas_that_an_administrator_flushes_are_made_anew(gateway: Keying, peer: StrongSwan) -> None:
+    with gateway.iked() as daemon:
+        peer.initiate()
+        until(lambda: gateway.tunnels() == 1)
+        gateway.namespace.run("ip", "xfrm", "state", "flush")
+        daemon.wait_line("INFO: purged IPsec-SA spi=")
+        until(lambda: gateway.tunnels() == 0)
+        gateway.ping("10.77.0.2", 1)
+        until(lambda: gateway.tunnels() == 1)
+        assert gateway.ping("10.77.0.2")
+
+
 def test_our_end_says_good_bye_and_leaves_nothing_behind(gateway: Keying, peer: StrongSwan) -> None:
     foreign = ("src", "10.1.1.1/32", "dst", "10.1.1.2/32", "dir", "out")
     gateway.namespace.run("ip", "xfrm", "policy", "add", *foreign, "action", "block")

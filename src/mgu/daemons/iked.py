@@ -23,7 +23,6 @@ from ike.conf.errors import ConfError
 from ike.policy import Config
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.connections.served import Served
-from mgu.glue import XfrmBackend
 from mgu.glue_keys import KeyFiles
 from mgu.glue_plane import CHOICE, Plane, open_plane
 from xfrm.dataplane import XfrmError
@@ -203,7 +202,7 @@ async def _serve(
         driver.admin = await _open_admin(configuration.admin, driver)
         stack.push_async_callback(driver.admin.close)
     privileges.drop(KEEP)
-    served = Served(XfrmBackend(plane.plane), driver.tell)
+    served = Served(plane.backend, driver.tell)
     state.served = served
     stack.push_async_callback(served.clear)
     await served.update()
@@ -227,7 +226,7 @@ def _driver(
         export = files.write
     return Driver(
         state.engine_config(configuration),
-        XfrmBackend(plane.plane),
+        plane.backend,
         plane.sockets,
         date=lambda: clock.now_ns() / 1e9,
         reload=state.reload,

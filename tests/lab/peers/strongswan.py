@@ -33,10 +33,14 @@ _CHARON: Final = "/usr/lib/ipsec/charon"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tunnel:
-    """What this strongSwan agrees to. Networks of None: transport mode between the hosts."""
+    """What this strongSwan agrees to. Networks of None: transport mode between the hosts.
+
+    `identity` is the peer's, where that is not its address.
+    """
 
     local: str
     remote: str
+    identity: str | None = None
     secret: str = "a pre-shared key"
     local_network: str | None = None
     remote_network: str | None = None
@@ -72,7 +76,7 @@ connections {{
     }}
     remote {{
       auth = psk
-      id = {self.remote}
+      id = {self.identity or self.remote}
     }}
     children {{
       child {{
@@ -86,7 +90,7 @@ connections {{
 }}
 secrets {{
   ike-peer {{
-    id = {self.remote}
+    id = {self.identity or self.remote}
     secret = "{self.secret}"
   }}
 }}
