@@ -195,7 +195,7 @@ def take_second(
     facts.chosen = accept_phase2(SaBody.parse(message.first(P.SA)), offers)
     _take_common(facts, message)
     ids = [Identification.parse(body) for body in message.all(P.ID)]
-    if ids and tuple(ids) != facts.ids:
+    if ids and not _answers(facts, ids):
         raise InvalidIdInformation("the answer's identities are not those that were sent")
     if (facts.pair is None) is not (facts.peer_public is None):
         raise PayloadMalformed("KE payload in one direction only")
@@ -219,6 +219,20 @@ def take_third(facts: Phase2, message: Message) -> None:
 
 def _third(facts: Phase2) -> bytes:
     return facts.keys.phase2_hash(b"\0", facts.mid, bytes(facts.nonces))
+
+
+def _answers(facts: Phase2, ids: list[Identification]) -> bool:
+    """Whether the answer's identities are ours. In transport mode behind NATs each side names hosts
+    by the addresses that it sees (strongSwan does), so that only the rest can be compared.
+    """
+    if facts.ids is None or len(ids) != 2:
+        return False
+    if facts.original_addresses is None:
+        return tuple(ids) == facts.ids
+    return all(
+        (one.type, one.protocol, one.port) == (sent.type, sent.protocol, sent.port)
+        for one, sent in zip(ids, facts.ids, strict=True)
+    )
 
 
 def _verify(digest: bytes, message: Message, number: int) -> None:
