@@ -144,3 +144,10 @@ def test_ten_thousand_policies_load_in_seconds(host: Namespace) -> None:
     took = time.monotonic() - started
     assert host.run("ip", "xfrm", "policy", "count").stdout.count("10000") == 1
     assert took < 30, "it takes about 1.5 s on an idle machine"
+
+
+def test_tables_are_explained_in_words(host: Namespace) -> None:
+    setkey(host, "-c", stdin=POLICIES)
+    said = setkey(host, "-D", "--explain").stdout
+    assert "Policy for leaving packets 10.98.1.0/24 -> 10.98.9.0/24 port 80 tcp: protect" in said
+    assert "! by ESP tunnel 10.99.0.1 -> 10.99.0.9: no such SA" in said

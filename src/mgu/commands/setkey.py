@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from xfrm.model import Address, Policy, SecurityAssociation
 from xfrm.names import sa_name
 from xfrm.pfkey import sequence_numbers
 from xfrm.setkey import parse
+from xfrm.setkey.explain import explain, explain_statistics, parse_statistics
 from xfrm.setkey.monitor import GROUPS, line_of
 from xfrm.setkey.run import Output, Runner
 from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
@@ -29,7 +30,8 @@ _USAGE: Final = """\
 setkey [-knrv] FILE ...      carry out the files' statements
        setkey [-knrv] -f FILE       the same
        setkey [-knrv] -c            the same, from standard input
-       setkey [-aHlNpP] -D          show the SAs (with -P: the policies)
+       setkey [-alNpP] -D           show the SAs (with -P: the policies)
+       setkey -D --explain          show both in words, without keys, and what looks wrong
        setkey [-P] -F               delete all SAs (with -P: all policies), everybody's
        setkey [-H] -x               print what happens to SAs and policies, until interrupted"""
 
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     flag = parser.add_argument
     flag("-P", "+P", dest="policies", action="store_true", help="with -D and -F: the policies")
+    flag("--explain", action="store_true", help="with -D: in words, with what looks wrong")
     flag("-a", action="store_true", help="dead SAs too (Linux keeps none)")
     flag("-l", dest="loop", action="store_true", help="with -D: one line each, every second")
     flag("-p", dest="ports", action="store_true", help="with -DP: ports of tunnel end points")
@@ -154,7 +157,10 @@ class _Command:
 
     def _dump(self, runner: Runner) -> None:
         while True:
-            if self._options.policies:
+            if self._options.explain:
+                _print_lines(explain(runner.sas(), runner.policies(), int(time.time())))
+                _print_lines(explain_statistics(_statistics()))
+            elif self._options.policies:
                 self._print_policies(runner.policies())
             elif self._options.loop:
                 for sa in runner.sas():
@@ -202,6 +208,18 @@ class _Command:
         sys.stdout.flush()
         print(f"setkey: {where}{text}", file=sys.stderr)
         self._code = exits.FAILED
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _statistics() -> dict[str, int]:
+    """The kernel's counters of refused packets; not every kernel has them."""
+    with suppress(OSError):
+        return parse_statistics(Path("/proc/net/xfrm_stat").read_text(encoding="ascii"))
+    return {}
 
 
 def _read(name: str) -> str | None:

@@ -125,7 +125,7 @@ def _sa(info: wire.SaInfo, attributes: attr.Attributes) -> SecurityAssociation:
         esn=bool(info.flags & wire.STATE_ESN),
         lifetime=_lifetime(info.lft),
         selector=_sa_selector(info.sel, info.family),
-        usage=_usage(info.curlft),
+        usage=_sa_usage(info.curlft, attributes),
         larval=not any(algorithms.values()),
         sequence=info.seq,
         mark=None if mark is None else attr.mark(mark),
@@ -207,6 +207,13 @@ def _lifetime(lft: wire.LifetimeCfg) -> Lifetime:
         soft_packets=limit(lft.soft_packet_limit),
         hard_packets=limit(lft.hard_packet_limit),
     )
+
+
+def _sa_usage(cur: wire.LifetimeCur, attributes: attr.Attributes) -> Usage:
+    """`use_time` is the first use of an SA; newer kernels tell the last one too."""
+    last = attributes.get(Attribute.LASTUSED)
+    usage = _usage(cur)
+    return usage if last is None else replace(usage, used=attr.u64(last))
 
 
 def _usage(cur: wire.LifetimeCur) -> Usage:

@@ -1,0 +1,142 @@
+"""setkey -D --explain: what belongs together, what looks wrong, and no key."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.xfrm_values import aes_cbc, hmac_sha1, policies, security_associations
+from xfrm.model import (
+    Action,
+    Direction,
+    Lifetime,
+    Mode,
+    Policy,
+    SecurityAssociation,
+    Selector,
+    Template,
+    Usage,
+)
+from xfrm.setkey.explain import STATISTICS, explain, explain_statistics, parse_statistics
+
+NOW = 1_764_000_000
+A, B = ip_address("192.168.1.100"), ip_address("192.168.1.200")
+OUT = SecurityAssociation(
+    src=A,
+    dst=B,
+    spi=0x1000,
+    mode=Mode.TUNNEL,
+    reqid=7,
+    encryption=aes_cbc(),
+    authentication=hmac_sha1(),
+    lifetime=Lifetime(soft_seconds=2880, hard_seconds=3600),
+    usage=Usage(octets=544, packets=4, added=NOW - 300, used=NOW - 299),
+)
+POLICY = Policy(
+    selector=Selector(src=ip_network(A), dst=ip_network("192.168.2.0/24"), protocol=132),
+    direction=Direction.OUT,
+    templates=(Template(mode=Mode.TUNNEL, src=A, dst=B, reqid=7),),
+)
+IN = replace(
+    POLICY,
+    direction=Direction.IN,
+    selector=Selector(src=ip_network("192.168.2.0/24"), dst=ip_network(A), protocol=132),
+    templates=(Template(mode=Mode.TUNNEL, src=B, dst=A, reqid=7),),
+)
+
+
+def said(sas: list[SecurityAssociation], policies: list[Policy], now: int = NOW) -> list[str]:
+    return list(explain(sas, policies, now))
+
+
+def test_an_sa_and_its_policy_name_each_other() -> None:
+    assert said([OUT], [POLICY]) == [
+        "SA ESP 0x00001000 192.168.1.100 -> 192.168.1.200: tunnel, aes-cbc (key of 128 bits),"
+        " hmac-sha1 (key of 160 bits) cut to 96 bits, request id 7, replay window 64 packets",
+        "  4 packets, 544 octets in 5 min; lives 60 min",
+        "  for leaving packets 192.168.1.100 -> 192.168.2.0/24 sctp",
+        "Policy for leaving packets 192.168.1.100 -> 192.168.2.0/24 sctp: protect",
+        "  by ESP tunnel 192.168.1.100 -> 192.168.1.200: SA 0x00001000",
+    ]
+
+
+def test_empty_tables_let_everything_pass() -> None:
+    assert said([], []) == ["There are no SAs and no policies: everything passes as it is."]
+
+
+def warnings(*sas: SecurityAssociation, policies: list[Policy], now: int = NOW) -> str:
+    return "\n".join(line for line in said(list(sas), policies, now) if line.startswith("  !"))
+
+
+def test_a_policy_without_an_sa_says_what_will_happen() -> None:
+    assert "ask a keying daemon" in warnings(policies=[POLICY])
+    assert "such packets are discarded" in warnings(policies=[IN])
+    optional = replace(POLICY, templates=(replace(POLICY.templates[0], optional=True),))
+    assert warnings(policies=[optional]) == ""
+
+
+def test_a_request_id_that_keeps_two_apart_is_named() -> None:
+    assert "its request id is 8 and the policy's 7" in warnings(
+        replace(OUT, reqid=8), policies=[POLICY]
+    )
+
+
+def test_an_arriving_policy_takes_any_request_id_if_it_asks_for_none() -> None:
+    anyone = replace(IN, templates=(replace(IN.templates[0], reqid=0),))
+    arriving = replace(OUT, src=B, dst=A)
+    assert "no such SA" not in warnings(arriving, policies=[anyone])
+
+
+def test_an_sa_without_a_policy_and_one_past_its_soft_lifetime_are_noticed() -> None:
+    assert "no policy uses it" in warnings(OUT, policies=[])
+    assert "soft lifetime is over" in warnings(OUT, policies=[POLICY], now=NOW + 3000)
+
+
+def test_a_check_value_that_no_peer_expects_is_noticed() -> None:
+    sha256 = replace(hmac_sha1(), name="hmac(sha256)", icv_bits=96)
+    assert "the standard says 128" in warnings(
+        replace(OUT, authentication=sha256), policies=[POLICY]
+    )
+
+
+def test_an_arriving_sa_without_replay_check_and_a_gateway_without_fwd_are_noticed() -> None:
+    arriving = replace(OUT, src=B, dst=A, replay_window=0)
+    text = warnings(arriving, policies=[IN])
+    assert "replay window is 0" in text
+    assert "no `fwd` policy" in text
+    assert "no `fwd` policy" not in warnings(
+        arriving, policies=[IN, replace(IN, direction=Direction.FWD)]
+    )
+
+
+def test_a_larval_sa_waits() -> None:
+    larval = replace(OUT, encryption=None, authentication=None, larval=True)
+    assert "waits for its keys since 5 min" in said([larval], [])[1]
+
+
+def test_a_discarding_policy_says_so() -> None:
+    (line,) = said([], [replace(POLICY, action=Action.BLOCK, templates=())])
+    assert line.endswith(": discard")
+
+
+@given(st.lists(security_associations(), max_size=3), st.lists(policies(), max_size=3))
+def test_everything_can_be_explained_and_no_key_is_shown(
+    sas: list[SecurityAssociation], listed: list[Policy]
+) -> None:
+    text = "\n".join(said(sas, listed))
+    assert text
+    for sa in sas:
+        for algorithm in (sa.encryption, sa.authentication, sa.aead):
+            if algorithm is not None and len(algorithm.key) > 4:
+                assert algorithm.key.reveal().hex() not in text
+
+
+def test_the_kernels_counters_are_put_into_words() -> None:
+    text = "XfrmInError                0\nXfrmInStateProtoError      12\nnonsense\nXfrmInNew x\n"
+    (line,) = explain_statistics(parse_statistics(text))
+    assert line == (
+        "  ! 12 packets failed authentication or decryption: keys or algorithms differ"
+        " (XfrmInStateProtoError)"
+    )
+    assert all(name.startswith("Xfrm") for name in STATISTICS)
