@@ -51,14 +51,17 @@ class Kernel:
 
     @classmethod
     async def open(cls) -> Self:
-        """Raises XfrmError without CAP_NET_ADMIN."""
+        """Raises XfrmError without CAP_NET_ADMIN, Unsupported in a kernel without XFRM."""
         from xfrm.aio.transport import Events, Requests
 
-        events = Events((_ACQUIRE, _EXPIRE, _SA, _MAPPING))
-        await events.open()
-        asking = Requests()
-        await asking.open()
-        return cls(asking, events)
+        kernel = cls(Requests(), Events((_ACQUIRE, _EXPIRE, _SA, _MAPPING)))
+        try:
+            await kernel._events.open()
+            await kernel._requests.open()
+        except XfrmError:
+            await kernel.close()
+            raise
+        return kernel
 
     async def close(self) -> None:
         await self._requests.close()

@@ -17,6 +17,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any, Final
 
 from pyroute2.netlink import nlmsg
@@ -96,9 +97,9 @@ class Requests:
     async def close(self) -> None:
         await _close(self._socket)
 
-    async def tell(self, message: Message, doing: str, flags: int = 0) -> None:
+    async def tell(self, message: Message, doing: str) -> None:
         """Have it done. Raises XfrmError: "cannot DOING: ..."."""
-        await self._exchange(message, doing, frames.NLM_F_ACK | flags, self._limit)
+        await self._exchange(message, doing, frames.NLM_F_ACK, self._limit)
 
     async def ask(self, message: Message, doing: str) -> Message:
         """The one message that answers. No acknowledgement is asked for: it would come behind."""
@@ -123,7 +124,8 @@ class Requests:
         try:
             async with asyncio.timeout(limit):
                 answers = await self._socket.nlm_request(packet, int(message.type), flags)
-                return [answer["frame"] async for answer in answers]
+                async with aclosing(answers):
+                    return [answer["frame"] async for answer in answers]
         except _Refused as error:
             raise refusal(message.type, error.answer, doing) from None
         except Malformed as error:
