@@ -123,7 +123,7 @@ class Service:
             case RoundEnded() if self._asking:
                 commands += self._ended(event, now)
             case NetworkChanged():
-                self._bring_forward(now)
+                commands += self._bring_forward(now)
             case ClockChanged():
                 commands += self._restart(now)
             case Stop():
@@ -172,12 +172,19 @@ class Service:
     def _schedule(self, interval: float, at_least: float, now: float) -> None:
         self._next_round = now + max(interval * (1 - JITTER * self._random()), at_least)
 
-    def _bring_forward(self, now: float) -> None:
-        """A flapping link must not make us a nuisance to the servers."""
+    def _bring_forward(self, now: float) -> list[Command]:
+        """Ask soon; but a flapping link must not make us a nuisance to the servers."""
         soon = max(now + SETTLE, self._last_round + (CALM if self._right else SETTLE))
-        if not self._asking and (self._next_round is None or soon < self._next_round):
+        commands: list[Command] = []
+        if self._asking:
+            if self._right:
+                return commands
+            self._asking = False  # what it asks may have been lost on the way to nowhere
+            commands.append(CancelRound())
+        if self._next_round is None or soon < self._next_round:
             self._next_round = soon
             self._silences = 0
+        return commands
 
     def _restart(self, now: float) -> list[Command]:
         """What was known of the clock no longer holds: begin as after a boot."""

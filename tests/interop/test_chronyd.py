@@ -14,8 +14,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lab.netns import Veth
-from lab.peers.chronyd import chronyd
-from lab.pki import Usage, Validity, site
+from lab.peers.chronyd import chronyd, nts
+from lab.pki import Validity, site
 from ntp.aio.oneshot import run
 from ntp.association import Association
 from ntp.client import Client
@@ -124,23 +124,7 @@ class Nts:
     """chronyd with NTS; the gateway's clock is simulated, and far off."""
 
     def __init__(self, folder: Path, valid: Validity | None = None) -> None:
-        authority = site(name="Time Root")
-        now = datetime.now(UTC)
-        issued = authority.root.issue(
-            "time",
-            valid or Validity.around(now),
-            authority.server.key,
-            usage=Usage.SERVER,
-            names=[SERVER],
-        )
-        self.ca = folder / "ca.pem"
-        self.ca.write_bytes(authority.root.certificate.public_bytes(Encoding.PEM))
-        (folder / "cert.pem").write_bytes(issued.certificate_pem())
-        (folder / "key.pem").write_bytes(issued.key_pem())
-        self.lines = [
-            f"ntsservercert {folder}/cert.pem",
-            f"ntsserverkey {folder}/key.pem",
-        ]
+        self.lines, self.ca = nts(folder, SERVER, valid)
         self.root = folder / "root"
         self.root.mkdir()
         self.clock = folder / "clock"
@@ -168,32 +152,34 @@ class Nts:
 def test_nts_sets_a_clock_at_1970_and_checks_the_certificate_at_the_candidate_date(
     wire: Veth, tmp_path: Path
 ) -> None:
-    nts = Nts(tmp_path)
-    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=nts.lines):
-        result = nts.local_ntp(wire)
+    secured = Nts(tmp_path)
+    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=secured.lines):
+        result = secured.local_ntp(wire)
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert document["authenticated"] is True
     assert document["action"] == "stepped"
-    assert abs(nts.shift) < 100 * MILLISECOND
+    assert abs(secured.shift) < 100 * MILLISECOND
 
 
 @pytest.mark.parametrize("valid", [Validity.expired, Validity.not_yet])
 def test_nts_refuses_a_certificate_that_is_not_valid_at_the_agreed_date(
     wire: Veth, tmp_path: Path, valid: Any
 ) -> None:
-    nts = Nts(tmp_path, valid(datetime.now(UTC)))
-    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=nts.lines):
-        result = nts.local_ntp(wire)
+    secured = Nts(tmp_path, valid(datetime.now(UTC)))
+    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=secured.lines):
+        result = secured.local_ntp(wire)
     assert result.returncode == 3
     assert "certificate" in result.stderr
-    assert abs(nts.shift) > 3600 * 1000 * MILLISECOND  # at the floor, and not at the server's date
+    assert (
+        abs(secured.shift) > 3600 * 1000 * MILLISECOND
+    )  # at the floor, and not at the server's date
 
 
 def test_nts_refuses_an_authority_that_nobody_trusts(wire: Veth, tmp_path: Path) -> None:
-    nts = Nts(tmp_path)
+    secured = Nts(tmp_path)
     stranger = site(name="Another Root").root.certificate
-    nts.ca.write_bytes(stranger.public_bytes(Encoding.PEM))
-    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=nts.lines):
-        result = nts.local_ntp(wire)
+    secured.ca.write_bytes(stranger.public_bytes(Encoding.PEM))
+    with chronyd(tmp_path / "d", namespace=wire.right[0], lines=secured.lines):
+        result = secured.local_ntp(wire)
     assert result.returncode == 3

@@ -146,6 +146,16 @@ def test_a_new_network_is_used_soon_but_a_flapping_one_makes_no_flood() -> None:
     assert service.gaps[0] <= CALM + 0.2
 
 
+def test_a_network_that_comes_up_in_the_first_round_begins_it_anew() -> None:
+    service = Running()
+    service.handle(Begin())
+    service.now = 3.0
+    assert service.handle(NetworkChanged()) == [CancelRound()]
+    (command,) = service.next(good(SECOND))
+    assert isinstance(command, SetClock)
+    assert service.gaps == [4.0]
+
+
 def test_a_server_that_wants_fewer_questions_gets_fewer() -> None:
     service = Running()
     outcome = good().outcome

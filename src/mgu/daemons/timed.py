@@ -55,7 +55,8 @@ class Gateway:
         action = timekeeping.set_right(self._clock, outcome, step=step, poll=poll)
         level = logging.DEBUG if self._right and not step else logging.INFO
         self._right = True
-        log.log(level, "%s", as_text(outcome, action))
+        for line in as_text(outcome, action).splitlines():
+            log.log(level, "%s", line)
 
     def save(self) -> None:
         timekeeping.save(self._clock.now())

@@ -116,6 +116,7 @@ class _Running:
         return None
 
     async def _ask(self, command: StartRound) -> None:
+        log.debug("asking %s", ", ".join(source.name for source in self._sources))
         client = Client(
             self._sources,
             floor=self._host.floor(),

@@ -2,11 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from lab import require
 from lab.netns import Namespace
+from lab.pki import Usage, Validity, site
 from lab.process import Process
+
+
+def nts(folder: Path, host: str, valid: Validity | None = None) -> tuple[list[str], Path]:
+    """The lines that make chronyd serve NTS as `host`, and the authority to trust for it."""
+    authority = site(name="Time Root")
+    issued = authority.root.issue(
+        "time",
+        valid or Validity.around(datetime.now(UTC)),
+        authority.server.key,
+        usage=Usage.SERVER,
+        names=[host],
+    )
+    ca = folder / "ca.pem"
+    ca.write_bytes(authority.root.certificate.public_bytes(Encoding.PEM))
+    (folder / "cert.pem").write_bytes(issued.certificate_pem())
+    (folder / "key.pem").write_bytes(issued.key_pem())
+    return [f"ntsservercert {folder}/cert.pem", f"ntsserverkey {folder}/key.pem"], ca
 
 
 @contextmanager
