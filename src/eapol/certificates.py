@@ -61,21 +61,7 @@ def certificates(file: NamedOctets) -> list[x509.Certificate]:
     """The certificates of a PEM file, in order; at least one. Raises CredentialError."""
     if b"-----BEGIN CERTIFICATE" not in file.octets:
         raise CredentialError(_not_pem(file))
-    found = credentials.certificates(file)
-    try:
-        for certificate in found:
-            _decode(certificate)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
-        what = f"{file.name}: a certificate in it is damaged ({error}); have it issued anew"
-        raise CredentialError(what) from error
-    return found
-
-
-def _decode(certificate: x509.Certificate) -> None:
-    """Have every part that is looked at later decoded now, where errors are expected."""
-    _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
-    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    _ = certificate.signature_hash_algorithm, certificate.version
+    return credentials.certificates(file)
 
 
 def crls(file: NamedOctets) -> list[x509.CertificateRevocationList]:
@@ -86,6 +72,12 @@ def crls(file: NamedOctets) -> list[x509.CertificateRevocationList]:
         raise CredentialError(
             f"{what}; convert it with 'openssl crl -inform DER -in {file.name} -out NEW.pem'"
         )
+    try:
+        for crl in found:
+            _ = crl.issuer, crl.next_update_utc, [entry.revocation_date_utc for entry in crl]
+    except ValueError as error:
+        what = f"{file.name}: a revocation list in it is damaged ({error}); fetch it again"
+        raise CredentialError(what) from error
     return found
 
 
