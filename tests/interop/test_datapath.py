@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import re
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from lab.esp_values import (
     tunnel_policies,
 )
 from lab.netns import Namespace, Veth, lose
+from lab.process import Process
 from xfrm.dataplane import Acquire, Expire
 from xfrm.esp.reasons import Reason
 from xfrm.model import (
@@ -344,3 +348,19 @@ async def test_routes_follow_the_policies_and_nothing_stays(make_host: MakeHost)
     after = [host.run("ip", *words).stdout for words in (("rule",), ("-6", "rule"), ("link",))]
     assert after == before
     assert table() == ""
+
+
+async def test_the_example_of_the_documentation_runs(make_host: MakeHost) -> None:
+    page = Path(__file__).parents[2] / "docs" / "datapath.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    host = make_host("host")
+    far = Veth((host, "eth0"), (make_host("far"), "eth0")).right[0]
+    host.add_address("eth0", f"{LEFT}/24")
+    far.add_address("eth0", f"{RIGHT}/24")
+    host.add_address("lo", "10.1.0.1/24")
+    with Process([sys.executable, "-u", "-W", "error", "-c", example], namespace=host) as program:
+        await program.line("mgu0 is up")
+        with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"hello", ("10.2.0.1", 9))
+        await program.line(f"keys are wanted for {LEFT} -> {RIGHT}")
+        await program.line(re.escape("[(4097, 1)]"))

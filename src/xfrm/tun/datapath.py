@@ -41,7 +41,7 @@ class Settings:
 
 
 class DataPath:
-    """Open with `open`, in the network namespace that it shall serve.
+    """Open with `open`, in the network namespace that it shall serve; an async context manager.
 
     It needs CAP_NET_ADMIN, and CAP_NET_RAW while it opens. `counters` has the refused packets by
     reason; `name` is the device's.
@@ -122,6 +122,12 @@ class DataPath:
             sockets.close()
             raise
         return cls(fd, settings, sockets, routes, send_udp)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     @property
     def counters(self) -> Counter[Reason]:
