@@ -9,6 +9,7 @@ TLS draws its own random octets: there is no octet-for-octet repetition here.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, Final
 
@@ -316,6 +317,7 @@ class ServerContext(_Context):
         own = identity(credentials)
         if own is None:
             raise CredentialError("an EAP-TLS server needs a certificate and a key")
+        policy = replace(policy, session_ticket=True)  # or each TLS 1.3 client fills our memory
         super().__init__(policy, own, credentials, keylog)
         mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
         self._context.set_verify(mode, _judged)
