@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -63,8 +64,9 @@ def _enter_namespaces(arguments: list[str]) -> NoReturn:
     unshare = shutil.which("unshare")
     if unshare is None:
         sys.exit("demo: there is no program unshare (package util-linux)")
-    user = () if os.geteuid() == 0 else _NEW_USER
-    for wanted in ((*user, *_NEW, *_NEW_PROCESSES), (*user, *_NEW)):
+    users = ((), _NEW_USER) if os.geteuid() == 0 else (_NEW_USER,)  # a container's root may not
+    for user, processes in product(users, (_NEW_PROCESSES, ())):
+        wanted = (*user, *_NEW, *processes)
         result = subprocess.run(
             [unshare, *wanted, "true"], capture_output=True, text=True, check=False
         )
