@@ -29,14 +29,23 @@ class Book:
         self._by_cookie: dict[bytes, list[Isakmp]] = {}
         self._by_address: dict[Address, list[Isakmp]] = {}
         self._by_sa: dict[SaId, Child] = {}
+        self._children_with: dict[Address, dict[Child, None]] = {}
+        self._half_open: dict[Isakmp, None] = {}
 
     # --- ISAKMP SAs ---
 
     def add(self, sa: Isakmp) -> None:
         self._by_cookie.setdefault(sa.cookies.initiator, []).append(sa)
         self._by_address.setdefault(sa.home, []).append(sa)
+        if sa.facts.role is Role.RESPONDER:
+            self._half_open[sa] = None
+
+    def settle(self, sa: Isakmp) -> None:
+        """It is established."""
+        self._half_open.pop(sa, None)
 
     def remove(self, sa: Isakmp) -> None:
+        self.settle(sa)
         self._by_cookie[sa.cookies.initiator].remove(sa)
         if not self._by_cookie[sa.cookies.initiator]:
             del self._by_cookie[sa.cookies.initiator]
@@ -74,13 +83,15 @@ class Book:
 
     def half_open(self, peer: Address | None = None) -> list[Isakmp]:
         """As responder, before anything is proved; the oldest first."""
-        sas = self.isakmps() if peer is None else self.with_peer(peer)
-        return [sa for sa in sas if sa.facts.role is Role.RESPONDER and not sa.established]
+        if peer is None:
+            return list(self._half_open)
+        return [sa for sa in self.with_peer(peer) if sa in self._half_open]
 
     # --- IPsec SAs ---
 
     def add_child(self, child: Child) -> None:
         self.children[child] = None
+        self._children_with.setdefault(child.home, {})[child] = None
         for sa in child.ids():
             self._by_sa[sa] = child
 
@@ -89,6 +100,9 @@ class Book:
         if child not in self.children:
             return False
         del self.children[child]
+        del self._children_with[child.home][child]
+        if not self._children_with[child.home]:
+            del self._children_with[child.home]
         for sa in child.ids():
             if self._by_sa.get(sa) is child:
                 del self._by_sa[sa]
@@ -108,13 +122,13 @@ class Book:
     def children_with(self, peer: Address, local: Address | None = None) -> list[Child]:
         return [
             child
-            for child in self.children
-            if child.home == peer and (local is None or child.local.address == local)
+            for child in self._children_with.get(peer, ())
+            if local is None or child.local.address == local
         ]
 
     def children_for(self, policy: PolicyEntry) -> Iterator[Child]:
         """All made for this traffic between these ends."""
-        for child in self.children:
+        for child in self._children_with.get(policy.remote, ()):
             if _same(child.policy, policy):
                 yield child
 

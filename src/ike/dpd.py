@@ -57,15 +57,6 @@ class DeadPeerDetection:
             self.stop()
             self._question()
 
-    def acknowledged(self, notification: Notification) -> bool:
-        """Whether an R-U-THERE-ACK answers a question of ours."""
-        asked = range(self._sequence - self.fails, self._sequence)
-        return (
-            notification.spi == bytes(self._cookies)
-            and len(notification.data) == 4
-            and int.from_bytes(notification.data) in asked
-        )
-
     def _idle(self) -> None:
         quiet = self._context.now - self._heard
         if quiet < self._remote.dpd_delay:

@@ -143,6 +143,7 @@ class Keeper:
     # --- phase 1 ---
 
     def phase1_established(self, sa: Isakmp) -> None:
+        self._book.settle(sa)
         self._weakness.warn(sa)
         if sa.facts.peer_initial_contact:
             self._initial_contact(sa)

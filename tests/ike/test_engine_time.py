@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ike.commands import DeleteSa, EventKind, InstallSa, SendDatagram
 from ike.doi.numbers import Group
 from ike.events import Acquire, SaExpired, Stop
+from ike.isakmp.numbers import ExchangeType, Flags
 from ike.nat import KEEPALIVE
 from ike.policy import Config, Phase1Proposal, Switch
 from ike.sa import Address, Direction, Endpoint, Mode, Phase1State, PolicyEntry, Role
@@ -103,6 +104,22 @@ def test_a_peer_that_never_answers_is_given_up_after_racoons_time() -> None:
     assert len(world.datagrams) == 9  # one, three early repeats, five at intervals of 10 s
     assert any("failed due to time up waiting for phase1" in text for text in left.texts())
     assert any("phase1 negotiation failed due to time up." in text for text in left.texts())
+
+
+def test_the_commit_bit_disturbs_nothing() -> None:
+    world = World()
+    left, right = pair(world)
+
+    def commit(datagram: SendDatagram) -> SendDatagram:
+        octets = bytearray(datagram.octets)
+        if octets[18] == ExchangeType.QUICK:
+            octets[19] |= Flags.COMMIT
+        return replace(datagram, octets=bytes(octets))
+
+    world.rewrite = commit
+    assert connect(world, left, 5)
+    world.run(1)
+    assert mirrored(left, right)
 
 
 # --- renewal ---
