@@ -167,14 +167,14 @@ class UdpEndpoint:
             except OSError:
                 self.dropped["receive error"] += 1  # an ICMP error for something sent before
                 continue
+            sender, port = _address(source[0]), source[1]
             segment = _segment(control) or len(octets) or 1
             for start in range(0, len(octets) or 1, segment):
-                self._arrived(octets[start : start + segment], control, source)
+                self._arrived(octets[start : start + segment], control, sender, port)
 
     def _arrived(
-        self, octets: bytes, control: list[tuple[int, int, bytes]], source: tuple[str, int]
+        self, octets: bytes, control: list[tuple[int, int, bytes]], sender: Address, port: int
     ) -> None:
-        sender, port = _address(source[0]), source[1]
         if self._taken is not None and self._taken(octets, sender, port):
             return
         if len(self._queue) >= self._limit:

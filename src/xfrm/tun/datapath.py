@@ -64,7 +64,8 @@ class DataPath:
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._sad = Sad(os.urandom)
         self._spd = Spd()
-        self._limited: list[Entry] = []
+        self._limited: list[Entry] = []  # SAs with limits of octets or packets
+        self._looking = False
         self._batches: dict[SaId, Batch] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -209,7 +210,9 @@ class DataPath:
         NAT gave it another port is told of by the event Mapping.
         """
         self._inlet.encapsulated(octets, source, port)
-        self._expire_used()
+        if self._limited and not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._expire_used)  # once a burst
 
     def _from_host(self) -> None:
         read, outbound = self._tun.read, self._forwarder.outbound
@@ -218,8 +221,7 @@ class DataPath:
             while left > 0:
                 packets = read()
                 left -= len(packets)
-                for packet in packets:
-                    outbound(packet)
+                outbound(packets)
         except BlockingIOError:
             pass
         self._expire_used()
@@ -280,6 +282,7 @@ class DataPath:
 
     def _expire_used(self) -> None:
         """After a burst: has an SA done all that it may?"""
+        self._looking = False
         for entry in self._limited:
             if entry.spent or (entry.soft and not entry.soft_told):
                 self._expire()

@@ -6,12 +6,12 @@ policy forgets all of them.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
-from xfrm.dataplane import Acquire
+from xfrm.dataplane import Acquire, XfrmError
 from xfrm.esp.packet import (
     IPIP,
     IPV6,
@@ -81,26 +81,33 @@ class Forwarder:
                 policy.held.clear()
                 for since, packet in held:
                     if now - since < HELD_SECONDS:
-                        self.outbound(packet)
+                        self.outbound((packet,))
 
     # From the host to a peer
 
-    def outbound(self, packet: bytes) -> None:
-        """A packet that the host routed to us."""
+    def outbound(self, packets: Sequence[bytes]) -> None:
+        """What the host routed to us: packets of one flow, in their order."""
         try:
-            key = self._key(packet)
+            key = self._key(packets[0])
             way = self._out.get(key)
             if way is None:
                 if len(self._out) >= _FLOWS:
                     self._out.clear()
-                way = self._out[key] = self._decide(packet)
-            way(packet)
+                way = self._out[key] = self._decide(packets[0])
         except Refused as refused:
-            reason = refused.reason
-            header = Reason.OUT_HEADER if reason is Reason.IN_HEADER else reason
+            header = Reason.OUT_HEADER if refused.reason is Reason.IN_HEADER else refused.reason
             self.counters[header] += 1
-        except OSError:
+            return
+        except (OSError, XfrmError):  # there is no way to send to this peer
             self.counters[Reason.OUT_ERROR] += 1
+            return
+        for packet in packets:
+            try:
+                way(packet)
+            except Refused as refused:
+                self.counters[refused.reason] += 1
+            except OSError:
+                self.counters[Reason.OUT_ERROR] += 1
 
     def _key(self, packet: bytes) -> FlowKey:
         """What names the flow of `packet` in the caches. Raises Refused (IN_HEADER)."""

@@ -66,6 +66,8 @@ def split(packet: bytes, size: int) -> list[bytes]:
     ip = _ip_size(packet)
     header = ip + (packet[ip + 12] >> 4) * 4
     payload = len(packet) - header
+    if payload <= 0:
+        return [packet]
     whole, rest = divmod(payload, size)
     parts: list[bytes] = []
     if whole:

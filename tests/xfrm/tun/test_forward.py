@@ -68,7 +68,7 @@ class Host:
         self.forwarder.release()
 
     def out(self, packet: Packet) -> None:
-        self.forwarder.outbound(bytes(packet))
+        self.forwarder.outbound((bytes(packet),))
 
     def esp(self, packet: bytes, tos: int = 0) -> None:
         """ESP arrives for the first of our addresses."""
@@ -163,7 +163,7 @@ def test_forged_packets_release_nothing(octets: bytes) -> None:
 @given(st.binary(max_size=100))
 def test_whatever_the_host_sends_is_counted_or_sent(octets: bytes) -> None:
     left, _ = _connected()
-    left.forwarder.outbound(octets)
+    left.forwarder.outbound((octets,))
     assert left.counters.total() + len(left.sent) + len(left.clear) <= 1
 
 
