@@ -4,7 +4,6 @@ The syntax is `eapol.conffile`'s, the options of a network block are `eapol.opti
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -196,7 +195,7 @@ def _ap_scan(config: Config, value: str) -> Config:
 def _blob(raw: str) -> bytes:
     try:
         return base64.b64decode(raw, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ConfigError(f"the blob is not base64: {error}") from None
 
 

@@ -264,7 +264,8 @@ class Interpreter:
         return OK
 
     def _failed(self, what: str, error: EapolError) -> str:
-        _log.error("control interface: %s: %s", what, error)
+        said = str(error).replace("\n", "\\n")  # a client's text must not make lines of its own
+        _log.error("control interface: %s: %s", what, said)
         return FAIL
 
 

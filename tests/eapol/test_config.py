@@ -250,6 +250,7 @@ LINES = st.sampled_from(
 
 @given(st.lists(LINES | st.text()).map("\n".join))
 @example("network={\nphase1=zz\n}")
+@example("blob-base64-a={\n\x80\n}")
 def test_any_text_is_read_or_refused_with_the_name_of_the_file(source: str) -> None:
     try:
         parse(source, NAME)
