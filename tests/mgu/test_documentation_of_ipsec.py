@@ -1,0 +1,28 @@
+"""The pages name every option and command that there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mgu.commands.ipsec_options import parser as ipsec
+from mgu.commands.racoonctl import USAGE
+from mgu.daemons.iked import parser as iked
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize(("page", "made"), [("ipsec.md", ipsec()), ("iked.md", iked())])
+def test_every_option_is_on_its_page(page: str, made: object) -> None:
+    text = (DOCS / page).read_text()
+    usage = made.format_usage() if hasattr(made, "format_usage") else ""
+    options = set(re.findall(r"(?<!\w)--?[a-zA-Z0-9][a-z-]*", usage)) - {"-h", "--list"}
+    assert options
+    missing = {option for option in options if f"`{option}" not in text and option not in text}
+    assert not missing
+
+
+def test_every_command_of_racoonctl_is_on_its_page() -> None:
+    text = (DOCS / "racoonctl.md").read_text()
+    commands = set(re.findall(r"^  ([a-z]+-?[a-z]+)\b", USAGE, re.MULTILINE))
+    assert {command for command in commands if f"`{command}" not in text} == set()

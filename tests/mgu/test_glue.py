@@ -1,0 +1,285 @@
+"""The keying daemon's SAs and policies, as the data plane gets them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from ike import sa as ike
+from ike.backend import BackendError
+from ike.commands import AllocateSpi, FindPolicy
+from ike.doi.numbers import EspTransform, Integrity
+from ike.events import Acquire, SaExpired, SaGone
+from ike.isakmp.numbers import ProtocolId
+from mgu.connections.connection import Connection
+from mgu.glue import XfrmBackend, association, policies_of, policy_entry
+from wire.secret import Secret
+from xfrm import dataplane, model
+from xfrm.pfkey import parse_dump
+
+HERE, THERE = ip_address("10.77.0.1"), ip_address("10.77.0.2")
+
+INBOUND = ike.IpsecSa(
+    direction=ike.Direction.IN,
+    source=THERE,
+    destination=HERE,
+    spi=0x1000,
+    protocol=ProtocolId.ESP,
+    mode=ike.Mode.TRANSPORT,
+    reqid=0,
+    encryption=EspTransform.AES,
+    encryption_key=Secret(bytes(16)),
+    integrity=Integrity.HMAC_SHA1,
+    integrity_key=Secret(bytes(20)),
+    lifetime=ike.SaLifetime(soft_seconds=2880, hard_seconds=3600, hard_kilobytes=10),
+    selector=ike.Selector(
+        local=ip_network("10.77.0.1/32"), remote=ip_network("10.77.0.2/32"), protocol=6
+    ),
+    pair=0x2000,
+)
+OUTBOUND = replace(
+    INBOUND,
+    direction=ike.Direction.OUT,
+    source=HERE,
+    destination=THERE,
+    spi=0x2000,
+    pair=0x1000,
+)
+
+
+@dataclass
+class Plane:
+    """A data plane that is a list."""
+
+    held: dict[model.SaId, model.SecurityAssociation] = field(default_factory=dict)
+    spd: list[model.Policy] = field(default_factory=list)
+    told: list[dataplane.Event] = field(default_factory=list)
+    refusal: dataplane.XfrmError | None = None
+
+    async def allocate_spi(
+        self,
+        *,
+        src: model.Address,
+        dst: model.Address,
+        protocol: model.Protocol,
+        mode: model.Mode,
+        reqid: int = 0,
+    ) -> int:
+        self._refuse()
+        made = model.SecurityAssociation(
+            src=src, dst=dst, spi=0x1000, protocol=protocol, mode=mode, reqid=reqid, larval=True
+        )
+        self.held[made.id] = made
+        return made.spi
+
+    async def add_sa(self, sa: model.SecurityAssociation) -> None:
+        self._refuse()
+        self.held[sa.id] = sa
+
+    async def update_sa(self, sa: model.SecurityAssociation) -> None:
+        self._refuse()
+        self.held[sa.id] = sa
+
+    async def delete_sa(self, sa: model.SaId) -> None:
+        if self.held.pop(sa, None) is None:
+            raise dataplane.NoSuchEntry("there is no such SA")
+
+    async def sas(self) -> list[model.SecurityAssociation]:
+        return list(self.held.values())
+
+    async def add_policy(self, policy: model.Policy) -> None:
+        self._refuse()
+        self.spd.append(policy)
+
+    async def delete_policy(self, policy: model.Policy) -> None:
+        self.spd.remove(policy)
+
+    async def policies(self) -> list[model.Policy]:
+        return self.spd
+
+    async def events(self) -> AsyncIterator[dataplane.Event]:
+        for event in self.told:
+            yield event
+
+    async def close(self) -> None: ...
+
+    def _refuse(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+
+def entry(
+    *, tunnel: bool = False, reqid: int = 0, protocol: int = 0, dst_port: int = 0
+) -> ike.PolicyEntry:
+    connection = Connection(
+        name="n",
+        dst=THERE,
+        network=ip_network("10.2.0.0/24") if tunnel else None,
+        protocol=protocol,
+        dst_port=dst_port,
+        reqid=reqid,
+    )
+    return connection.policy(HERE)
+
+
+@pytest.mark.parametrize("tunnel", [False, True], ids=["transport", "tunnel"])
+def test_a_policy_survives_the_way_to_the_data_plane_and_back(tunnel: bool) -> None:
+    wanted = entry(tunnel=tunnel, reqid=7, protocol=132, dst_port=2816)
+    out = [p for p in policies_of(wanted) if p.direction is model.Direction.OUT]
+    assert [policy_entry(policy) for policy in out] == [wanted]
+
+
+def test_a_policy_is_three_and_the_inbound_ones_are_turned_round() -> None:
+    inbound, forward, outbound = policies_of(entry(tunnel=True, protocol=6, dst_port=80))
+    assert [p.direction.name for p in (inbound, forward, outbound)] == ["IN", "FWD", "OUT"]
+    assert (outbound.selector.dst_port, inbound.selector.src_port) == (80, 80)
+    assert inbound.selector.src == outbound.selector.dst == ip_network("10.2.0.0/24")
+    assert (inbound.templates[0].src, inbound.templates[0].dst) == (THERE, HERE)
+    assert forward.templates == inbound.templates
+
+
+def test_ipv6_neighbours_are_found_in_the_clear() -> None:
+    six = Connection(name="n", dst=ip_address("fd00::2")).policy(ip_address("fd00::1"))
+    policies = list(policies_of(six))
+    clear = [p for p in policies if not p.templates]
+    assert {(p.selector.protocol, p.selector.src_port) for p in clear} == {(58, 135), (58, 136)}
+    assert max(p.priority for p in clear) < min(p.priority for p in policies if p.templates)
+
+
+def test_an_sa_has_the_kernels_names_and_the_rfcs_lengths() -> None:
+    made = association(OUTBOUND)
+    assert made.encryption is not None
+    assert made.authentication is not None
+    assert (made.encryption.name, made.authentication.name) == ("cbc(aes)", "hmac(sha1)")
+    assert made.authentication.icv_bits == 96
+    assert (made.lifetime.soft_seconds, made.lifetime.hard_octets) == (2880, 10240)
+    assert made.replay_window > 0
+    assert made.selector == model.Selector(
+        src=ip_network("10.77.0.1/32"), dst=ip_network("10.77.0.2/32"), protocol=6
+    )
+    sha256 = replace(OUTBOUND, integrity=Integrity.HMAC_SHA2_256, integrity_key=Secret(bytes(32)))
+    authentication = association(sha256).authentication
+    assert authentication is not None
+    assert authentication.icv_bits == 128  # RFC 4868, not Linux's 96
+
+
+def test_an_algorithm_that_xfrm_lacks_is_a_refusal_with_its_name() -> None:
+    with pytest.raises(BackendError, match="no encryption IDEA"):
+        association(replace(OUTBOUND, encryption=EspTransform.IDEA))
+
+
+def test_behind_a_nat_the_sa_travels_in_udp() -> None:
+    made = association(replace(INBOUND, udp_source=10500, udp_destination=4500))
+    assert made.encapsulation == model.Encapsulation(src_port=10500, dst_port=4500)
+
+
+async def test_an_inbound_sa_completes_the_reserved_spi() -> None:
+    plane = Plane()
+    backend = XfrmBackend(plane)
+    wanted = AllocateSpi(
+        ask=1,
+        local=HERE,
+        remote=THERE,
+        protocol=ProtocolId.ESP,
+        mode=ike.Mode.TRANSPORT,
+        reqid=0,
+    )
+    assert await backend.allocate_spi(wanted) == 0x1000
+    assert [sa.larval for sa in plane.held.values()] == [True]
+    await backend.install(INBOUND)
+    await backend.install(OUTBOUND)
+    assert [(sa.spi, sa.larval) for sa in plane.held.values()] == [(0x1000, False), (0x2000, False)]
+    await backend.delete(INBOUND.id)
+    await backend.delete(INBOUND.id)  # gone already: no error
+    assert [sa.spi for sa in plane.held.values()] == [0x2000]
+
+
+async def test_a_refusal_says_what_was_tried_and_why() -> None:
+    backend = XfrmBackend(Plane(refusal=dataplane.Unsupported("this kernel has no ESP")))
+    with pytest.raises(BackendError, match=r"inbound SA 0x00001000: this kernel has no ESP"):
+        await backend.install(INBOUND)
+
+
+@pytest.mark.parametrize(
+    ("local", "remote", "protocol", "found"),
+    [
+        ("10.77.0.1/32", "10.2.0.0/24", 0, 0),  # exact
+        ("10.77.0.1/32", "10.2.0.9/32", 0, 0),  # covered
+        ("10.77.0.1/32", "10.2.0.9/32", 6, 2),  # the narrowest that covers it
+        ("10.77.0.1/32", "10.3.0.0/24", 0, None),
+        ("10.77.0.9/32", "10.2.0.0/24", 0, None),
+    ],
+)
+async def test_the_policy_of_a_proposal_is_the_exact_or_the_narrowest_one(
+    local: str, remote: str, protocol: int, found: int | None
+) -> None:
+    entries = [entry(tunnel=True), entry(), entry(tunnel=True, protocol=6, reqid=1)]
+    backend = XfrmBackend(Plane(spd=[p for e in entries for p in policies_of(e)]))
+    wanted = FindPolicy(
+        ask=1,
+        selector=ike.Selector(
+            local=ip_network(local), remote=ip_network(remote), protocol=protocol
+        ),
+        local=HERE,
+        remote=THERE,
+        protocol=ProtocolId.ESP,
+        mode=ike.Mode.TUNNEL,
+    )
+    expected = None if found is None else entries[found]
+    assert await backend.find_policy(wanted) == expected
+
+
+async def test_a_proposal_of_another_peer_or_mode_finds_nothing() -> None:
+    backend = XfrmBackend(Plane(spd=list(policies_of(entry(tunnel=True)))))
+    wanted = FindPolicy(
+        ask=1,
+        selector=entry(tunnel=True).selector,
+        local=HERE,
+        remote=THERE,
+        protocol=ProtocolId.ESP,
+        mode=ike.Mode.TUNNEL,
+    )
+    assert await backend.find_policy(wanted) is not None
+    assert await backend.find_policy(replace(wanted, mode=ike.Mode.TRANSPORT)) is None
+    assert await backend.find_policy(replace(wanted, remote=ip_address("10.77.0.3"))) is None
+
+
+async def test_events_of_our_sas_reach_the_engine_and_others_do_not() -> None:
+    plane = Plane()
+    backend = XfrmBackend(plane)
+    await backend.install(INBOUND)
+    await backend.install(OUTBOUND)
+    foreign = replace(association(OUTBOUND), spi=0x9999)
+    out = next(p for p in policies_of(entry()) if p.direction is model.Direction.OUT)
+    plane.told = [
+        dataplane.Acquire(selector=out.selector, src=HERE, dst=THERE, policy=out),
+        dataplane.Expire(sa=association(INBOUND), hard=False),
+        dataplane.Expire(sa=foreign, hard=True),
+        dataplane.Gone(association(INBOUND).id),
+        dataplane.Gone(association(INBOUND).id),
+        dataplane.Gone(foreign.id),
+    ]
+    assert [event async for event in backend.events()] == [
+        Acquire(policy=entry()),
+        SaExpired(sa=INBOUND.id, hard=False),
+        SaGone(sa=INBOUND.id),
+    ]
+
+
+async def test_what_was_flushed_while_nobody_told_us_is_found_missing() -> None:
+    plane = Plane(told=[dataplane.Resync(), dataplane.Resync()])
+    backend = XfrmBackend(plane)
+    await backend.install(INBOUND)
+    await backend.install(OUTBOUND)
+    del plane.held[association(OUTBOUND).id]
+    assert [event async for event in backend.events()] == [SaGone(sa=OUTBOUND.id)]
+
+
+async def test_the_dump_for_racoonctl_is_pf_keys_and_ends_with_sequence_0() -> None:
+    backend = XfrmBackend(Plane())
+    await backend.install(INBOUND)
+    await backend.install(OUTBOUND)
+    dumped = parse_dump(await backend.dump(ProtocolId.ANY))
+    assert [(one.sa.spi, one.sequence) for one in dumped] == [(0x1000, 1), (0x2000, 0)]
+    assert parse_dump(await backend.dump(ProtocolId.AH)) == []
