@@ -221,3 +221,15 @@ def decrypted(capture: Path, keys: Path, *more: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+def test_transport_mode_works_without_the_kernel_too(wire: Veth, tmp_path: Path) -> None:
+    (left, _), (right, _) = wire.left, wire.right
+    near = Keying(left, tmp_path / "near", {"MGU_DATAPLANE": "userspace"})
+    far = Keying(right, tmp_path / "far", {"MGU_DATAPLANE": "userspace"})
+    near.ipsec("--create", "--name=t", "--dst-address=10.77.0.2", SECRET)
+    far.ipsec("--create", "--name=t", "--dst-address=10.77.0.1", SECRET)
+    with far.iked(), near.iked() as daemon:
+        assert near.ping("10.77.0.2")
+        daemon.wait_line(r"INFO: IPsec-SA established: ESP/Transport 10\.77\.0\.1\[0\]->10\.77")
+        assert min(near.octets()) >= 3 * 64
