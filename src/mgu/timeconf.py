@@ -59,8 +59,11 @@ def given(
         key = next(iter(known))
     if key is not None and not keys:
         raise ConfigurationError("--key needs --keys")
-    servers = [ServerLine(host=host, port=port, key=key) for host in hosts]
-    servers += [ServerLine(host=host, port=port, nts=True, nts_port=nts_port) for host in nts]
+    servers = [ServerLine(host=conf.check_host(host), port=port, key=key) for host in hosts]
+    servers += [
+        ServerLine(host=conf.check_host(host), port=port, nts=True, nts_port=nts_port)
+        for host in nts
+    ]
     return Setup(configuration=Configuration(servers=tuple(servers), keys=keys, ca=ca), keys=known)
 
 

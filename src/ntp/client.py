@@ -232,7 +232,7 @@ class Client:
             case ClockStepped():
                 peer.next_at = now + _AGAIN
             case KissOfDeath(code=b"RATE"):
-                peer.source.slow_down(self._policy.spacing)
+                peer.source.slow_down(max(self._policy.spacing, self._policy.interval))
                 peer.failure, peer.why = Failure.REFUSED, "it asks us to slow down (RATE)"
                 peer.next_at = now + peer.source.at_least
                 if self._end is not None and peer.next_at >= self._end:

@@ -79,6 +79,13 @@ def write(configuration: Configuration) -> str:
     return "".join(lines)
 
 
+def check_host(text: str) -> str:
+    """`text`, if it can be an address or a name. Raises: ConfigurationError."""
+    if not text or not all(c.isalnum() or c in "-._:%" for c in text):
+        raise ConfigurationError(f"'{text}' is neither an address nor a host name")
+    return text
+
+
 def _server(words: list[str]) -> ServerLine:
     if not words:
         raise ConfigurationError("'server' needs an address")
@@ -95,7 +102,7 @@ def _server(words: list[str]) -> ServerLine:
     if nts and "key" in numbers:
         raise ConfigurationError("a server has a key or NTS, not both")
     return ServerLine(
-        host=words[0],
+        host=check_host(words[0]),
         port=numbers.get("port", NTP_PORT),
         key=numbers.get("key"),
         nts=nts,

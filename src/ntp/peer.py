@@ -17,6 +17,7 @@ class Policy(Record, kw_only=True):
     """How a round asks. Seconds; `samples` from each source.
 
     `retry` doubles with each silence. `grace`: how long the others may take once a majority agrees.
+    `interval`: between two rounds, for what RATE doubles; 0 if there is but one.
     """
 
     samples: int = 1
@@ -24,6 +25,7 @@ class Policy(Record, kw_only=True):
     retry: float = 1.0
     spacing: float = 2.0
     grace: float = 0.1
+    interval: float = 0.0
 
 
 class Failure(Enum):

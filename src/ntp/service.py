@@ -64,10 +64,11 @@ Event = Begin | RoundEnded | NetworkChanged | ClockChanged | Stop | TimerFired
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRound:
     """Asked: ask all servers; answered by RoundEnded. `samples` of each; `trusted`: the date is
-    right already (ntp.client)."""
+    right already (ntp.client); `interval`: s between two rounds."""
 
     samples: int
     trusted: bool
+    interval: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +137,16 @@ class Service:
         commands: list[Command] = []
         if self._next_save is not None and self._next_save <= now:
             self._next_save = now + SAVE_EVERY
-            commands.append(SaveDate())
+            if self._right and not self._jump_seen:  # a wrong date must not become the floor
+                commands.append(SaveDate())
         if self._next_round is not None and self._next_round <= now:
             commands += self._ask(now)
         return commands
 
     def _ask(self, now: float) -> list[Command]:
         self._asking, self._last_round, self._next_round = True, now, None
-        return [StartRound(samples=self._samples if self._right else 1, trusted=self._right)]
+        samples = self._samples if self._right else 1
+        return [StartRound(samples=samples, trusted=self._right, interval=2.0**self._poll)]
 
     def _ended(self, ended: RoundEnded, now: float) -> list[Command]:
         self._asking = False
@@ -198,6 +201,6 @@ class Service:
     def _stop(self) -> list[Command]:
         self._next_round = self._next_save = None
         commands: list[Command] = [CancelRound()] if self._asking else []
-        if self._right:
+        if self._right and not self._jump_seen:
             commands.append(SaveDate())
         return commands

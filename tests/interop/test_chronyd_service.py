@@ -96,9 +96,9 @@ def test_the_service_starts_by_nts_and_goes_on_under_the_same_keys(
     copy = gateway.root / "etc/ca.pem"
     copy.write_bytes(ca.read_bytes())
     (gateway.root / "etc/localntp.conf").write_text(f"server {SERVER} nts\nca /etc/ca.pem\n")
-    with chronyd(tmp_path / "chronyd", namespace=wire.right[0], lines=lines):
-        with gateway.timed() as service:
-            service.wait_line(r"\(authenticated\); stepped")
+    served = chronyd(tmp_path / "chronyd", namespace=wire.right[0], lines=lines)
+    with served, gateway.timed() as service:
+        service.wait_line(r"\(authenticated\); stepped")
     assert gateway.wrong_by < SECOND // 10
 
 

@@ -59,6 +59,12 @@ def test_every_bit_of_the_origin_is_compared(bit: int) -> None:
     assert network.run([source(HOST)]).verdict is Verdict.NO_ANSWER
 
 
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_every_version_that_servers_speak_is_heard(version: int) -> None:
+    network = Network({HOST: in_place_of(bent(version=version))})
+    assert network.run([source(HOST)]).verdict is Verdict.UNCONFIRMED
+
+
 def test_a_replayed_answer_is_passed_over() -> None:
     assert Network({HOST: replaying()}).run([source(HOST)]).verdict is Verdict.NO_ANSWER
 
@@ -110,6 +116,12 @@ def test_rate_at_least_doubles_the_interval_each_time() -> None:
     gaps = [later - earlier for earlier, later in pairwise(network.times)]
     assert gaps == pytest.approx([4.0, 8.0, 16.0, 32.0], abs=0.02)
     assert asked.at_least == 64.0
+
+
+def test_rate_doubles_the_interval_between_rounds_too() -> None:
+    asked = source(HOST)
+    Network({HOST: in_place_of(kiss(b"RATE"))}).run([asked], Policy(interval=64.0))
+    assert asked.at_least == 128.0
 
 
 @pytest.mark.parametrize("year", [1970, 1971, 1999, 2025])

@@ -162,6 +162,11 @@ def honest_bare(octets: bytes, source: Address) -> bytes:
         ("-n", HERE, "--timeout", "-1"),
         ("-n", HERE, "--key", "1"),
         ("--dry", "-n", HERE),
+        ("-n", HERE, "--port", "0"),
+        ("-n", HERE, "--port", "99999"),
+        ("-n", "a b"),
+        ("-n", ""),
+        ("--nts", "a;b"),
     ],
 )
 def test_wrong_usage_ends_with_64(gateway: Gateway, arguments: tuple[str, ...]) -> None:

@@ -180,6 +180,17 @@ def test_the_date_is_saved_every_hour_and_at_the_end() -> None:
     assert SaveDate() in service.handle(Stop())
 
 
+def test_a_date_that_somebody_else_set_is_not_saved() -> None:
+    """It would be the floor, and the right date would be refused ever after."""
+    service = Running()
+    service.begin(good())
+    service.handle(ClockChanged())
+    service.next(bad())
+    service.now = 3600.0
+    assert SaveDate() not in service.handle(TimerFired())
+    assert SaveDate() not in service.handle(Stop())
+
+
 def test_a_date_that_was_never_right_is_not_saved_at_the_end() -> None:
     service = Running()
     service.begin(bad())

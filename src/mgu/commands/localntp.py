@@ -21,6 +21,7 @@ from ntp.sources import sources
 SERVICE: Final = "localntp"
 NO_MAJORITY: Final = 2
 REFUSED: Final = 3
+INTERRUPTED: Final = 130  # as a shell reports SIGINT
 
 EXITS: Final = {
     Verdict.AGREED: exits.OK,
@@ -42,7 +43,8 @@ before the floor, the server forbids us to ask, or the authentication fails), 4 
 64 usage.
 
 files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/time (the date saved last),
-/run/mgu/time-synchronized (there once the date is right).
+/run/mgu/time-synchronized (there once the date is right). If a wrong date was saved, so that right
+ones are refused as being before the floor, remove /var/lib/mgu/time.
 """
 
 
@@ -57,6 +59,13 @@ def _seconds(text: str) -> float:
     if not 0 < value <= 3600:
         raise ValueError(text)
     return value
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 0xFFFF:
+        raise ValueError(text)
+    return number
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -82,12 +91,12 @@ def _parser() -> _Parser:
     nts = "time server whose answers NTS must authenticate (several allowed)"
     add("--nts", action="append", default=[], metavar="NAME", help=nts)
     add("--nts-ca", metavar="FILE", help="authorities to trust for --nts (PEM)")
-    add("--nts-port", type=int, default=4460, metavar="N", help="TCP port for --nts (4460)")
+    add("--nts-port", type=_port, default=4460, metavar="N", help="TCP port for --nts (4460)")
     add("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony write them")
     key = "which of them the -n servers share with us (default: the first)"
     add("--key", type=int, metavar="ID", help=key)
     add("--allow-md5", action="store_true", help="take a key for MD5 too")
-    add("--port", type=int, default=123, metavar="N", help="UDP port of the servers (123)")
+    add("--port", type=_port, default=123, metavar="N", help="UDP port of the servers (123)")
     add("--dry-run", action="store_true", help="show the offset; change nothing")
     add("--json", action="store_true", help="print the result as one JSON object")
     timeout = "wait S seconds at most (5)"
@@ -106,6 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.deactivate:
             return _deactivate()
         return _run(parser, options)
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
     except ConfigurationError as error:
         return _say(str(error), exits.USAGE)
     except NotPermitted as error:

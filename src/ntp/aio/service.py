@@ -106,6 +106,7 @@ class _Running:
         match command:
             case StartRound():
                 self._round = asyncio.create_task(self._ask(command))
+                self._round.add_done_callback(self._asked)
             case CancelRound():
                 if self._round:
                     self._round.cancel()
@@ -115,12 +116,25 @@ class _Running:
                 self._guarded(self._host.save)
         return None
 
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        """What went wrong in a round must not be lost with its task."""
+        if not task.cancelled() and (error := task.exception()):
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._refused and not self._refused.done():
+            self._refused.set_exception(error)
+
     async def _ask(self, command: StartRound) -> None:
         log.debug("asking %s", ", ".join(source.name for source in self._sources))
         client = Client(
             self._sources,
             floor=self._host.floor(),
-            policy=Policy(samples=command.samples, timeout=8.0 + 2.0 * command.samples),
+            policy=Policy(
+                samples=command.samples,
+                timeout=8.0 + 2.0 * command.samples,
+                interval=command.interval,
+            ),
             trusted=command.trusted,
         )
         outcome = await driver.run(client, self._host.shift, self._ca)
@@ -134,8 +148,7 @@ class _Running:
         try:
             self._host.set_right(command.outcome, step=command.step, poll=command.poll)
         except ClockRefused as error:
-            if self._refused and not self._refused.done():
-                self._refused.set_exception(error)
+            self._give_up(error)
             return
         except OSError as error:
             log.error("%s: %s", error.filename, error.strerror)
