@@ -22,7 +22,7 @@ from xfrm.netlink.frames import (
     Frame,
 )
 from xfrm.netlink.messages import Message
-from xfrm.netlink.refusals import no_socket, refusal
+from xfrm.netlink.refusals import no_socket, refusal, understood
 
 _NETLINK_XFRM: Final = 6
 _SOL_NETLINK: Final = 270
@@ -85,7 +85,7 @@ class Client:
         for frame in self._receive(doing):
             if frame.sequence == first:
                 _check(frame, wish)
-                return _parse(frame, doing)
+                return understood(Message.of, frame, doing)
         raise XfrmError(f"cannot {doing}: the kernel gave no answer")
 
     def dump(self, wish: Wish) -> list[Message]:
@@ -93,7 +93,7 @@ class Client:
         for _ in range(_DUMPS):
             answers = self._dump(wish)
             if not any(frame.flags & NLM_F_DUMP_INTR for frame in answers):
-                return [_parse(frame, wish.doing) for frame in answers]
+                return [understood(Message.of, frame, wish.doing) for frame in answers]
         raise XfrmError(f"cannot {wish.doing}: the table changed during each of {_DUMPS} dumps")
 
     def events(self) -> Iterator[Message]:
@@ -101,7 +101,7 @@ class Client:
         self._socket.settimeout(None)
         while True:
             for frame in self._receive("listen"):
-                yield _parse(frame, "listen")
+                yield understood(Message.of, frame, "listen")
 
     def _tell(self, wishes: Sequence[Wish]) -> list[XfrmError | None]:
         first = self._send([wish.message for wish in wishes], NLM_F_ACK, wishes[0].doing)
@@ -146,9 +146,7 @@ class Client:
         except OSError as error:
             raise _failed(doing, error) from None
         except Malformed as error:
-            raise XfrmError(
-                f"cannot {doing}: the kernel's answer makes no sense: {error}"
-            ) from None
+            raise XfrmError(f"cannot {doing}: the kernel's answer is no netlink: {error}") from None
 
 
 def _refused(frame: Frame, wish: Wish) -> XfrmError | None:
@@ -162,13 +160,6 @@ def _check(frame: Frame, wish: Wish) -> None:
         error = _refused(frame, wish)
         if error is not None:
             raise error
-
-
-def _parse(frame: Frame, doing: str) -> Message:
-    try:
-        return Message.parse(frame.type, frame.body)
-    except Malformed as error:
-        raise XfrmError(f"cannot {doing}: the kernel's answer makes no sense: {error}") from None
 
 
 def _failed(doing: str, error: OSError) -> XfrmError:

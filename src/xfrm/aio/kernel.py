@@ -27,16 +27,13 @@ from xfrm.names import policy_name, sa_name
 from xfrm.netlink import requests
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.messages import Message, MessageType
+from xfrm.netlink.refusals import understood
 
 if TYPE_CHECKING:
     from xfrm.aio.transport import Events, Requests
 
 # enum xfrm_nlgroups
 _ACQUIRE, _EXPIRE, _SA, _MAPPING = 1, 2, 3, 8
-
-# SPIs below 256 are IANA's (RFC 4303, 2.1); the low ones are left to whoever types them by hand.
-_SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
-_CPIS: Final = (0x0100, 0xEFFF)  # RFC 3173, 3.3: from 61440 on they are private
 
 # An SA that no packet ever meets: addresses for documentation (RFC 5737).
 _PROBE: Final = (ip_address("192.0.2.1"), ip_address("192.0.2.2"))
@@ -92,10 +89,9 @@ class Kernel:
         larval = SecurityAssociation(
             src=src, dst=dst, spi=0, protocol=protocol, mode=mode, reqid=reqid, larval=True
         )
-        low, high = _CPIS if protocol == Protocol.IPCOMP else _SPIS
-        message = requests.allocate_message(larval, low, high)
-        answer = await self._requests.ask(message, f"reserve an SPI for {src} -> {dst}")
-        return _understood(answer).spi
+        doing = f"reserve an SPI for {src} -> {dst}"
+        answer = await self._requests.ask(requests.allocate_message(larval), doing)
+        return understood(sa_of, answer, doing).spi
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
         message = requests.sa_message(MessageType.NEWSA, sa)
@@ -115,14 +111,15 @@ class Kernel:
 
     async def sa(self, sa: SaId) -> SecurityAssociation:
         """One SA with its counters. Raises: NoSuchEntry."""
-        return _understood(
-            await self._requests.ask(requests.get_sa_message(sa), f"look at {sa_name(sa)}")
-        )
+        doing = f"look at {sa_name(sa)}"
+        answer = await self._requests.ask(requests.get_sa_message(sa), doing)
+        return understood(sa_of, answer, doing)
 
     async def sas(self) -> list[SecurityAssociation]:
         """All, whoever installed them."""
-        answers = await self._requests.dump(requests.dump_sas_message(), "list the SAs")
-        return [_understood(answer) for answer in answers]
+        doing = "list the SAs"
+        answers = await self._requests.dump(requests.dump_sas_message(), doing)
+        return [understood(sa_of, answer, doing) for answer in answers]
 
     async def add_policy(self, policy: Policy) -> None:
         message = requests.policy_message(MessageType.UPDPOLICY, policy)
@@ -134,8 +131,9 @@ class Kernel:
 
     async def policies(self) -> list[Policy]:
         """All, those of sockets too (`Policy.per_socket`)."""
-        answers = await self._requests.dump(requests.dump_policies_message(), "list the policies")
-        return [_understood_policy(answer) for answer in answers]
+        doing = "list the policies"
+        answers = await self._requests.dump(requests.dump_policies_message(), doing)
+        return [understood(policy_of, answer, doing) for answer in answers]
 
     async def events(self) -> AsyncIterator[Event]:
         """What happened since `open`; one reader. Ends when closed."""
@@ -159,20 +157,6 @@ def _event(message: Message) -> Event | None:
         return event_of(message)
     except Malformed:
         return Resync()
-
-
-def _understood(message: Message) -> SecurityAssociation:
-    try:
-        return sa_of(message)
-    except Malformed as error:
-        raise XfrmError(f"the kernel shows an SA that makes no sense: {error}") from None
-
-
-def _understood_policy(message: Message) -> Policy:
-    try:
-        return policy_of(message)
-    except Malformed as error:
-        raise XfrmError(f"the kernel shows a policy that makes no sense: {error}") from None
 
 
 def _probe_sa() -> SecurityAssociation:

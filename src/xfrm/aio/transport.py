@@ -29,7 +29,7 @@ from xfrm.model import Malformed
 from xfrm.netlink import frames
 from xfrm.netlink.frames import Acknowledgement
 from xfrm.netlink.messages import Message
-from xfrm.netlink.refusals import no_socket, refusal
+from xfrm.netlink.refusals import no_socket, refusal, understood
 
 NETLINK_XFRM: Final = 6
 ANSWER_LIMIT: Final = 5.0  # seconds for one request; the kernel answers in microseconds
@@ -104,7 +104,7 @@ class Requests:
     async def ask(self, message: Message, doing: str) -> Message:
         """The one message that answers. No acknowledgement is asked for: it would come behind."""
         for frame in await self._exchange(message, doing, 0, self._limit):
-            return _parse(frame, doing)
+            return understood(Message.of, frame, doing)
         raise XfrmError(f"cannot {doing}: the kernel gave no answer")
 
     async def dump(self, message: Message, doing: str) -> list[Message]:
@@ -113,7 +113,7 @@ class Requests:
             for _ in range(_DUMPS):
                 answers = await self._exchange(message, doing, frames.NLM_F_DUMP, 6 * self._limit)
                 if not any(frame.flags & frames.NLM_F_DUMP_INTR for frame in answers):
-                    return [_parse(frame, doing) for frame in answers]
+                    return [understood(Message.of, frame, doing) for frame in answers]
         raise XfrmError(f"cannot {doing}: the table changed during each of {_DUMPS} dumps")
 
     async def _exchange(
@@ -129,22 +129,11 @@ class Requests:
         except _Refused as error:
             raise refusal(message.type, error.answer, doing) from None
         except Malformed as error:
-            raise _nonsense(doing, error) from None
+            raise XfrmError(f"cannot {doing}: the kernel's answer is no netlink: {error}") from None
         except TimeoutError:
             raise XfrmError(f"cannot {doing}: no answer in {limit:g} s") from None
         except OSError as error:
             raise XfrmError(f"cannot {doing}: {error.strerror}", error.errno or 0) from None
-
-
-def _parse(frame: frames.Frame, doing: str) -> Message:
-    try:
-        return Message.parse(frame.type, frame.body)
-    except Malformed as error:
-        raise _nonsense(doing, error) from None
-
-
-def _nonsense(doing: str, error: Malformed) -> XfrmError:
-    return XfrmError(f"cannot {doing}: the kernel's answer makes no sense: {error}")
 
 
 class Overflow(Exception):
@@ -200,7 +189,7 @@ class Events:
 def _readable(batch: list[frames.Frame]) -> Iterator[Message]:
     for frame in batch:
         try:
-            yield Message.parse(frame.type, frame.body)
+            yield Message.of(frame)
         except Malformed as error:
             log.warning("the kernel sent an event that makes no sense: %s", error)
 

@@ -9,6 +9,7 @@ from wire.open_enum import OpenEnum
 from xfrm.model import Malformed
 from xfrm.netlink import attributes as attr
 from xfrm.netlink import wire
+from xfrm.netlink.frames import Frame
 
 
 class MessageType(OpenEnum):
@@ -128,6 +129,11 @@ class Message:
             name = MessageType(number).name
             raise Malformed(f"{name} of {len(octets)} octets, {size} wanted", 0) from None
         return cls(MessageType(number), body, attr.parse(octets, size))
+
+    @classmethod
+    def of(cls, frame: Frame) -> Self:
+        """The message in a netlink frame. Raises Malformed."""
+        return cls.parse(frame.type, frame.body)
 
     def __bytes__(self) -> bytes:
         body = bytes(self.body)

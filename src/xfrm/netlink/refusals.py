@@ -2,10 +2,16 @@
 
 import errno
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 from xfrm.dataplane import AlreadyThere, NoSuchEntry, Unsupported, XfrmError
+from xfrm.model import Malformed
 from xfrm.netlink.frames import Acknowledgement
 from xfrm.netlink.messages import MessageType
+
+M = TypeVar("M")
+T = TypeVar("T")
 
 _NEW_SA = (MessageType.NEWSA, MessageType.UPDSA)
 
@@ -44,6 +50,14 @@ def refusal(request: int, answer: Acknowledgement, doing: str) -> XfrmError:
     if code == errno.EINVAL and not text:
         return error(XfrmError, "the kernel does not say which value it dislikes")
     return error(XfrmError)
+
+
+def understood(read: Callable[[M], T], given: M, doing: str) -> T:
+    """`read(given)`, with Malformed as a refusal: the kernel's answer makes no sense."""
+    try:
+        return read(given)
+    except Malformed as error:
+        raise XfrmError(f"cannot {doing}: the kernel's answer makes no sense: {error}") from None
 
 
 def no_socket(error: OSError) -> XfrmError:

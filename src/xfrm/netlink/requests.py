@@ -15,6 +15,7 @@ from xfrm.model import (
     Mode,
     Network,
     Policy,
+    Protocol,
     SaId,
     SecurityAssociation,
     Selector,
@@ -27,6 +28,11 @@ from xfrm.netlink.messages import Message, MessageType
 from xfrm.netlink.wire import AF_INET, AF_INET6, ANY_ADDRESS, INFINITE, swap16, swap32
 
 ALL_PROTOCOLS: Final = 255  # IPSEC_PROTO_ANY
+
+# SPIs below 256 are IANA's (RFC 4303, 2.1); the low ones are left to whoever types them by hand.
+_SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
+_CPIS: Final = (0x0100, 0xEFFF)  # RFC 3173, 3.3: from 61440 on they are private
+
 _LEGACY_WINDOW: Final = 32  # packets; wider windows and ESN need REPLAY_ESN_VAL
 _PADDING: Final = bytes(12)
 
@@ -57,9 +63,10 @@ def get_sa_message(sa: SaId) -> Message:
     return Message(MessageType.GETSA, _sa_ident(sa), _mark(sa.mark))
 
 
-def allocate_message(sa: SecurityAssociation, low: int, high: int) -> Message:
-    """ALLOCSPI for the larval `sa`, whose SPI is to be of `low` to `high`; answered by a NEWSA."""
+def allocate_message(sa: SecurityAssociation) -> Message:
+    """ALLOCSPI for the larval `sa`, whose SPI is chosen by the kernel; answered by a NEWSA."""
     _same_family(sa.src, sa.dst)
+    low, high = _CPIS if sa.protocol == Protocol.IPCOMP else _SPIS
     body = wire.SpiInfo(_sa_info(sa, window=0), low, high)
     return Message(MessageType.ALLOCSPI, body, _mark_and_interface(sa))
 

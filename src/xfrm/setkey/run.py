@@ -10,12 +10,13 @@ from itertools import count
 from typing import Final, Protocol
 
 from xfrm.dataplane import NoSuchEntry, XfrmError
-from xfrm.model import Malformed, Policy, SecurityAssociation
+from xfrm.model import Policy, SecurityAssociation
 from xfrm.model import Protocol as SaProtocol
 from xfrm.names import policy_name, sa_name
 from xfrm.netlink import requests
 from xfrm.netlink.answers import policy_of, sa_of
 from xfrm.netlink.messages import Message, MessageType
+from xfrm.netlink.refusals import understood
 from xfrm.setkey.statements import (
     CHOOSE_REQID,
     AddPolicy,
@@ -35,8 +36,6 @@ from xfrm.setkey.statements import (
 
 _AT_ONCE: Final = 4096
 _FIRST_CHOSEN_REQID: Final = 0x4000  # above those that are typed (IPSEC_MANUAL_REQID_MAX)
-_SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
-_CPIS: Final = (0x0100, 0xEFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,13 @@ class Runner:
 
     def sas(self, protocol: SaProtocol | None = None) -> list[SecurityAssociation]:
         """Raises XfrmError."""
-        message = requests.dump_sas_message(protocol or 0)
-        return [_sa(each) for each in self._client.dump(Request(message, "list the SAs"))]
+        request = Request(requests.dump_sas_message(protocol or 0), "list the SAs")
+        return [understood(sa_of, each, request.doing) for each in self._client.dump(request)]
 
     def policies(self) -> list[Policy]:
         """Raises XfrmError."""
         request = Request(requests.dump_policies_message(), "list the policies")
-        return [_policy(each) for each in self._client.dump(request)]
+        return [understood(policy_of, each, request.doing) for each in self._client.dump(request)]
 
     def _carry_out(self, statement: Statement) -> None:
         match statement:
@@ -117,16 +116,18 @@ class Runner:
     def _look(self, statement: GetSa | GetSpi | DeleteAllSas | DumpSas | DumpPolicies) -> None:
         match statement:
             case GetSa(sa=sa):
-                request = Request(requests.get_sa_message(sa), f"get {sa_name(sa)}")
-                self._output.sas([_sa(self._client.ask(request))])
+                self._show(Request(requests.get_sa_message(sa), f"get {sa_name(sa)}"))
             case GetSpi():
-                self._output.sas([_sa(self._client.ask(_reserve(statement)))])
+                self._show(_reserve(statement))
             case DeleteAllSas():
                 self._delete_all(statement)
             case DumpSas(protocol=protocol):
                 self._output.sas(self.sas(protocol))
             case DumpPolicies():
                 self._output.policies(self.policies())
+
+    def _show(self, request: Request) -> None:
+        self._output.sas([understood(sa_of, self._client.ask(request), request.doing)])
 
     def _delete_all(self, statement: DeleteAllSas) -> None:
         for sa in self.sas(statement.protocol):
@@ -192,20 +193,6 @@ class Runner:
             self._output.refused(refused, request.place)
 
 
-def _sa(message: Message) -> SecurityAssociation:
-    try:
-        return sa_of(message)
-    except Malformed as error:
-        raise XfrmError(f"the kernel shows an SA that makes no sense: {error}") from None
-
-
-def _policy(message: Message) -> Policy:
-    try:
-        return policy_of(message)
-    except Malformed as error:
-        raise XfrmError(f"the kernel shows a policy that makes no sense: {error}") from None
-
-
 def _reserve(statement: GetSpi) -> Request:
     larval = SecurityAssociation(
         src=statement.src,
@@ -216,6 +203,5 @@ def _reserve(statement: GetSpi) -> Request:
         reqid=statement.reqid,
         larval=True,
     )
-    low, high = _CPIS if statement.protocol == SaProtocol.IPCOMP else _SPIS
-    message = requests.allocate_message(larval, low, high)
+    message = requests.allocate_message(larval)
     return Request(message, f"reserve an SPI for {statement.src} -> {statement.dst}")
