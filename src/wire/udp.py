@@ -26,6 +26,8 @@ _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_XFRM_POLICY: Final = 35
 _SO_TIMESTAMPNS: Final = 35
 _SO_MARK: Final = 36
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
 _UDP_ENCAP: Final = 100
 _UDP_SEGMENT: Final = 103
 _UDP_GRO: Final = 104
@@ -43,6 +45,7 @@ _XFRM_IN, _XFRM_OUT, _XFRM_ALLOW = 0, 1, 0
 _LARGEST: Final = 65535  # octets
 _CONTROL: Final = 128  # octets of ancillary data
 _AT_ONCE: Final = 64  # datagrams read in one turn of the loop
+_ROOM: Final = 4 << 20  # octets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,9 @@ class UdpEndpoint:
         self._socket.close()
 
     def _readable(self) -> None:
-        for _ in range(_AT_ONCE):
+        left = _AT_ONCE
+        while left > 0:
+            left -= 1
             try:
                 octets, control, _, source = self._socket.recvmsg(_LARGEST, _CONTROL)
             except BlockingIOError:
@@ -171,6 +176,7 @@ class UdpEndpoint:
             segment = _segment(control) or len(octets) or 1
             for start in range(0, len(octets) or 1, segment):
                 self._arrived(octets[start : start + segment], control, sender, port)
+            left -= len(octets) // segment
 
     def _arrived(
         self, octets: bytes, control: list[tuple[int, int, bytes]], sender: Address, port: int
@@ -208,10 +214,20 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
         if options.gro:
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+            _make_room(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _make_room(sock: socket.socket) -> None:
+    """Large buffers, as far as we are allowed: datagrams that come by the dozen fill small ones."""
+    for force, size in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, force, _ROOM)
+        except PermissionError:
+            sock.setsockopt(socket.SOL_SOCKET, size, _ROOM)
 
 
 def _set_ip_options(sock: socket.socket, options: Options, *, ipv4: bool) -> None:
