@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from eapol.conffile import BLOB, Assignment, Block, ConfigError, read, value_of
 from eapol.options import (
+    WIRED,
     lines_of,
     nearest,
     number_of,
@@ -67,7 +68,7 @@ def parse(source: str, name: str) -> Config:
         else:
             what = f"'{item.kind}' is not a kind of block{nearest(item.kind, ['network', 'cred'])}"
             raise ConfigError(what, name, item.line)
-    ranked = sorted(blocks, key=lambda block: -_priority(block, name))
+    ranked = sorted(_wired(blocks, name, warnings), key=lambda block: -_priority(block, name))
     networks = tuple(_network(block, name, config, warnings) for block in ranked)
     return replace(config, networks=networks, blobs=blobs, warnings=tuple(warnings))
 
@@ -102,6 +103,24 @@ def check(network: Network) -> None:
         raise ConfigError('private_key is missing; write private_key="PATH" and client_cert="PATH"')
 
 
+def _wired(blocks: list[Block], name: str, warnings: list[str]) -> list[Block]:
+    """The networks for a wired port. Others are passed over with a warning, because a file may
+    serve a wireless interface, too; where nothing else is, the first is an error."""
+    wired, others = [], []
+    for block in blocks:
+        found = [entry for entry in block.assignments if entry.key == "key_mgmt"]
+        if found and WIRED in found[-1].value.split():
+            wired.append(block)
+            continue
+        given = f"key_mgmt={found[-1].value}" if found else "a network without key_mgmt"
+        others.append((found[-1].line if found else block.line, f"{given} is not for a wired port"))
+    if others and not wired:
+        line, what = others[0]
+        raise ConfigError(f"{what}; write key_mgmt={WIRED}", name, line)
+    warnings += [f"{name}:{line}: {what}; passed over" for line, what in others]
+    return wired
+
+
 def _network(block: Block, name: str, config: Config, warnings: list[str]) -> Network:
     policy = replace(Network().tls, resume=config.fast_reauth)
     network = Network(tls=policy)
@@ -111,9 +130,6 @@ def _network(block: Block, name: str, config: Config, warnings: list[str]) -> Ne
         network = _at(entry.line, name, with_option, network, entry.key, entry.value)
         said = remarks(entry.key, entry.value)
         warnings += [f"{name}:{entry.line}: {remark}" for remark in said]
-    if not any(entry.key == "key_mgmt" for entry in block.assignments):
-        what = "key_mgmt is missing, which means a wireless network; write key_mgmt=IEEE8021X"
-        raise ConfigError(what, name, block.line)
     if not network.disabled:
         _at(block.line, name, check, network)
         warnings += [f"{name}:{block.line}: {warning}" for warning in warnings_of(network)]

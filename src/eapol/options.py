@@ -28,10 +28,13 @@ class Option:
     secret: bool = False
 
 
+WIRED: Final = "IEEE8021X"
+"""The `key_mgmt` of a wired port."""
+
 HASH: Final = "hash://server/sha256/"
 SECRET_SHOWN: Final = "*"
 
-_KEY_MGMT: Final = "IEEE8021X"
+
 _SECURITY_LEVEL: Final = re.compile(r"@SECLEVEL=([0-5])")
 
 
@@ -125,8 +128,8 @@ def _unknown(name: str) -> str:
 
 
 def _key_mgmt(network: Network, value: str) -> Network:
-    if _KEY_MGMT not in value.split():
-        what = f"key_mgmt={value} is not for a wired port; write key_mgmt={_KEY_MGMT}"
+    if WIRED not in value.split():
+        what = f"key_mgmt={value} is not for a wired port; write key_mgmt={WIRED}"
         raise ConfigError(what)
     return network
 
@@ -274,7 +277,7 @@ def _eapol_flags(network: Network, value: str) -> Network:
 
 
 OPTIONS: Final[Mapping[str, Option]] = {
-    "key_mgmt": Option(_key_mgmt, lambda _: _KEY_MGMT),
+    "key_mgmt": Option(_key_mgmt, lambda _: WIRED),
     "eap": Option(_eap, lambda network: " ".join(method.name for method in network.eap)),
     "identity": Option(_identity, lambda n: value_of(n.identity) if n.identity else None),
     "anonymous_identity": Option(

@@ -105,7 +105,7 @@ def test_what_cannot_be_honoured_is_refused_with_place_and_remedy(line: str, say
         ("eapol_version=9", f"{NAME}:1: eapol_version=9 is not a number of 1 to 3"),
         ("ctrl_interface=udp:9", "is not supported; write ctrl_interface=/run/wpa_supplicant"),
         ("blob-base64-x={\n!\n}", f"{NAME}:1: the blob is not base64"),
-        ('network={\nidentity="a"\n}', f"{NAME}:1: key_mgmt is missing, which means a wireless"),
+        ('network={\nidentity="a"\n}', f"{NAME}:1: a network without key_mgmt is not for a"),
         ("network={\nkey_mgmt=IEEE8021X\n}", f"{NAME}:1: identity is missing; write identity="),
         ('network={\nkey_mgmt=IEEE8021X\nidentity="a"\n}', f"{NAME}:1: private_key is missing"),
     ],
@@ -133,6 +133,13 @@ def test_a_network_that_does_not_verify_the_server_is_a_warning() -> None:
     assert parse(source, NAME).warnings == (
         f"{NAME}:1: ca_cert is missing: the server is not verified, anybody can pose as it",
     )
+
+
+def test_a_wireless_network_in_the_same_file_is_passed_over() -> None:
+    wireless = 'network={\nssid="office"\nkey_mgmt=WPA-PSK\npsk="open sesame"\npriority=9\n}\n'
+    config = parse(wireless + block(), NAME)
+    assert config.networks == parse(block(), NAME).networks
+    assert config.warnings == (f"{NAME}:3: key_mgmt=WPA-PSK is not for a wired port; passed over",)
 
 
 def test_options_of_wireless_networks_change_nothing() -> None:
