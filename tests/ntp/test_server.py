@@ -1,0 +1,103 @@
+"""The server core: what it answers, whom, and how often."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.ntp_memory import DATE, server
+from ntp.auth import Algorithm, Key
+from ntp.messages import Address
+from ntp.packet import Header, Mode, Packet
+from ntp.server import CLIENTS, Datagram, Server
+from ntp.timestamp import SECOND, to_unix_ns
+from wire.secret import Secret
+
+CLIENT = Address("192.0.2.7", 12345)
+KEY = Key(5, Algorithm.AES128CMAC, Secret(bytes(range(16))))
+
+
+def ask(core: Server, octets: bytes, now: float = 0.0, host: str = CLIENT.host) -> bytes | None:
+    replies = core.handle(Datagram(octets=octets, source=Address(host, 1)), now)
+    return replies[0].octets if replies else None
+
+
+def request(version: int = 4, mode: int = Mode.CLIENT) -> bytes:
+    return bytes(Header(mode, version=version, transmit=0x1122334455667788, poll=6))
+
+
+def test_its_date_goes_on_by_the_monotonic_clock_alone() -> None:
+    answer = ask(server(), request(), now=100.25)
+    assert answer is not None
+    header = Header.parse(answer)
+    assert to_unix_ns(header.transmit, DATE) == DATE + 100 * SECOND + SECOND // 4
+    assert header.origin == 0x1122334455667788
+    assert (header.mode, header.version, header.poll) == (Mode.SERVER, 4, 6)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_the_answer_has_the_version_of_the_request(version: int) -> None:
+    answer = ask(server(), request(version))
+    assert answer is not None
+    assert Header.parse(answer).version == version
+
+
+def test_a_client_of_version_1_has_no_mode() -> None:
+    assert ask(server(), request(1, Mode.RESERVED)) is not None
+
+
+@pytest.mark.parametrize("version", [0, 5, 6, 7])
+def test_other_versions_are_dropped_and_counted(version: int) -> None:
+    core = server()
+    assert ask(core, request(version)) is None
+    assert core.counters["NoRequest"] == 1
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2, 4, 5, 6, 7])
+def test_answers_and_other_modes_are_never_answered(mode: int) -> None:
+    assert ask(server(), request(mode=mode)) is None
+
+
+@given(st.binary(max_size=200))
+def test_nobody_gets_more_octets_than_he_sent(octets: bytes) -> None:
+    answer = ask(server(), octets)
+    assert answer is None or len(answer) <= len(octets)
+
+
+def test_a_keyed_request_gets_a_keyed_answer_and_a_wrong_one_none() -> None:
+    core = server(keys={5: KEY})
+    answer = ask(core, KEY.sign(request()))
+    assert answer is not None
+    KEY.verify(Packet.parse(answer), answer)
+    wrong = Key(5, Algorithm.AES128CMAC, Secret(bytes(16)))
+    assert ask(core, wrong.sign(request())) is None
+    assert core.counters["NotAuthentic"] == 1
+
+
+def test_a_server_for_keyed_clients_only_answers_no_others() -> None:
+    core = server(keys={5: KEY}, keys_only=True)
+    assert ask(core, request()) is None
+    assert ask(core, KEY.sign(request())) is not None
+
+
+def test_a_client_over_its_rate_is_told_once_in_four() -> None:
+    core = server(rate=1.0, burst=2)
+    answers = [ask(core, request()) for _ in range(10)]
+    codes = [Header.parse(answer).reference_id if answer else None for answer in answers]
+    assert codes == [b"LOCL", b"LOCL", b"RATE", None, None, None, b"RATE", None, None, None]
+    assert ask(core, request(), host="192.0.2.8") is not None
+    later = ask(core, request(), now=1.0)
+    assert later is not None
+    assert Header.parse(later).stratum == 1
+
+
+def test_a_denied_client_is_told_so() -> None:
+    answer = ask(server(denied={CLIENT.host}), request())
+    assert answer is not None
+    assert (Header.parse(answer).stratum, Header.parse(answer).reference_id) == (0, b"DENY")
+
+
+def test_it_remembers_a_bounded_number_of_clients() -> None:
+    core = server()
+    for number in range(CLIENTS + 100):
+        ask(core, request(), host=f"10.0.{number >> 8}.{number & 255}")
+    assert len(core._clients) == CLIENTS
