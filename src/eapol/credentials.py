@@ -221,6 +221,7 @@ def weakness(certificate: x509.Certificate) -> str | None:
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < WEAK_RSA:
         return f"its RSA key has only {key.key_size} bits"
     digest = certificate.signature_hash_algorithm
-    if digest is not None and digest.name in ("md5", "sha1"):
+    own = certificate.issuer == certificate.subject  # nobody relies on a root's signature
+    if digest is not None and digest.name in ("md5", "sha1") and not own:
         return f"it is signed with {digest.name.upper()}"
     return None

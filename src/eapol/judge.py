@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from eapol import names
+from eapol.credentials import weakness
 from eapol.notices import (
     CertFault,
     CertificateError,
@@ -20,6 +21,7 @@ from eapol.notices import (
     PeerAlternativeName,
     PeerCertificate,
     PeerCertificateOctets,
+    Warned,
 )
 from eapol.settings import TlsPolicy
 
@@ -31,15 +33,26 @@ _REVOKED: Final = 23
 _UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
 
 
+_DOUBTS: Final = 16
+"""Weak certificates that are named; a peer could show ever new ones."""
+
+
 class Judge:
     """`whose`: the server's or the client's. `crl_issuers`: names of the CAs whose CRL is loaded.
+    `doubted`: weak certificates that were warned of before; grows.
 
     `notices` gathers what was seen; `refusal` is why, in words, once it said no.
     """
 
     def __init__(
-        self, whose: str, policy: TlsPolicy, date: datetime, crl_issuers: frozenset[bytes]
+        self,
+        whose: str,
+        policy: TlsPolicy,
+        date: datetime,
+        crl_issuers: frozenset[bytes],
+        doubted: set[x509.Certificate],
     ) -> None:
+        self._doubted = doubted
         self._whose = whose
         self._policy = policy
         self._date = date
@@ -55,6 +68,7 @@ class Judge:
             return depth > 0 or self._pinned(shown)
         if error and not self._excused(error, shown, depth):
             return self._refuse(_fault(error), shown, depth, text)
+        self._doubt(shown)
         if depth > 0:
             return True
         if (wrong := names.mismatch(shown, self._policy)) is not None:
@@ -76,6 +90,15 @@ class Judge:
         # issuer's CRL is missing is not
         known = shown.issuer.public_bytes() in self._crl_issuers
         return error == _NO_CRL and depth > 0 and not known
+
+    def _doubt(self, shown: x509.Certificate) -> None:
+        """Weak certificates are believed, and named once."""
+        weak = weakness(shown)
+        if weak is None or shown in self._doubted or len(self._doubted) >= _DOUBTS:
+            return
+        self._doubted.add(shown)
+        subject = names.one_line(shown.subject)
+        self.notices.append(Warned(f"the {self._whose}'s certificate {subject} is weak: {weak}"))
 
     def _pinned(self, shown: x509.Certificate) -> bool:
         if sha256(shown.public_bytes(Encoding.DER)).digest() == self._policy.server_sha256:

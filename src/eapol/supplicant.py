@@ -8,6 +8,7 @@ changed for the outside is found by comparing before and after (`_report`).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from eapol import backend, pae, peer
 from eapol.countdown import Clock, earliest
@@ -65,7 +66,7 @@ from eapol.status import (
 from eapol.variables import Procedures, Variables
 from wire.timer import TimerFired
 
-_HEADERS = OVERHEAD + 4  # of EAP and EAPOL, octets
+_HEADERS: Final = OVERHEAD + 4  # of EAP and EAPOL, octets
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,6 @@ class Supplicant:
     def status(self) -> Status:
         """A snapshot; nothing in it changes later."""
         v = self._v
-        method = v.m.tls if v.m is not None else None
         keys = v.eapKeyData if self._peer.state is EapState.SUCCESS else None
         return Status(
             wpa_state=self._wpa_state(),
@@ -140,7 +140,7 @@ class Supplicant:
             req_method=v.req.method or 0 if v.req is not None else 0,
             method_state=v.methodState,
             decision=v.decision,
-            tls=method,
+            tls=v.m.tls if v.m is not None else None,
             eap_session_id=keys.session_id if keys is not None else None,
             timers=v.timers,
             counters=replace(self._counters),
@@ -171,7 +171,8 @@ class Supplicant:
                 self._v.userLogoff = False
                 self._begin_anew()
             case SetTimer(name=name, value=value):
-                self._v.timers = replace(self._v.timers, **{name.value: value})
+                # never 0: a figure would go round and round in one moment
+                self._v.timers = replace(self._v.timers, **{name.value: max(1, value)})
             case SetPortControl(control=control):
                 self._v.portControl = control
             case Terminate(logoff=logoff):

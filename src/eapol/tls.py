@@ -196,6 +196,7 @@ class _Context:
             flags = crypto.X509StoreFlags
             store.set_flags(flags.CRL_CHECK | flags.CRL_CHECK_ALL)
         self._trusted = trusted
+        self._doubted: set[x509.Certificate] = set()
         self._crl_issuers = frozenset(crl.issuer.public_bytes() for crl in crls)
         if keylog is not None:
             context.set_keylog_callback(lambda _, line: keylog(line))
@@ -203,7 +204,7 @@ class _Context:
     def _new(self, date: datetime) -> tuple[SSL.Connection, Judge]:
         connection = SSL.Connection(self._context, None)
         _Library.judge_at(connection, date)
-        judge = Judge(self.peer, self._policy, date, self._crl_issuers)
+        judge = Judge(self.peer, self._policy, date, self._crl_issuers, self._doubted)
         connection.set_app_data(judge)
         return connection, judge
 

@@ -21,6 +21,8 @@ from eapol.events import (
     Reconnect,
     SendFrame,
     SetPortControl,
+    SetTimer,
+    TimerName,
 )
 from eapol.frame import Frame, PacketType
 from eapol.settings import TlsPolicy, TlsVersion
@@ -107,6 +109,7 @@ def events() -> st.SearchStrategy[Event | TimerFired]:
             Reconnect(),
             TimerFired(),
             *(SetPortControl(control=control) for control in PortControl),
+            *(SetTimer(name=name, value=value) for name in TimerName for value in (-1, 0, 1, 99)),
         ]
     )
     return st.one_of((eap_frames | st.binary(max_size=20)).map(received), others)

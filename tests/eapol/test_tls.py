@@ -16,6 +16,7 @@ from eapol.notices import (
     EapFailure,
     PeerAlternativeName,
     PeerCertificate,
+    Warned,
 )
 from eapol.settings import Credentials, Groups, NamedOctets, TlsPolicy, TlsVersion
 from eapol.status import PaeState, PortStatus
@@ -200,6 +201,17 @@ def test_an_rsa_1024_client_works_with_a_warning_and_not_at_level_2() -> None:
     assert any("1024 bits" in warning.text for warning in client.warnings)
     with pytest.raises(CredentialError, match=r"client\.pem: .*1024 bits.*security level"):
         trying(replace(TLS_1_2, security_level=2), own=weak)
+
+
+def test_an_rsa_1024_server_is_believed_and_named_once() -> None:
+    weak = site().leaf(Usage.SERVER, KeyKind.RSA_1024)
+    both = attempt(pair(client=trying(TLS_1_2), server=serving(weak, TLS_1_2)))
+    both.gateway(Reauthenticate())
+    both.run_for(1.0)
+    assert both.open
+    (said,) = both.said(Warned)
+    assert "only 1024 bits" in said
+    assert SERVER_NAME in said
 
 
 def test_no_common_version_is_said_in_words() -> None:

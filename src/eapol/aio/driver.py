@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from eapol.aio.files import Files, exposed
 from eapol.aio.link import LinkState, LinkWatch, address_of, mtu_of
@@ -58,10 +58,8 @@ _LEVELS: Final = {DEBUG: logging.DEBUG, WARNING: logging.WARNING}
 _log = logging.getLogger("eapol")
 
 
-class Configured(Protocol):
-    """Reads the configuration; called at start, and for RECONFIGURE. Raises: EapolError."""
-
-    def __call__(self) -> Config: ...
+Configured = Callable[[], Config]
+"""Reads the configuration; called at start, and for RECONFIGURE. Raises: EapolError."""
 
 
 class _Ended(Exception):
@@ -84,7 +82,7 @@ class Supervisor:
         keylog: KeyLog | None = None,
     ) -> None:
         self.interface = interface
-        self.configured = configured
+        self._configured = configured
         self._date = date
         self._keylog = keylog
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -156,7 +154,7 @@ class Supervisor:
 
     def reconfigure(self) -> None:
         """Read the configuration again. Raises: EapolError, and the old one goes on."""
-        config = self.configured()
+        config = self._configured()
         before, self.config = self.config, config
         try:
             self._change_to(_chosen(config))

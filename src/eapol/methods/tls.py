@@ -78,15 +78,18 @@ class TlsMethod:
     def _take(self, message: bytes) -> Outcome:
         flight = self._connection.step(message)
         if flight.failure is None and self._connection.established:
-            self._promised = self._promised or self._kept_promise()
+            self._promised = self._keeps_promise(self._connection.received()) or self._promised
             if self._keys is None:
                 self._keys = self._connection.keys()
         return self._answer(flight)
 
-    def _kept_promise(self) -> bool:
+    def _keeps_promise(self, data: bytes) -> bool:
+        return self._tls_1_3 and data == PROTECTED_SUCCESS
+
+    @property
+    def _tls_1_3(self) -> bool:
         status = self._connection.status
-        with_promise = status is not None and status.version == TlsVersion.TLS_1_3.value
-        return with_promise and self._connection.received() == PROTECTED_SUCCESS
+        return status is not None and status.version == TlsVersion.TLS_1_3.value
 
     def _answer(self, flight: Flight) -> Outcome:
         failure = flight.failure
@@ -116,8 +119,7 @@ class TlsMethod:
             return MethodState.MAY_CONT, Decision.FAIL
         if self._promised:
             return MethodState.DONE, Decision.UNCOND_SUCC
-        status = self._connection.status
-        if status is not None and status.version == TlsVersion.TLS_1_3.value:
+        if self._tls_1_3:
             return MethodState.MAY_CONT, Decision.FAIL
         # Not UNCOND_SUCC: a RADIUS server may still refuse, for reasons outside of TLS
         return MethodState.MAY_CONT, Decision.COND_SUCC
