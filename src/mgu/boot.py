@@ -6,6 +6,7 @@ and the next one is begun: a gateway that nobody can log in to must go on trying
 """
 
 import contextlib
+import json
 import os
 import socket
 import tempfile
@@ -16,22 +17,30 @@ from pathlib import Path
 from typing import Final
 
 from mgu import clock, services, timekeeping
-from mgu.paths import TIME_SYNCHRONIZED, WPA_CTRL_DIR, under_root
+from mgu.paths import TIME_STATUS, TIME_SYNCHRONIZED, WPA_CTRL_DIR, under_root
 
 STEP: Final = 0.05  # seconds between two looks
 INTERFACE: Final = "eth0"
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How far a stage is: whether it has done its work, and what is known in words."""
+
+    done: bool
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """`done()` tells what came of it, or None as long as nothing did; `limit` is seconds."""
+    """A service and how to `look` at its work; `limit` is seconds."""
 
     name: str
     service: str
     limit: float
     remedy: str
     configure: str
-    done: Callable[[], str | None]
+    look: Callable[[], Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +76,18 @@ def bring_up(stage: Stage, limit: float | None = None) -> Report:
         services.start(stage.service)
     except services.ServiceError as error:
         return Report(stage.name, f"failed: {error}", failed=True)
-    while (result := stage.done()) is None:
+    while not (now := stage.look()).done:
         if time.monotonic() > end:
-            return Report(stage.name, f"not yet; it goes on trying: {stage.remedy}", failed=True)
+            return _not_yet(stage, now, "; it goes on trying")
         if not services.running(stage.service):
             return Report(stage.name, f"{stage.service} ended: {stage.remedy}", failed=True)
         time.sleep(STEP)
-    return Report(stage.name, result)
+    return Report(stage.name, now.text)
+
+
+def _not_yet(stage: Stage, now: Look, then: str = "") -> Report:
+    known = f" ({now.text})" if now.text else ""
+    return Report(stage.name, f"not yet{known}{then}: {stage.remedy}", failed=True)
 
 
 def take_down(stage: Stage) -> Report:
@@ -93,27 +107,34 @@ def look_at(stage: Stage) -> Report:
     if not services.running(stage.service):
         why = "stopped" if services.enabled(stage.service) else "not configured"
         return Report(stage.name, why, failed=True)
-    result = stage.done()
-    return Report(stage.name, result or f"not yet: {stage.remedy}", failed=result is None)
+    now = stage.look()
+    return Report(stage.name, now.text) if now.done else _not_yet(stage, now)
 
 
 def _date() -> str:
     return f"{clock.now():%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _time_is_right() -> str | None:
-    return f"{_date()}, synchronized" if under_root(TIME_SYNCHRONIZED).exists() else None
+def _look_at_time() -> Look:
+    if under_root(TIME_SYNCHRONIZED).exists():
+        return Look(True, f"{_date()}, synchronized")
+    try:
+        last = json.loads(under_root(TIME_STATUS).read_text(encoding="utf-8"))
+        return Look(False, str(last["text"]).partition("\n")[0])
+    except (OSError, ValueError, KeyError, TypeError):  # no answer yet
+        return Look(False)
 
 
-def _port_is_authorized() -> str | None:
+def _look_at_port() -> Look:
     status = port_status(under_root(WPA_CTRL_DIR) / INTERFACE)
-    if status.get("suppPortStatus") != "Authorized":
-        return None
-    return f"{INTERFACE} authorized, {status.get('selectedMethod', 'no authentication asked for')}"
+    if status.get("suppPortStatus") == "Authorized":
+        method = status.get("selectedMethod", "no authentication asked for")
+        return Look(True, f"{INTERFACE} authorized, {method}")
+    return Look(False, status.get("last_failure") or status.get("Supplicant PAE state", ""))
 
 
 def port_status(control: Path) -> dict[str, str]:
-    """The supplicant's STATUS, from its control socket; empty if it does not answer."""
+    """The supplicant's status, from its control socket; empty if it does not answer."""
     with (
         contextlib.suppress(OSError),
         tempfile.TemporaryDirectory(prefix="mgu-") as folder,
@@ -122,18 +143,19 @@ def port_status(control: Path) -> dict[str, str]:
         link.bind(os.path.join(folder, "ask"))
         link.settimeout(1.0)
         link.connect(str(control))
-        link.send(b"STATUS")
+        link.send(b"STATUS-VERBOSE")
         lines = link.recv(65536).decode("utf-8", "replace").splitlines()
         return {key: value for key, _, value in (line.partition("=") for line in lines)}
     return {}
 
 
-def _keying_is_ready() -> str | None:
-    """It is when the daemon serves; the tunnel itself waits for traffic (manual, 4.2)."""
+def _look_at_keying() -> Look:
+    """It is up when the daemon serves; the tunnel itself waits for traffic (manual, 4.2)."""
     from mgu.connections import folder
 
     count = len(folder.names())
-    return f"ready, {count} connection{'' if count == 1 else 's'}; keys follow the first packet"
+    plural = "" if count == 1 else "s"
+    return Look(True, f"ready, {count} connection{plural}; keys follow the first packet")
 
 
 TIME: Final = Stage(
@@ -142,7 +164,7 @@ TIME: Final = Stage(
     limit=30.0,
     remedy="'localNTP -s' shows what the servers answer",
     configure="localNTP -a -n ADDRESS",
-    done=_time_is_right,
+    look=_look_at_time,
 )
 PORT: Final = Stage(
     name="port",
@@ -150,7 +172,7 @@ PORT: Final = Stage(
     limit=30.0,
     remedy="'wpa_cli status' and the supplicant's log say why",
     configure="net8021x",
-    done=_port_is_authorized,
+    look=_look_at_port,
 )
 TUNNEL: Final = Stage(
     name="tunnel",
@@ -158,7 +180,7 @@ TUNNEL: Final = Stage(
     limit=15.0,
     remedy="racoon's log says why",
     configure="ipsec --create",
-    done=_keying_is_ready,
+    look=_look_at_keying,
 )
 STAGES: Final = (TIME, PORT, TUNNEL)
 FLOOR: Final = "floor"

@@ -91,6 +91,23 @@ def test_the_port_is_asked_on_the_supplicants_control_socket(root: Path) -> None
         thread.start()
         status = boot.port_status(control)
         thread.join()
-    assert status == {"suppPortStatus": "Authorized", "question": "STATUS"}
+    assert status == {"suppPortStatus": "Authorized", "question": "STATUS-VERBOSE"}
     os.unlink(control)
     assert boot.port_status(control) == {}
+
+
+def test_a_port_that_is_not_open_yet_says_what_is_known(root: Path) -> None:
+    control = root / "var/run/wpa_supplicant/eth0"
+    control.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supplicant:
+        supplicant.bind(str(control))
+
+        def answer() -> None:
+            _, sender = supplicant.recvfrom(100)
+            supplicant.sendto(b"suppPortStatus=Unauthorized\nlast_failure=no answer\n", sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        now = boot.PORT.look()
+        thread.join()
+    assert now == boot.Look(False, "no answer")
