@@ -7,7 +7,7 @@ import pytest
 
 from eapol.authenticator import AuthenticatorSettings
 from eapol.errors import CredentialError
-from eapol.events import Reauthenticate, UseTls
+from eapol.events import PortAuthorized, Reauthenticate, UseTls
 from eapol.frame import Frame
 from eapol.methods.fragments import TlsPacket
 from eapol.notices import (
@@ -212,6 +212,21 @@ def test_an_rsa_1024_server_is_believed_and_named_once() -> None:
     (said,) = both.said(Warned)
     assert "only 1024 bits" in said
     assert SERVER_NAME in said
+
+
+@pytest.mark.parametrize("version", [TlsVersion.TLS_1_0, TlsVersion.TLS_1_1])
+def test_an_old_server_is_spoken_to_only_when_that_is_configured(version: TlsVersion) -> None:
+    old = TlsPolicy(min_version=TlsVersion.TLS_1_0, max_version=version, security_level=0)
+    both = attempt(pair(client=trying(old), server=serving(site().server, old)))
+    assert both.open
+    tls = both.supplicant.status().tls
+    assert tls is not None
+    assert tls.version == version.value
+    keys = both.authenticator.keys
+    ours = next(c for c in both.commands if isinstance(c, PortAuthorized))
+    assert keys is not None
+    assert ours.msk == keys.msk
+    assert not attempt(pair(server=serving(site().server, old))).open
 
 
 def test_no_common_version_is_said_in_words() -> None:
