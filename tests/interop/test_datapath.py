@@ -350,6 +350,42 @@ async def test_routes_follow_the_policies_and_nothing_stays(make_host: MakeHost)
     assert table() == ""
 
 
+async def test_a_removed_device_is_reported_once(
+    make_host: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = make_host("host")
+    with host.entered():
+        path = await DataPath.open()
+    host.run("ip", "link", "delete", path.name)
+    async with asyncio.timeout(5):
+        while "is gone" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert caplog.text.count("is gone") == 1
+    await path.close()
+    assert f"lookup {TABLE}" not in host.run("ip", "rule").stdout
+
+
+async def test_new_sas_take_over_under_traffic(pair: Pair) -> None:
+    """Make before break, as IKE does it: nothing is lost, however often."""
+    await _tunnel(pair)
+    octets = os.urandom(1 << 22)
+    transfer_ = asyncio.create_task(pair.transfer(octets))
+    number = 0
+    while not transfer_.done():
+        number += 1
+        forth, back = sa(LEFT, RIGHT, 0x2000 + number), sa(RIGHT, LEFT, 0x3000 + number)
+        for path, inbound in ((pair.right.path, forth), (pair.left.path, back)):
+            await path.add_sa(inbound)
+        for path, outbound in ((pair.left.path, forth), (pair.right.path, back)):
+            await path.add_sa(outbound)
+        await asyncio.sleep(0.02)
+    assert await transfer_ == octets
+    assert number > 1
+    assert not pair.left.path.counters
+    assert not pair.right.path.counters
+
+
 async def test_the_example_of_the_documentation_runs(make_host: MakeHost) -> None:
     page = Path(__file__).parents[2] / "docs" / "datapath.md"
     (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)

@@ -4,6 +4,7 @@ Everything is done in the event loop that opened it.
 """
 
 import asyncio
+import logging
 import os
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ from xfrm.tun.routes import Routes
 from xfrm.tun.spd import Spd
 
 __all__ = ["MARK", "DataPath", "Settings"]
+
+logger = logging.getLogger("xfrm")
 
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
@@ -143,6 +146,9 @@ class DataPath:
         self._loop.remove_reader(self._fd)
         self._tun.flush()
         self._sockets.close()
+        if self.counters:
+            refused = ", ".join(f"{reason} {count}" for reason, count in self.counters.items())
+            logger.info("packets refused by the userspace data path: %s", refused)
         try:
             await self._routes.close()
         finally:
@@ -224,6 +230,13 @@ class DataPath:
                 outbound(packets)
         except BlockingIOError:
             pass
+        except OSError as error:  # somebody removed the device: it would be readable for ever
+            self._loop.remove_reader(self._fd)
+            logger.error(
+                "the device %s is gone (%s): nothing is protected until the daemon is restarted",
+                self.name,
+                error.strerror,
+            )
         self._expire_used()
 
     def _unwritten(self) -> None:
