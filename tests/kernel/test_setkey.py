@@ -1,13 +1,13 @@
 """setkey and a real kernel: what a file says is what ip shows, and what setkey -D prints."""
 
 import re
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from lab.netns import Namespace, Veth
+from mgu.commands.setkey import main
 
 pytestmark = pytest.mark.kernel
 
@@ -24,18 +24,39 @@ spdadd 10.77.0.2 10.77.0.1 any -P in ipsec esp/transport//require;
 RIGHT = LEFT.replace("out", "X").replace("in ", "out ").replace("X", "in")
 
 
-def setkey(
-    host: Namespace, *options: str, stdin: str = "", code: int = 0
-) -> subprocess.CompletedProcess[str]:
-    done = host.run(sys.executable, "-m", "mgu.commands.setkey", *options, stdin=stdin, check=False)
-    assert done.returncode == code, done.stderr
-    return done
+@dataclass(frozen=True)
+class Done:
+    stdout: str
+    stderr: str
 
 
-def test_two_files_protect_a_ping(wire: Veth) -> None:
+class Setkey:
+    """The command in this process, which has it loaded already, on a host of its own."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], file: Path) -> None:
+        self._capture = capture
+        self.file = file
+
+    def __call__(self, host: Namespace, *options: str, file: str = "", code: int = 0) -> Done:
+        """`file` is what is read with -f."""
+        self.file.write_text(file)
+        reading = ["-f", str(self.file)] if file else []
+        with host.entered():
+            ended = main([*options, *reading])
+        said = self._capture.readouterr()
+        assert ended == code, said.err
+        return Done(said.out, said.err)
+
+
+@pytest.fixture
+def setkey(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Setkey:
+    return Setkey(capsys, tmp_path / "sas.conf")
+
+
+def test_two_files_protect_a_ping(wire: Veth, setkey: Setkey) -> None:
     left, right = wire.left[0], wire.right[0]
-    setkey(left, "-c", stdin=SAS + LEFT)
-    setkey(right, "-c", stdin=SAS + RIGHT)
+    setkey(left, file=SAS + LEFT)
+    setkey(right, file=SAS + RIGHT)
     left.run("ping", "-c", "4", "-i", "0.05", "-W", "2", "10.77.0.2")
     for host in (left, right):
         shown = setkey(host, "-D").stdout
@@ -74,9 +95,9 @@ add fd00::1 fd00::2 esp 0x10006 -E aes-gcm-16 0x000102030405060708090a0b0c0d0e0f
 """
 
 
-def test_sas_of_every_kind_are_shown_by_ip_and_by_setkey(wire: Veth) -> None:
+def test_sas_of_every_kind_are_shown_by_ip_and_by_setkey(wire: Veth, setkey: Setkey) -> None:
     host = wire.left[0]
-    setkey(host, "-c", stdin=EVERY_KIND)
+    setkey(host, file=EVERY_KIND)
     shown = setkey(host, "-D").stdout
     states = host.run("ip", "xfrm", "state").stdout
     for spi, ip_says, setkey_says in (
@@ -97,17 +118,17 @@ def test_sas_of_every_kind_are_shown_by_ip_and_by_setkey(wire: Veth) -> None:
     assert re.search(r"auth-trunc hmac\(sha256\) 0x[0-9a-f]+ 128", states)
 
 
-def test_get_update_delete_and_deleteall(wire: Veth) -> None:
+def test_get_update_delete_and_deleteall(wire: Veth, setkey: Setkey) -> None:
     host = wire.left[0]
-    setkey(host, "-c", stdin=EVERY_KIND)
-    got = setkey(host, "-c", stdin="get 10.99.0.1 10.99.0.9 ah 0x10002;").stdout
+    setkey(host, file=EVERY_KIND)
+    got = setkey(host, file="get 10.99.0.1 10.99.0.9 ah 0x10002;").stdout
     assert got.count("sadb_seq") == 1
     assert "ah mode=transport spi=65538" in got
-    setkey(host, "-c", stdin="delete 10.99.0.1 10.99.0.9 ah 0x10002;")
-    failed = setkey(host, "-c", stdin="flush ipcomp;\nget 10.99.0.1 10.99.0.9 ah 0x10002;", code=1)
-    assert "setkey: stdin,2: column 1: " in failed.stderr
+    setkey(host, file="delete 10.99.0.1 10.99.0.9 ah 0x10002;")
+    failed = setkey(host, file="flush ipcomp;\nget 10.99.0.1 10.99.0.9 ah 0x10002;", code=1)
+    assert f"setkey: {setkey.file},2: column 1: " in failed.stderr
     assert "No such process" in failed.stderr
-    setkey(host, "-c", stdin="deleteall 10.99.0.1 10.99.0.9 esp;")
+    setkey(host, file="deleteall 10.99.0.1 10.99.0.9 esp;")
     left = setkey(host, "-D").stdout
     assert left.count("sadb_seq") == 1
     assert "fd00::1 fd00::2 \n" in left
@@ -115,31 +136,29 @@ def test_get_update_delete_and_deleteall(wire: Veth) -> None:
     assert setkey(host, "-D").stdout == "No SAD entries.\n"
 
 
-def test_getspi_reserves_and_update_completes(wire: Veth) -> None:
+def test_getspi_reserves_and_update_completes(wire: Veth, setkey: Setkey) -> None:
     host = wire.left[0]
-    shown = setkey(host, "-c", stdin="getspi 10.99.0.1 10.99.0.9 esp;").stdout
+    shown = setkey(host, file="getspi 10.99.0.1 10.99.0.9 esp;").stdout
     assert "state=larval" in shown
     found = re.search(r"spi=(\d+)", shown)
     assert found is not None
     update = f"update 10.99.0.1 10.99.0.9 esp {found[1]} -E null;"
-    setkey(host, "-c", stdin=update)
+    setkey(host, file=update)
     assert "state=mature" in setkey(host, "-D").stdout
 
 
-def test_an_sa_that_is_there_already_is_named_with_its_line(wire: Veth, tmp_path: Path) -> None:
+def test_an_sa_that_is_there_already_is_named_with_its_line(wire: Veth, setkey: Setkey) -> None:
     host = wire.left[0]
-    file = tmp_path / "sas.conf"
-    file.write_text(EVERY_KIND)
-    setkey(host, "-f", str(file))
-    failed = setkey(host, "-f", str(file), code=1)
-    assert f"setkey: {file},2: column 1: cannot add esp SA 0x00010001" in failed.stderr
+    setkey(host, file=EVERY_KIND)
+    failed = setkey(host, file=EVERY_KIND, code=1)
+    assert f"setkey: {setkey.file},2: column 1: cannot add esp SA 0x00010001" in failed.stderr
     assert "File exists" in failed.stderr
     assert failed.stderr.count("\n") == 6
 
 
-def test_an_interrupted_mind_changes_nothing(wire: Veth) -> None:
+def test_an_interrupted_mind_changes_nothing(wire: Veth, setkey: Setkey) -> None:
     """A mistake in the last line: the lines before are not carried out."""
     host = wire.left[0]
-    failed = setkey(host, "-c", stdin=SAS + "spdadd nonsense;\n", code=1)
-    assert "setkey: stdin,6: column 16: " in failed.stderr
+    failed = setkey(host, file=SAS + "spdadd nonsense;\n", code=1)
+    assert f"setkey: {setkey.file},6: column 16: " in failed.stderr
     assert setkey(host, "-D").stdout == "No SAD entries.\n"
