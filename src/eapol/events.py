@@ -34,9 +34,10 @@ class FrameReceived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChanged:
-    """Carrier came or went."""
+    """Carrier came or went; `mtu` is the interface's, octets, if it is known."""
 
     up: bool
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

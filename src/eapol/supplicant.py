@@ -153,8 +153,9 @@ class Supplicant:
         match event:
             case FrameReceived():
                 self._frame(event)
-            case LinkChanged(up=up):
+            case LinkChanged(up=up, mtu=mtu):
                 self._link = up
+                self._mtu = mtu or self._mtu
             case UseNetwork(network=network, tls=tls):
                 self._use(network, tls)
             case UseTls(tls=tls):

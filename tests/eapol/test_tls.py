@@ -7,7 +7,7 @@ import pytest
 
 from eapol.authenticator import AuthenticatorSettings
 from eapol.errors import CredentialError
-from eapol.events import PortAuthorized, Reauthenticate, UseTls
+from eapol.events import LinkChanged, PortAuthorized, Reauthenticate, UseTls
 from eapol.frame import Frame
 from eapol.methods.fragments import TlsPacket
 from eapol.notices import (
@@ -265,6 +265,17 @@ def test_fragments_fit_the_interface(mtu: int, wanted: int) -> None:
     )
     assert attempt(both).open
     assert max(len(bytes(f)) for f in both.sent("gateway")) <= min(mtu, wanted + 14)
+
+
+def test_an_interface_whose_mtu_shrinks_gets_smaller_fragments() -> None:
+    both = attempt(pair(client=client_context(depth=4), server=server_context(depth=4)))
+    assert max(len(bytes(frame)) for frame in both.sent("gateway")) > 1000
+    both.frames.clear()
+    both.gateway(LinkChanged(up=True, mtu=700))
+    both.gateway(Reauthenticate())
+    both.run_for(1.0)
+    assert both.open
+    assert max(len(bytes(frame)) for frame in both.sent("gateway")) == 700
 
 
 def test_small_fragments_on_both_sides_carry_chains_of_four() -> None:

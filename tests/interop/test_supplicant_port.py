@@ -1,6 +1,7 @@
 """`mgu supplicant` on an interface: its frames, its rivals, its privileges, its end."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -80,6 +81,25 @@ def test_requests_to_the_group_to_us_and_to_all_are_answered_tagged_with_vlan_0_
         for destination in (PAE_GROUP_ADDRESS, own, b"\xff" * 6):
             for tag in (b"", VLAN_0):
                 assert asked(wire, destination, tag)[1:] == ANSWER[1:], (destination, tag)
+
+
+def test_a_flood_of_requests_and_noise_leaves_it_at_work(wire: Veth, tmp_path: Path) -> None:
+    namespace, interface = wire.right
+    with (
+        switch(namespace, tmp_path, site()),
+        supplicant(wire.left[0], network(tmp_path, site()), "-q") as gateway,
+    ):
+        gateway.authorized()
+        with namespace.socket(socket.AF_PACKET, socket.SOCK_DGRAM) as link:
+            link.bind((interface, ETHERTYPE))
+            to_all = (interface, ETHERTYPE, 0, 0, PAE_GROUP_ADDRESS)
+            for number in range(20_000):
+                asked = bytes(eap.request(number & 0xFF, EapType.IDENTITY))
+                octets = bytes(Frame(PacketType.EAP_PACKET, asked))
+                link.sendto(octets if number % 2 else os.urandom(40), to_all)
+        assert gateway.ask("PING") == "PONG\n"
+        assert gateway.ask("REASSOCIATE") == "OK\n"
+        gateway.authorized(within=40.0)
 
 
 def run(namespace: Namespace, *words: str) -> subprocess.CompletedProcess[str]:

@@ -255,7 +255,7 @@ class Supervisor:
         if self._index not in (None, state.index):
             self._reopen()
         self._index, self.address = state.index, state.address
-        self._inbox.put_nowait(LinkChanged(up=state.up))
+        self._inbox.put_nowait(LinkChanged(up=state.up, mtu=state.mtu))
 
     def _reopen(self) -> None:
         try:
