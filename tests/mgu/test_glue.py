@@ -13,7 +13,8 @@ from ike.doi.numbers import EspTransform, Integrity
 from ike.events import Acquire, SaExpired, SaGone
 from ike.isakmp.numbers import ProtocolId
 from mgu.connections.connection import Connection
-from mgu.glue import XfrmBackend, association, policies_of, policy_entry
+from mgu.glue import XfrmBackend
+from mgu.glue_values import association, policies_of, policy_entry
 from wire.secret import Secret
 from xfrm import dataplane, model
 from xfrm.pfkey import parse_dump
@@ -283,3 +284,58 @@ async def test_the_dump_for_racoonctl_is_pf_keys_and_ends_with_sequence_0() -> N
     dumped = parse_dump(await backend.dump(ProtocolId.ANY))
     assert [(one.sa.spi, one.sequence) for one in dumped] == [(0x1000, 1), (0x2000, 0)]
     assert parse_dump(await backend.dump(ProtocolId.AH)) == []
+
+
+async def test_a_policy_that_is_refused_half_way_leaves_nothing() -> None:
+    class Stubborn(Plane):
+        async def add_policy(self, policy: model.Policy) -> None:
+            if policy.direction is model.Direction.OUT:
+                raise dataplane.XfrmError("no more")
+            await super().add_policy(policy)
+
+        async def delete_policy(self, policy: model.Policy) -> None:
+            if policy not in self.spd:
+                raise dataplane.NoSuchEntry("there is no such policy")
+            await super().delete_policy(policy)
+
+    plane = Stubborn()
+    with pytest.raises(BackendError, match="no more"):
+        await XfrmBackend(plane).add_policy(entry())
+    assert plane.spd == []
+
+
+async def test_a_peer_whose_nat_moved_it_to_another_port_is_answered_there() -> None:
+    plane = Plane()
+    backend = XfrmBackend(plane)
+    await backend.install(replace(INBOUND, udp_source=10500, udp_destination=4500))
+    await backend.install(replace(OUTBOUND, udp_source=4500, udp_destination=10500))
+    moved = dataplane.Mapping(
+        sa=association(INBOUND).id,
+        reqid=0,
+        old_src=THERE,
+        old_port=10500,
+        new_src=THERE,
+        new_port=10777,
+    )
+    plane.told = [moved, replace(moved, old_port=10777, new_src=ip_address("10.9.9.9"))]
+    assert [event async for event in backend.events()] == []
+    assert [sa.encapsulation and sa.encapsulation.dst_port for sa in plane.held.values()] == [
+        4500,
+        10777,
+    ]
+
+
+def test_a_type_of_icmp_has_no_direction() -> None:
+    ping = replace(
+        entry(),
+        selector=replace(entry().selector, protocol=1, local_port=8, remote_port=0),
+    )
+    assert {(p.selector.src_port, p.selector.dst_port) for p in policies_of(ping)} == {(8, None)}
+
+
+def test_a_policy_that_calls_for_no_sa_is_none_of_ours() -> None:
+    bypass = model.Policy(
+        selector=model.Selector(src=ip_network("10.0.0.1/32"), dst=ip_network("10.0.0.2/32")),
+        direction=model.Direction.OUT,
+    )
+    assert policy_entry(bypass) is None

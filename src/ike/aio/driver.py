@@ -76,6 +76,7 @@ class Driver:
         self._sockets = sockets
         self._export = export
         self._port = port
+        self._date = date
         self._reload = reload
         self.desk = Desk(
             self.engine,
@@ -100,7 +101,7 @@ class Driver:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(run(self.engine, self._inbox, self._perform)),
-                tasks.create_task(self._sockets.pump(self._inbox)),
+                tasks.create_task(self._sockets.pump(self._inbox, self._date)),
                 tasks.create_task(self._follow_backend()),
                 tasks.create_task(self._work()),
             ]

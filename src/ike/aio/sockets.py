@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -84,11 +85,14 @@ class Sockets:
             raise OSError(errno.EADDRNOTAVAIL, f"no socket for {local}")
         return endpoint.sender(to.address, to.port, local.address)
 
-    async def pump(self, inbox: asyncio.Queue[Event]) -> None:
-        """Hand every datagram to the engine's inbox, until cancelled."""
+    async def pump(self, inbox: asyncio.Queue[Event], date: Callable[[], float]) -> None:
+        """Hand every datagram to the engine's inbox, until cancelled.
+
+        `date()` is Unix seconds, by which certificates are judged.
+        """
         async with asyncio.TaskGroup() as tasks:
             for endpoint in self._endpoints:
-                tasks.create_task(_pump(endpoint, inbox))
+                tasks.create_task(_pump(endpoint, inbox, date))
 
     def close(self) -> None:
         for endpoint in self._endpoints:
@@ -153,7 +157,9 @@ def _esp_filter(take: TakeEsp) -> Callable[[bytes, Address, int], bool]:
     return taken
 
 
-async def _pump(endpoint: UdpEndpoint, inbox: asyncio.Queue[Event]) -> None:
+async def _pump(
+    endpoint: UdpEndpoint, inbox: asyncio.Queue[Event], date: Callable[[], float]
+) -> None:
     while True:
         datagram = await endpoint.receive()
         while inbox.qsize() >= _INBOX:  # noqa: ASYNC110 - a turn of the loop is what is waited for
@@ -164,6 +170,7 @@ async def _pump(endpoint: UdpEndpoint, inbox: asyncio.Queue[Event]) -> None:
                 octets=datagram.octets,
                 source=Endpoint(datagram.source, datagram.port),
                 local=Endpoint(datagram.local or address, port),
+                date=datetime.fromtimestamp(date(), UTC),
             )
         )
 

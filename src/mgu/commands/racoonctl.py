@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -25,7 +26,7 @@ from ike.admin.records import (
 )
 from ike.admin.show import event_line, isakmp_table, schedule_table
 from ike.conf.protocols import protocol_number
-from mgu import clock, exits, paths
+from mgu import exits, paths
 from wire.secret import Secret
 
 USAGE: Final = """\
@@ -175,7 +176,7 @@ def _print_ipsec(body: bytes) -> None:
     dumped = parse_dump(body)
     if not dumped:
         print("No SAD entries.")
-    now = clock.now_ns() // 1_000_000_000
+    now = int(time.time())  # as the data plane stamps its SAs
     for one in dumped:
         print(form(one.sa, sequence=one.sequence, pid=one.pid, now=now), end="")
 
