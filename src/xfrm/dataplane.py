@@ -96,7 +96,10 @@ class Dataplane(TypingProtocol):
         """Install an SA that was not there."""
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
-        """Give keys to the larval SA of `allocate_spi`, new lifetimes and ports to a live one."""
+        """Give keys to the larval SA of `allocate_spi`, new lifetimes and ports to a live one.
+
+        A larval SA that ended during a slow negotiation is no obstacle: the SA is then added.
+        """
 
     async def delete_sa(self, sa: SaId) -> None: ...
 
@@ -110,6 +113,7 @@ class Dataplane(TypingProtocol):
     async def policies(self) -> list[Policy]: ...
 
     def events(self) -> AsyncIterator[Event]:
-        """Events from now on; one reader."""
+        """Events since the plane was opened; one reader. They end when it is closed."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Leave nothing of ours behind but what was installed; can be repeated."""
