@@ -13,7 +13,7 @@ from eapol.status import PaeState as S
 from eapol.status import PortControl, PortStatus
 from eapol.variables import Variables
 
-EARLY_STARTS: Final = (1, 4, 10)
+EARLY_STARTS: Final = (1, 3, 6, 10)
 """Seconds after the first EAPOL-Start at which another is sent, until startPeriod is over."""
 
 

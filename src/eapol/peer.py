@@ -219,11 +219,24 @@ def failure(v: Variables) -> None:
             " (RFC 9190, 2.1.1); not accepted"
         )
     elif _rx(v, EapCode.FAILURE):
-        v.procedures.fail("the switch refused us (EAP-Failure); the server's log says why")
+        v.procedures.fail(_refusal(v))
     v.eapReq = False
     v.eapFail = True
     _close(v, success=False)
     v.procedures.tell(EapStatus("completion", "failure"))
+
+
+def _refusal(v: Variables) -> str:
+    """What an EAP-Failure without an alert may mean; many servers keep the alert to themselves."""
+    if v.m is None or v.m.tls is None:
+        return (
+            "the switch refused us (EAP-Failure) before TLS began; is the identity known to the"
+            " server, and is EAP-TLS allowed? Its log says why"
+        )
+    return (
+        "the switch refused us (EAP-Failure) after TLS began; our certificate may be expired,"
+        " revoked, or of a CA that the server does not know. Its log says why"
+    )
 
 
 def _close(v: Variables, *, success: bool) -> None:
