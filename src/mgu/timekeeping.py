@@ -6,6 +6,7 @@ saved last. No server is believed below it, and it resolves the eras of NTP.
 """
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mgu import clock
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from ntp.messages import Outcome
 
 RELEASED: Final = 1_793_491_200 * SECOND  # 2026-11-01: raised with every release
+_RIVALS: Final = {  # by the kernel's name of the process, 15 characters of it
+    "systemd-timesyn": ("systemd-timesyncd", "systemd-timesyncd"),
+    "chronyd": ("chronyd", "chrony"),
+    "ntpd": ("ntpd", "ntpsec"),
+    "openntpd": ("openntpd", "openntpd"),
+}
 IMAGE_EPOCH: Final = "/usr/lib/clock-epoch"
 
 
@@ -141,6 +148,22 @@ def mark_synchronized(date: int) -> None:
 
 def unmark_synchronized() -> None:
     under_root(TIME_SYNCHRONIZED).unlink(missing_ok=True)
+
+
+def rivals(processes: str = "/proc") -> list[str]:
+    """What to do about other programs that set this clock: one sentence for each that runs."""
+    if clock.simulated() is not None or os.environ.get("MGU_ROOT", "/") != "/":
+        return []
+    names = set()
+    for entry in os.listdir(processes):
+        if entry.isdigit():
+            with suppress(OSError), open(f"{processes}/{entry}/comm", encoding="utf-8") as file:
+                names.add(file.read().strip())
+    return [
+        f"{program} sets this clock, too; stop it: systemctl disable --now {service}"
+        for comm, (program, service) in _RIVALS.items()
+        if comm in names
+    ]
 
 
 def _image_epoch() -> int:

@@ -30,6 +30,8 @@ def best_of(samples: Sequence[Sample]) -> Sample | None:
 
     An interleaved sample says more than any basic one.
     """
+    if len(samples) == 1:
+        return samples[0]
     return min(samples, key=lambda sample: (not sample.interleaved, sample.delay), default=None)
 
 

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lab.netns import Veth
+from lab.ntp_stamps import stamps_on
 from lab.peers.chronyd import chronyd, nts
 from lab.pki import Validity, site
 from ntp.aio.oneshot import run
@@ -33,6 +34,12 @@ KEYS = """\
 2 SHA1 HEX:0102030405060708090A0B0C0D0E0F1011121314
 3 MD5 ASCII:secret
 """
+
+
+@pytest.fixture(autouse=True)
+def _stamps() -> Iterator[None]:
+    with stamps_on():
+        yield
 
 
 @pytest.fixture

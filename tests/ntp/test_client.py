@@ -6,9 +6,11 @@ from random import Random
 import pytest
 
 from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from ntp.association import INTERLEAVE_WITHIN
+from ntp.errors import ClockStepped
 from ntp.messages import Address, Verdict
 from ntp.peer import Policy
-from ntp.sample import Sample
+from ntp.sample import Sample, Stamps
 from ntp.server import Datagram, Sent
 from ntp.timestamp import SECOND
 
@@ -126,6 +128,47 @@ def test_interleaved_samples_take_the_servers_own_send_path_out() -> None:
     interleaved = measured(Policy(samples=3, spacing=0.5))
     assert interleaved.interleaved
     assert abs(interleaved.offset) < 100
+
+
+def test_a_loss_takes_interleaving_back_to_basic_mode() -> None:
+    asked = source("10.0.0.1").association
+    core = server()
+
+    def exchange(now: float) -> Sample:
+        request = asked.request(now)
+        datagram = Datagram(octets=request.octets, source=CLIENT)
+        (reply,) = core.handle(datagram, now + 0.001)
+        core.handle(Sent(to=CLIENT, receive=reply.receive, at=now + 0.001), now + 0.001)
+        date = DATE + round(now * SECOND)
+        stamps = Stamps(sent=date, received=date + 2 * MILLISECOND, by_kernel=True)
+        return asked.receive(request, reply.octets, stamps, now + 0.002)
+
+    assert [exchange(now).interleaved for now in (0.0, 1.0, 2.0)] == [False, True, True]
+    asked.request(3.0)
+    asked.lost()
+    assert [exchange(now).interleaved for now in (4.0, 5.0)] == [False, True]
+    assert not exchange(5.0 + INTERLEAVE_WITHIN + 1).interleaved
+
+
+def test_stamps_of_the_program_are_never_interleaved() -> None:
+    asked = source("10.0.0.1").association
+    for now in (0.0, 1.0):
+        request = asked.request(now)
+        (reply,) = server().handle(Datagram(octets=request.octets, source=CLIENT), now + 0.001)
+        date = DATE + round(now * SECOND)
+        stamps = Stamps(sent=date, received=date + 2 * MILLISECOND)
+        assert not asked.receive(request, reply.octets, stamps, now + 0.002).by_kernel
+        assert request.receive == 0
+
+
+def test_a_clock_that_is_set_during_a_request_spoils_it() -> None:
+    asked = source("10.0.0.1").association
+    request = asked.request(0.0)
+    (reply,) = server().handle(Datagram(octets=request.octets, source=CLIENT), 0.001)
+    for by in (SECOND, -SECOND):
+        stamps = Stamps(sent=DATE, received=DATE + 2 * MILLISECOND + by, by_kernel=True)
+        with pytest.raises(ClockStepped):
+            asked.receive(request, reply.octets, stamps, 0.002)
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.2, 0.5])

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from os import getpid, urandom
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 import ntp
 from lab.ntp_sockets import served
+from lab.ntp_stamps import stamps_on
 from lab.process import Process
 from ntp.aio import driver, oneshot
 from ntp.aio.server import ServerSocket
@@ -32,6 +33,12 @@ Run = Callable[[Client], Outcome]
 
 def by_asyncio(client: Client) -> Outcome:
     return asyncio.run(driver.run(client))
+
+
+@pytest.fixture(autouse=True)
+def _stamps() -> Iterator[None]:
+    with stamps_on():
+        yield
 
 
 @pytest.fixture(params=[oneshot.run, by_asyncio], ids=["poll", "asyncio"])

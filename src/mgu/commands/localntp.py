@@ -11,6 +11,7 @@ from mgu import clock as gateway_clock
 from mgu import exits, timeconf, timekeeping
 from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
+from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.errors import ConfigurationError
 from ntp.messages import Outcome, Verdict
@@ -114,7 +115,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return localntp_status.show(as_json=options.json)
         if options.deactivate:
             return _deactivate()
-        return _run(parser, options)
+        with stamping():  # it is on by the time that all is read and made
+            return _run(parser, options)
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
     except ConfigurationError as error:
@@ -151,6 +153,8 @@ def _run(parser: _Parser, options: argparse.Namespace) -> int:
         return _report(outcome, "none", as_json=options.json)
     if options.activate:
         timeconf.install(setup)
+        for rival in timekeeping.rivals():
+            print(f"localNTP: warning: {rival}", file=sys.stderr)
     clock = timekeeping.gateway_clock()
     timekeeping.raise_to_floor(clock)
     outcome = oneshot.run(client, clock.shift, setup.configuration.ca)

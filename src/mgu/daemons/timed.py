@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gateway = Gateway()
     try:
         gateway.raise_to_floor()  # before any network
+        for rival in timekeeping.rivals():
+            log.warning("%s", rival)
         setup = timeconf.installed()
         if not setup.configuration.servers:
             raise ConfigurationError(

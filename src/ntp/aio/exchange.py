@@ -95,6 +95,17 @@ def enable_stamps(sock: socket.socket) -> None:
         return
 
 
+def stamping() -> socket.socket:
+    """Keeps the kernel's stamping on while it is open.
+
+    The kernel turns it on in the background when the first socket asks for it, and the answer to
+    a first request may come before that is done; then only the program's own stamp is left.
+    """
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    enable_stamps(sock)
+    return sock
+
+
 def restart_stamps(sock: socket.socket) -> None:
     """Number what is sent from 0 again: after a failed send our count and the kernel's differ."""
     try:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from ntp.aio import driver, watch
 from ntp.aio.errors import ClockRefused
+from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.messages import Outcome
 from ntp.peer import Policy
@@ -76,6 +77,7 @@ class _Running:
         self._inbox.put_nowait(Begin())
         self._refused = asyncio.get_running_loop().create_future()
         with ExitStack() as watches:
+            watches.enter_context(stamping())
             watches.enter_context(watch.network(self._on_network))
             watches.enter_context(watch.clock(self._on_clock))
             running = asyncio.create_task(run(self._core, self._inbox, self._perform))
