@@ -147,6 +147,30 @@ async def test_transport_mode_with_linux(mixed: Mixed, name: str) -> None:
     assert not mixed.ours.path.counters
 
 
+@pytest.mark.parametrize("protocol", [Protocol.ESP, Protocol.AH], ids=str)
+async def test_linux_over_ipv6(mixed: Mixed, protocol: Protocol) -> None:
+    left6, right6 = "2001:db8:f::1", "2001:db8:f::2"
+    for host, address in ((mixed.ours.host, left6), (mixed.theirs, right6)):
+        host.run("ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad")
+    here, there = (left6, LEFT_NET), (right6, RIGHT_NET)
+    sas = (
+        sa(left6, right6, 0x1001, protocol=protocol),
+        sa(right6, left6, 0x1002, protocol=protocol),
+    )
+    for plane, ends in ((mixed.ours.path, (here, there)), (mixed.kernel, (there, here))):
+        for wanted in tunnel_policies(*ends, protocol=protocol):
+            await plane.add_policy(wanted)
+        for each in sas:
+            await plane.add_sa(each)
+    assert await mixed.ours.ping(RIGHT_INNER)
+    assert await mixed.ours.ping(RIGHT_INNER, size=4000)
+    octets = os.urandom(1 << 19)
+    ours, theirs = (mixed.ours.host, LEFT_INNER), (mixed.theirs, RIGHT_INNER)
+    assert await transfer(ours, theirs, octets) == octets
+    assert await transfer(theirs, ours, octets) == octets
+    assert not mixed.ours.path.counters
+
+
 async def test_both_count_the_same_octets_and_packets(mixed: Mixed) -> None:
     await mixed.tunnel()
     assert await mixed.ours.ping(RIGHT_INNER, count=5)

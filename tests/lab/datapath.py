@@ -30,7 +30,7 @@ class End:
 
     async def ping(self, to: str, *, count: int = 3, size: int = 56, source: str = "") -> bool:
         """Whether all came back."""
-        words = ["ping", "-c", str(count), "-i", "0.05", "-W", "2", "-s", str(size), "-q"]
+        words = ["ping", "-c", str(count), "-i", "0.05", "-W", "5", "-s", str(size), "-q"]
         if source:
             words += ["-I", source]
         done = await asyncio.to_thread(self.host.run, *words, to, check=False)
