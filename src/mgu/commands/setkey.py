@@ -1,4 +1,7 @@
-"""`setkey`: show and change the kernel's SAs and policies, as setkey(8) of ipsec-tools does."""
+"""`setkey`: show and change the kernel's SAs and policies, as setkey(8) of ipsec-tools does.
+
+What only some options need is imported when they are given: -D comes up fast.
+"""
 
 import argparse
 import errno
@@ -6,9 +9,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -18,13 +20,9 @@ from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Policy, SecurityAssociation
 from xfrm.names import sa_name
 from xfrm.pfkey import sequence_numbers
-from xfrm.setkey import parse
-from xfrm.setkey.explain import explain, explain_statistics, parse_statistics
-from xfrm.setkey.monitor import GROUPS, line_of
 from xfrm.setkey.run import Output, Runner
 from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
 from xfrm.setkey.statements import FlushPolicies, FlushSas, Place, SetkeyError
-from xfrm.setkey.words import Names
 
 _USAGE: Final = """\
 setkey [-knrv] FILE ...      carry out the files' statements
@@ -56,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="setkey",
         usage=_USAGE,
-        description=__doc__,
+        description="Show and change the kernel's SAs and policies, as setkey of ipsec-tools does.",
         epilog=_EPILOG,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -70,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("-F", dest="flush", action="store_true", help="delete all SAs")
     what.add_argument("-x", dest="monitor", action="store_true", help="print events")
     what.add_argument("-h", "-?", "--help", action="help", help="show this text")
-    what.add_argument(
-        "-V", "--version", action="version", version=f"setkey (mgusec {version('mgusec')})"
-    )
+    what.add_argument("-V", "--version", dest="version", action="store_true", help="the version")
     flag = parser.add_argument
     flag("-P", "+P", dest="policies", action="store_true", help="with -D and -F: the policies")
     flag("--explain", action="store_true", help="with -D: in words, with what looks wrong")
@@ -92,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"setkey (mgusec {version('mgusec')})")
+        return exits.OK
     files: list[str] = [*(options.files or []), *options.names]
     if not (options.stdin or options.dump or options.flush or options.monitor or files):
         parser.error("nothing to do: -c, -f FILE, -D, -F or -x")
@@ -142,11 +143,14 @@ class _Command:
 
     def _statements(self, runner: Runner | None, name: str, text: str) -> None:
         """Carry out one file, or only look at it without a runner."""
+        from xfrm.setkey.parse import parse
+        from xfrm.setkey.words import Names
+
         self._source = "stdin" if name == "-" else name
         kernel_semantics = self._options.kernel and not self._options.rfc
         names = Names(_host_addresses, _protocol_number)
         try:
-            statements = parse.parse(text, names, kernel_semantics=kernel_semantics)
+            statements = parse(text, names, kernel_semantics=kernel_semantics)
         except SetkeyError as error:
             self._complain(str(error), error.place)
             return
@@ -158,8 +162,7 @@ class _Command:
     def _dump(self, runner: Runner) -> None:
         while True:
             if self._options.explain:
-                _print_lines(explain(runner.sas(), runner.policies(), int(time.time())))
-                _print_lines(explain_statistics(_statistics()))
+                _explain(runner)
             elif self._options.policies:
                 self._print_policies(runner.policies())
             elif self._options.loop:
@@ -210,16 +213,15 @@ class _Command:
         self._code = exits.FAILED
 
 
-def _print_lines(lines: Iterable[str]) -> None:
-    for line in lines:
+def _explain(runner: Runner) -> None:
+    from xfrm.setkey.explain import explain, explain_statistics, parse_statistics
+
+    for line in explain(runner.sas(), runner.policies(), int(time.time())):
         print(line)
-
-
-def _statistics() -> dict[str, int]:
-    """The kernel's counters of refused packets; not every kernel has them."""
-    with suppress(OSError):
-        return parse_statistics(Path("/proc/net/xfrm_stat").read_text(encoding="ascii"))
-    return {}
+    with suppress(OSError):  # not every kernel counts
+        text = Path("/proc/net/xfrm_stat").read_text(encoding="ascii")
+        for line in explain_statistics(parse_statistics(text)):
+            print(line)
 
 
 def _read(name: str) -> str | None:
@@ -251,6 +253,8 @@ def _protocol_number(name: str) -> int | None:
 
 
 def _monitor(options: argparse.Namespace) -> int:
+    from xfrm.setkey.monitor import GROUPS, line_of
+
     with Client(GROUPS) as client:
         for message in client.events():
             stamp = time.strftime("%H:%M:%S")

@@ -1,0 +1,60 @@
+"""setkey's command line, as far as it needs no kernel."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mgu.commands.setkey import main
+
+GOOD = "spdadd 10.0.0.1 10.0.0.2 any -P out none;\n"
+
+
+def test_it_comes_up_without_what_it_may_not_need() -> None:
+    program = (
+        "import sys, mgu.commands.setkey, xfrm.pfkey, xfrm.setkey.show\n"
+        "print({'lark', 'pyroute2', 'asyncio', 'cryptography'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("words", [[], ["-D", "-F"], ["-z"], ["--exp"], ["-f"]])
+def test_wrong_usage_ends_with_64_and_says_how_it_goes(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 64
+    assert "usage: setkey [-knrv] FILE" in capsys.readouterr().err
+
+
+def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["-h"])
+    assert ended.value.code == 0
+    assert "exit codes: 0 done; 1" in capsys.readouterr().out
+
+
+def test_a_dry_run_looks_at_every_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.conf", tmp_path / "bad.conf"
+    good.write_text(GOOD)
+    bad.write_text(f"{GOOD}\nadd nonsense;\n")
+    assert main(["-n", "-v", str(good)]) == 0
+    assert capsys.readouterr().err == f"{good}: 1 statements\n"
+    assert main(["-n", str(good), str(bad)]) == 1
+    assert f"setkey: {bad},3: column 13: " in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-n", "-f", str(tmp_path / "missing")]) == 1
+    assert "missing: No such file or directory" in capsys.readouterr().err
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    assert main(["-n", "-f", str(binary)]) == 1
+    assert "is not a text in UTF-8" in capsys.readouterr().err
