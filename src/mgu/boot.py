@@ -72,6 +72,8 @@ def bring_up(stage: Stage, limit: float | None = None) -> Report:
     if not services.enabled(stage.service):
         return Report(stage.name, f"not configured ({stage.configure} does that)")
     end = time.monotonic() + (stage.limit if limit is None else limit)
+    if stage is TIME and not services.running(stage.service):
+        timekeeping.unmark_synchronized()  # whoever kept the clock was killed
     try:
         services.start(stage.service)
     except services.ServiceError as error:

@@ -12,7 +12,7 @@ from lab.systemd import Systemd, systemd
 from mgu import services
 from mgu.demo.papers import IDENTITY, Papers, issue
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]  # many processes, on a slow kernel
 
 PYTHON = (sys.executable, "-P", "-m")
 PEER = "10.79.0.2"

@@ -4,11 +4,12 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from mgu import exits
 from mgu.files import write_whole
 from mgu.services.table import MGU, Service, ServiceError
 
 UNIT_DIR: Final = Path("/etc/systemd/system")
-_OURS: Final = "# Written by mgusec; 'disable' removes it."
+_OURS: Final = "# Written by mgusec."
 
 # Not MemoryDenyWriteExecute: pyOpenSSL's callbacks are made at run time (cffi). Not PrivateTmp: the
 # sockets that wpa_cli wants to be answered at are in /tmp.
@@ -16,15 +17,16 @@ _UNIT: Final = """\
 {ours}
 [Unit]
 Description={summary}
-Documentation=https://datatracker.ietf.org/doc/html/rfc2409
 After=network-pre.target {after}
-{before}
+{before}StartLimitIntervalSec=0
+
 [Service]
 Type=notify
 NotifyAccess=main
 {floor}ExecStart={command}
 Restart=on-failure
-RestartSec=2
+RestartSec=5
+RestartPreventExitStatus={give_up}
 TimeoutStartSec=90
 WatchdogSec=60
 RuntimeDirectory=mgu
@@ -105,6 +107,7 @@ def unit_text(service: Service) -> str:
         ours=_OURS,
         summary=f"mgusec: {service.summary}",
         after=" ".join(f"{name}.service" for name in service.after),
+        give_up=f"{exits.NO_PERMISSION} {exits.USAGE}",
         before="Before=time-sync.target\nWants=time-sync.target\n" if first else "",
         floor=f"ExecStartPre={' '.join(MGU)} up floor\n" if first else "",
         command=" ".join(service.argv),
