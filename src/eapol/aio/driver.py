@@ -13,7 +13,7 @@ from typing import Final, Self
 
 from eapol.aio.files import Files, exposed
 from eapol.aio.link import LinkState, LinkWatch, address_of, mtu_of
-from eapol.aio.port import Port
+from eapol.aio.port import Port, index_of
 from eapol.config import Config
 from eapol.errors import CredentialError, EapolError, PassphraseNeeded, PortError
 from eapol.events import (
@@ -93,17 +93,12 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
         self.config = configured()
         self.network = _chosen(self.config)
+        self._index = index_of(interface)
+        self.address = address_of(interface)
+        self._core = Supplicant(eapol_version=self.config.eapol_version, mtu=mtu_of(interface))
+        self._start_with(self.network)
         self._port = Port(interface, self._frame)
         self._watch = LinkWatch(interface, self._link)
-        self.address = address_of(interface)
-        self._index: int | None = None
-        self._core = Supplicant(eapol_version=self.config.eapol_version, mtu=mtu_of(interface))
-        try:
-            self._start_with(self.network)
-        except EapolError:
-            self._watch.close()
-            self._port.close()
-            raise
 
     # For programs
 
@@ -252,7 +247,7 @@ class Supervisor:
             _log.warning("%s: the interface is gone; waiting for it", self.interface)
             self._inbox.put_nowait(LinkChanged(up=False))
             return
-        if self._index not in (None, state.index):
+        if state.index != self._index:
             self._reopen()
         self._index, self.address = state.index, state.address
         self._inbox.put_nowait(LinkChanged(up=state.up, mtu=state.mtu))
