@@ -26,7 +26,7 @@ from lab.esp_values import (
 )
 from lab.netns import Namespace, Veth, lose
 from lab.process import Process
-from xfrm.dataplane import Acquire, Expire
+from xfrm.dataplane import Acquire, Expire, Gone
 from xfrm.esp.reasons import Reason
 from xfrm.model import (
     Direction,
@@ -305,6 +305,7 @@ async def test_lifetimes_end_softly_then_hard(pair: Pair) -> None:
     await _tunnel(pair)
     forth, _ = _sas()
     await pair.left.path.delete_sa(forth.id)
+    assert await pair.left.event() == Gone(forth.id)
     limits = Lifetime(soft_packets=2, hard_packets=3, soft_octets=10_000, hard_seconds=600)
     await pair.left.path.add_sa(replace(forth, lifetime=limits))
     assert await pair.left.ping(pair.right.inner, count=3)

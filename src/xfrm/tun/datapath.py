@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from xfrm.dataplane import Acquire, Event, Mapping, Unsupported, XfrmError
+from xfrm.dataplane import Acquire, Event, Gone, Mapping, NoSuchEntry, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
@@ -64,7 +64,8 @@ class DataPath:
         self._sockets = sockets
         self._routes = routes
         self._send_udp = send_udp
-        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None: it was closed
+        self._closed = False
         self._sad = Sad(os.urandom)
         self._spd = Spd()
         self._limited: list[Entry] = []  # SAs with limits of octets or packets
@@ -138,7 +139,11 @@ class DataPath:
         return self._forwarder.counters
 
     async def close(self) -> None:
-        """Take everything away again."""
+        """Take everything away again; can be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        self._events.put_nowait(None)
         if self._timer is not None:
             self._timer.cancel()
         for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
@@ -169,12 +174,16 @@ class DataPath:
         self._changed()
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
-        self._sad.update(self._checked(sa), time.monotonic(), _date())
+        try:
+            self._sad.update(self._checked(sa), time.monotonic(), _date())
+        except NoSuchEntry:  # its larval SA did not live as long as the negotiation
+            self._sad.add(sa, time.monotonic(), _date())
         await self._follow()
         self._changed()
 
     async def delete_sa(self, sa: SaId) -> None:
         self._sad.delete(sa)
+        self._events.put_nowait(Gone(sa))
         self._changed()
 
     async def sas(self) -> list[SecurityAssociation]:
@@ -200,8 +209,9 @@ class DataPath:
         return [entry.snapshot() for entry in self._spd]
 
     async def events(self) -> AsyncIterator[Event]:
-        while True:
-            yield await self._events.get()
+        while (event := await self._events.get()) is not None:
+            yield event
+        self._events.put_nowait(None)  # for whoever asks again
 
     async def _follow(self) -> None:
         """Routes and our own addresses may be others by now."""
