@@ -83,6 +83,25 @@ def test_requests_to_the_group_to_us_and_to_all_are_answered_tagged_with_vlan_0_
                 assert asked(wire, destination, tag)[1:] == ANSWER[1:], (destination, tag)
 
 
+def test_a_broken_renewal_is_reported_and_what_was_read_before_stays_in_use(
+    wire: Veth, tmp_path: Path
+) -> None:
+    wanted = network(tmp_path, site())
+    with (
+        switch(wire.right[0], tmp_path, site()) as port,
+        supplicant(wire.left[0], wanted) as gateway,
+    ):
+        gateway.authorized()
+        Path(wanted.client_cert or "").write_text("half a cert")
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        port.wait_line("resumed=True")
+        gateway.process.wait_line("holds no X.509 certificate .* the one read before stays in use")
+        gateway.authorized()
+        (gateway.folder / "conf").write_text("network={\n")
+        assert gateway.ask("RECONFIGURE") == "FAIL\n"
+        assert gateway.status()["suppPortStatus"] == "Authorized"
+
+
 def test_a_flood_of_requests_and_noise_leaves_it_at_work(wire: Veth, tmp_path: Path) -> None:
     namespace, interface = wire.right
     with (
