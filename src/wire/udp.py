@@ -45,7 +45,7 @@ _XFRM_IN, _XFRM_OUT, _XFRM_ALLOW = 0, 1, 0
 _LARGEST: Final = 65535  # octets
 _CONTROL: Final = 128  # octets of ancillary data
 _AT_ONCE: Final = 64  # datagrams read in one turn of the loop
-_ROOM: Final = 4 << 20  # octets
+_ROOM: Final = 4 << 20  # octets; a burst of one round trip at 1 Gbit/s and 30 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,14 +214,14 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
         if options.gro:
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
-            _make_room(sock)
+            make_room(sock)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _make_room(sock: socket.socket) -> None:
+def make_room(sock: socket.socket) -> None:
     """Large buffers, as far as we are allowed: datagrams that come by the dozen fill small ones."""
     for force, size in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
         try:

@@ -14,15 +14,13 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from typing import Final
 
+from wire.udp import make_room
 from xfrm.dataplane import XfrmError
 from xfrm.esp.packet import fragments, ip_header
 from xfrm.model import Address, Protocol, SecurityAssociation
 
 MARK: Final = 0x4D4755  # "MGU"
-_ROOM: Final = 4 << 20  # octets; a burst of one round trip at 1 Gbit/s and 30 ms
 
-_SO_SNDBUFFORCE: Final = 32  # asm-generic/socket.h
-_SO_RCVBUFFORCE: Final = 33
 _IP_MTU: Final = 14  # linux/in.h
 _IP_MTU_DISCOVER: Final = 10
 _IP_PMTUDISC_DONT: Final = 0
@@ -135,20 +133,11 @@ def _marked(family: int, protocol: int) -> socket.socket:
     return sock
 
 
-def _make_room(sock: socket.socket) -> None:
-    """Large buffers, as far as we are allowed."""
-    for force, size in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, force, _ROOM)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, size, _ROOM)
-
-
 def _raw4(protocol: Protocol) -> socket.socket:
     sock = _marked(socket.AF_INET, protocol)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_DONT)
-    _make_room(sock)
+    make_room(sock)
     return sock
 
 
@@ -157,5 +146,5 @@ def _raw6(protocol: Protocol) -> socket.socket:
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
     sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_DONT)
-    _make_room(sock)
+    make_room(sock)
     return sock
