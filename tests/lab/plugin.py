@@ -138,7 +138,7 @@ def _run_module(first: pytest.Item) -> dict[str, list[pytest.TestReport]]:
     ]
     with tempfile.TemporaryDirectory(prefix=f"mgu-{os.getpid()}-") as folder:
         file = Path(folder) / "reports"
-        env = {_REPORTS: str(file), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+        env = {_REPORTS: str(file), "CI": "true"}
         options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
         argv = [sys.executable, "-m", "pytest", *options, *wanted]
         try:
