@@ -3,8 +3,11 @@
 import heapq
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 from ike.sa import TimerView
+
+GRANULARITY: Final = 0.001  # seconds
 
 
 class Timer:
@@ -30,8 +33,12 @@ class TimerQueue:
         self._number = count()
 
     def add(self, name: str, now: float, delay: float, action: Callable[[], None]) -> Timer:
-        """Call `action` in `delay` seconds, unless cancelled. The name is for people."""
-        timer = Timer(name, now, now + delay, action)
+        """Call `action` in `delay` seconds, unless cancelled. The name is for people.
+
+        Never at once: where a remaining time is computed, rounding could make it so small that the
+        clock does not move.
+        """
+        timer = Timer(name, now, now + max(delay, GRANULARITY), action)
         heapq.heappush(self._heap, (timer.at, next(self._number), timer))
         return timer
 
@@ -42,7 +49,7 @@ class TimerQueue:
         return self._heap[0][0] if self._heap else None
 
     def fire(self, now: float) -> None:
-        """Run what is due. A timer that an action adds for now or earlier runs, too."""
+        """Run what is due."""
         while (deadline := self.deadline) is not None and deadline <= now:
             timer = heapq.heappop(self._heap)[2]
             action, timer.action = timer.action, None
