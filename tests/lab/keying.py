@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from ike.admin.framing import Command, Request, StatusForm
 from lab.netns import Namespace
 from lab.process import Process
+from mgu.commands.racoonctl import Connection, Refused
 
 _MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
 _WAIT: Final = 0.01  # seconds between two looks
@@ -48,9 +50,23 @@ class Keying:
         return self.run("racoonctl", *words).stdout
 
     def status(self) -> dict[str, Any]:
-        """`racoonctl status` as it is in JSON."""
-        document: dict[str, Any] = json.loads(self.racoonctl("status", "-v", "-f", "json"))
+        """What `racoonctl status -f json` prints, without a process for it."""
+        with Connection(self.socket) as connection:
+            reply = connection.ask(Request(command=Command.STATUS_VERBOSE, subject=StatusForm.JSON))
+        document: dict[str, Any] = json.loads(reply.body)
         return document
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "var/run/racoon/racoon.sock"
+
+    def answers(self) -> bool:
+        """Whether the daemon answers racoonctl."""
+        try:
+            self.status()
+        except Refused:
+            return False
+        return True
 
     def tunnels(self) -> int:
         """How many pairs of IPsec SAs are established."""
@@ -83,9 +99,7 @@ class Keying:
         argv = [*_MGU, "iked", "-F", "-f", conf, *options]
         with Process(argv, namespace=self.namespace, name="iked", env=self.env) as daemon:
             daemon.wait_line("IPsec by the .* data plane")
-            socket = self.root / "var/run/racoon/racoon.sock"
-            until(socket.exists)
-            until(lambda: self.run("racoonctl", "show-schedule", check=False).returncode == 0)
+            until(self.answers)
             yield daemon
 
 

@@ -198,14 +198,13 @@ async def _serve(
     logger.info("IPsec by the %s data plane", plane.name)
     state = Daemon(options)
     driver = _driver(options, state, configuration, plane, stack)
-    if not configuration.admin.disabled:
+    state.served = Served(plane.backend, driver.tell)
+    stack.push_async_callback(state.served.clear)
+    await state.served.update()
+    if not configuration.admin.disabled:  # whoever can ask finds everything in place
         driver.admin = await _open_admin(configuration.admin, driver)
         stack.push_async_callback(driver.admin.close)
     privileges.drop(KEEP)
-    served = Served(plane.backend, driver.tell)
-    state.served = served
-    stack.push_async_callback(served.clear)
-    await served.update()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, driver.reload_soon)
     daemon.ready()
     await driver.run(stop)
