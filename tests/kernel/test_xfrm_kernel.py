@@ -15,7 +15,16 @@ from lab.xfrm_values import aes_cbc, hmac_sha1
 from wire.secret import Secret
 from xfrm.aio.kernel import Kernel
 from xfrm.algorithms import TABLE, Kind, Row, by_setkey
-from xfrm.dataplane import Acquire, AlreadyThere, Event, Expire, Mapping, Unsupported, XfrmError
+from xfrm.dataplane import (
+    Acquire,
+    AlreadyThere,
+    Event,
+    Expire,
+    Gone,
+    Mapping,
+    Unsupported,
+    XfrmError,
+)
 from xfrm.model import (
     Algorithm,
     Direction,
@@ -245,7 +254,7 @@ def encapsulation_socket(host: Namespace, port: int) -> socket.socket:
 
 
 async def test_esp_in_udp_and_a_peer_behind_a_nat_that_moves(ends: Ends) -> None:
-    ab, _ = await ends.add_sas(tunnel(encapsulation=Encapsulation()))
+    ab, ba = await ends.add_sas(tunnel(encapsulation=Encapsulation()))
     await ends.add_policies(NET_A, NET_B, TUNNEL)
     with (
         encapsulation_socket(ends.a.host, 4500),
@@ -256,13 +265,22 @@ async def test_esp_in_udp_and_a_peer_behind_a_nat_that_moves(ends: Ends) -> None
         found = await ends.b.sa(ab.spi)
         assert found.encapsulation == Encapsulation()
         assert found.usage.packets == 3
-        # A's NAT gives it another port. B's kernel tells; its replies go to the old one.
-        moved = replace(ab, encapsulation=Encapsulation(src_port=4501))
-        await ends.a.kernel.update_sa(moved)
+        # A's NAT gives it another port. B's kernel tells, once; its replies go to the old one.
+        await ends.a.kernel.update_sa(replace(ab, encapsulation=Encapsulation(src_port=4501)))
         events = ends.b.kernel.events()
-        ends.a.ping("10.1.0.1", "10.2.0.1", count=1, check=False)
-        event = await next_event(events)
-    assert event == Mapping(sa=ab.id, reqid=0, old_src=A, old_port=4500, new_src=A, new_port=4501)
+        ends.a.ping("10.1.0.1", "10.2.0.1", count=3, check=False)
+        assert await next_event(events) == Mapping(
+            sa=ab.id, reqid=0, old_src=A, old_port=4500, new_src=A, new_port=4501
+        )
+        await ends.b.kernel.add_sa(sa(spi=0x9999))
+        await ends.b.kernel.delete_sa(sa(spi=0x9999).id)
+        assert await next_event(events) == Gone(sa(spi=0x9999).id)
+        # B follows with both SAs of the live pair, and keys and counters stay.
+        await ends.b.kernel.update_sa(replace(ab, encapsulation=Encapsulation(src_port=4501)))
+        await ends.b.kernel.update_sa(replace(ba, encapsulation=Encapsulation(dst_port=4501)))
+        await ends.a.kernel.update_sa(replace(ba, encapsulation=Encapsulation(dst_port=4501)))
+        ends.a.ping("10.1.0.1", "10.2.0.1")
+        assert (await ends.b.sa(ab.spi)).usage.packets == 9
 
 
 async def test_soft_and_hard_expiry_by_time(ends: Ends) -> None:

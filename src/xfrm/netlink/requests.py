@@ -33,6 +33,7 @@ ALL_PROTOCOLS: Final = 255  # IPSEC_PROTO_ANY
 _SPIS: Final = (0x0100_0000, 0xFFFF_FFFF)
 _CPIS: Final = (0x0100, 0xEFFF)  # RFC 3173, 3.3: from 61440 on they are private
 
+_MAPPING_INTERVAL: Final = 10  # seconds between two notes of the same new port
 _LEGACY_WINDOW: Final = 32  # packets; wider windows and ESN need REPLAY_ESN_VAL
 _PADDING: Final = bytes(12)
 
@@ -52,6 +53,8 @@ def sa_message(kind: MessageType, sa: SecurityAssociation) -> Message:
         attributes[Attribute.ENCAP] = attr.pack_encap(
             attr.Encap(wire.UDP_ENCAP_ESPINUDP, swap16(ports.src_port), swap16(ports.dst_port))
         )
+        # Or every packet from a new port would be told (MAPPING). Kernels before 5.17 pass it over.
+        attributes[Attribute.MTIMER_THRESH] = attr.pack_u32(_MAPPING_INTERVAL)
     return Message(kind, info, attributes | _mark_and_interface(sa))
 
 
