@@ -70,6 +70,8 @@ def parse(source: str, name: str) -> Config:
             raise ConfigError(what, name, item.line)
     ranked = sorted(_wired(blocks, name, warnings), key=lambda block: -_priority(block, name))
     networks = tuple(_network(block, name, config, warnings) for block in ranked)
+    if all(network.disabled for network in networks):
+        warnings.append(f"{name}: no network is enabled, so nothing happens; net8021x writes one")
     return replace(config, networks=networks, blobs=blobs, warnings=tuple(warnings))
 
 

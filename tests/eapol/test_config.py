@@ -142,6 +142,13 @@ def test_a_wireless_network_in_the_same_file_is_passed_over() -> None:
     assert config.warnings == (f"{NAME}:3: key_mgmt=WPA-PSK is not for a wired port; passed over",)
 
 
+def test_a_file_without_a_network_to_use_is_a_warning() -> None:
+    for source in ("", block("disabled=1")):
+        assert parse(source, NAME).warnings == (
+            f"{NAME}: no network is enabled, so nothing happens; net8021x writes one",
+        )
+
+
 def test_options_of_wireless_networks_change_nothing() -> None:
     plain = only(block())
     assert only(block(*(f"{name}=1" for name in IGNORED))) == plain
