@@ -371,9 +371,9 @@ async def test_new_sas_take_over_under_traffic(pair: Pair) -> None:
     """Make before break, as IKE does it: nothing is lost, however often."""
     await _tunnel(pair)
     octets = os.urandom(1 << 22)
-    transfer_ = asyncio.create_task(pair.transfer(octets))
+    sending = asyncio.create_task(pair.transfer(octets))
     number = 0
-    while not transfer_.done():
+    while not sending.done():
         number += 1
         forth, back = sa(LEFT, RIGHT, 0x2000 + number), sa(RIGHT, LEFT, 0x3000 + number)
         for path, inbound in ((pair.right.path, forth), (pair.left.path, back)):
@@ -381,10 +381,30 @@ async def test_new_sas_take_over_under_traffic(pair: Pair) -> None:
         for path, outbound in ((pair.left.path, forth), (pair.right.path, back)):
             await path.add_sa(outbound)
         await asyncio.sleep(0.02)
-    assert await transfer_ == octets
+    assert await sending == octets
     assert number > 1
     assert not pair.left.path.counters
     assert not pair.right.path.counters
+
+
+async def test_new_lifetimes_under_traffic_use_no_number_twice(pair: Pair) -> None:
+    """The other end would count them as replayed; under GCM they would give the key away."""
+    await _tunnel(pair, aead=AES_GCM)
+    forth, _ = _sas(aead=AES_GCM)
+    octets = os.urandom(1 << 22)
+    sending = asyncio.create_task(pair.transfer(octets))
+    seconds = 1000
+    while not sending.done():
+        seconds += 1
+        lifetime = Lifetime(hard_seconds=seconds)
+        await pair.left.path.update_sa(replace(forth, lifetime=lifetime))
+        await asyncio.sleep(0)
+    assert await sending == octets
+    assert seconds > 1010
+    assert not pair.right.path.counters
+    (updated,) = [each for each in await pair.left.path.sas() if each.spi == forth.spi]
+    assert updated.lifetime == lifetime
+    assert updated.usage.octets > 1 << 22
 
 
 async def test_the_example_of_the_documentation_runs(make_host: MakeHost) -> None:

@@ -169,16 +169,19 @@ class DataPath:
         return spi
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
-        self._sad.add(self._checked(sa), time.monotonic(), _date())
+        self._check(sa)
         await self._follow()
+        self._sad.add(sa, time.monotonic(), _date())
         self._changed()
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
+        self._check(sa)
+        await self._follow()
+        # From here to the end nothing may wait: a packet by the old entry would use a number twice.
         try:
-            self._sad.update(self._checked(sa), time.monotonic(), _date())
+            self._sad.update(sa, time.monotonic(), _date())
         except NoSuchEntry:  # its larval SA did not live as long as the negotiation
             self._sad.add(sa, time.monotonic(), _date())
-        await self._follow()
         self._changed()
 
     async def delete_sa(self, sa: SaId) -> None:
@@ -316,12 +319,11 @@ class DataPath:
             self._events.put_nowait(event)
         self._changed()
 
-    def _checked(self, sa: SecurityAssociation) -> SecurityAssociation:
+    def _check(self, sa: SecurityAssociation) -> None:
         if sa.mode not in (Mode.TUNNEL, Mode.TRANSPORT):
             raise Unsupported(f"the userspace data path has no mode {sa.mode}")
         if sa.encapsulation is not None and self._send_udp is None:
             raise Unsupported("ESP in UDP needs the socket of port 4500, which nobody gave")
-        return sa
 
 
 def _date() -> int:
