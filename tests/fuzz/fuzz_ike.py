@@ -3,10 +3,11 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import count
 
-from ike.commands import Command, SendDatagram
+from ike.commands import AllocateSpi, Command, FindPolicy, InstallSa, SendDatagram
 from ike.crypto.names import parse_name, print_name
 from ike.crypto.signatures import check_signature, load
 from ike.doi.identity import describe, network_of
@@ -14,7 +15,14 @@ from ike.doi.proposals import Phase1Suite, Phase2Suite, read_lifetime
 from ike.doi.select import choose_phase1, choose_phase2, phase1_suites, phase2_suites
 from ike.engine import Engine
 from ike.errors import IkeError
-from ike.events import Acquire, DatagramReceived
+from ike.events import (
+    Acquire,
+    DatagramReceived,
+    Event,
+    PolicyFound,
+    SaInstalled,
+    SpiAllocated,
+)
 from ike.fragment import Reassembler
 from ike.isakmp.attributes import parse_attributes
 from ike.isakmp.header import Header
@@ -166,22 +174,39 @@ def initiator(octets: bytes) -> None:
 
 
 def conversation(octets: bytes) -> None:
-    """Two engines talk; the octets say which messages are bent, and how."""
-    here, there = Engine(CONFIG, entropy=_entropy()), Engine(CONFIG, entropy=_entropy())
-    queue = [(there, octets_, LOCAL, PEER) for octets_ in _sent(here.handle(_acquire(), 0.0))]
+    """Two engines talk up to IPsec SAs; the octets say which messages are bent, and how."""
+    engines = (Engine(CONFIG, entropy=_entropy()), Engine(CONFIG, entropy=_entropy()))
+    queue: list[tuple[int, Event]] = [(0, _acquire())]
     bends = iter(octets)
-    for step in range(60):
+    for step in range(120):
         if not queue:
             break
-        to, data, source, local = queue.pop(0)
-        position, mask = next(bends, 0), next(bends, 0)
-        bent = bytearray(data)
-        bent[position % len(bent)] ^= mask
-        for version in {bytes(bent), data}:
-            event = DatagramReceived(octets=version, source=source, local=local)
-            answers = _sent(to.handle(event, float(step)))
-            other = here if to is there else there
-            queue += [(other, answer, local, source) for answer in answers]
+        side, event = queue.pop(0)
+        for command in engines[side].handle(event, float(step)):
+            if not isinstance(command, SendDatagram):
+                queue += [(side, answer) for answer in _answers(command)]
+                continue
+            bent = bytearray(command.octets)
+            bent[next(bends, 0) % len(bent)] ^= next(bends, 0)
+            for version in dict.fromkeys((bytes(bent), command.octets)):
+                arrived = DatagramReceived(octets=version, source=command.local, local=command.to)
+                queue.append((1 - side, arrived))
+
+
+def _answers(command: Command) -> list[Event]:
+    """What a data plane says that likes everything, and knows the policy from either side."""
+    match command:
+        case AllocateSpi():
+            return [SpiAllocated(ask=command.ask, spi=4096 + command.ask)]
+        case InstallSa():
+            return [SaInstalled(ask=command.ask)]
+        case FindPolicy():
+            policy = replace(
+                POLICY, selector=command.selector, local=command.local, remote=command.remote
+            )
+            return [PolicyFound(ask=command.ask, policy=policy)]
+        case _:
+            return []
 
 
 def _acquire() -> Acquire:
