@@ -9,7 +9,7 @@ Then, whether the server has time to give. Last, whether the numbers can be true
 from collections.abc import Container
 from typing import Final
 
-from ntp.errors import KissOfDeath, Malformed, Skip, Unusable
+from ntp.errors import Implausible, KissOfDeath, Malformed, Skip, Unusable
 from ntp.packet import Header, Leap, Mode, Packet
 from ntp.sample import MAXDISP
 from ntp.timestamp import SECOND, power_of_two_to_ns, short_to_ns
@@ -62,21 +62,21 @@ def root_distance(header: Header) -> int:
 def check_numbers(
     *, delay: int, processing: int, since_reference: int | None, precision: int, timeout: int
 ) -> None:
-    """Raises Unusable if the times contradict each other.
+    """Raises Implausible if the times contradict each other.
 
     Args, ns: round-trip `delay`; T3 - T2; T3 - reference, None if the server gives none; precision
     of the server; `timeout`, longer than which no reply can have taken.
     """
     if processing < 0:
-        raise Unusable("the reply left before the request came")
+        raise Implausible("the reply left before the request came")
     if processing >= MAX_PROCESSING:
-        raise Unusable(f"the server took {processing / SECOND:.1f} s to answer")
+        raise Implausible(f"the server took {processing / SECOND:.1f} s to answer")
     if delay < -precision - OUR_PRECISION:
-        raise Unusable(f"the round trip took {delay / SECOND:.6f} s")
+        raise Implausible(f"the round trip took {delay / SECOND:.6f} s")
     if delay > timeout:
-        raise Unusable(f"the round trip took {delay / SECOND:.1f} s, longer than we waited")
+        raise Implausible(f"the round trip took {delay / SECOND:.1f} s, longer than we waited")
     if since_reference is not None and since_reference < -precision:
-        raise Unusable("the server was last set in the future")
+        raise Implausible("the server was last set in the future")
 
 
 def precision_of(header: Header) -> int:

@@ -15,7 +15,15 @@ from collections.abc import Sequence
 
 from ntp.association import is_final
 from ntp.conclude import conclude, votes_agree
-from ntp.errors import ClockStepped, KissOfDeath, NotAuthentic, NtsNak, ServerError, Skip
+from ntp.errors import (
+    ClockStepped,
+    Implausible,
+    KissOfDeath,
+    NotAuthentic,
+    NtsNak,
+    ServerError,
+    Skip,
+)
 from ntp.messages import (
     Command,
     Event,
@@ -231,6 +239,9 @@ class Client:
                 self._exchange_keys(peer, now)
             case ClockStepped():
                 peer.next_at = now + _AGAIN
+            case Implausible():
+                peer.failure, peer.why = Failure.UNUSABLE, str(error)
+                peer.next_at = now + self._policy.retry
             case KissOfDeath(code=b"RATE"):
                 peer.source.slow_down(max(self._policy.spacing, self._policy.interval))
                 peer.failure, peer.why = Failure.REFUSED, "it asks us to slow down (RATE)"

@@ -27,7 +27,11 @@ class ServerError(NtpError):
 
 
 class Unusable(ServerError):
-    """Not synchronised, or its numbers contradict each other."""
+    """Not synchronised."""
+
+
+class Implausible(Unusable):
+    """The numbers of this one answer contradict each other; the next one may be better."""
 
 
 class ClockStepped(ServerError):

@@ -1,6 +1,7 @@
 """Setting a real clock: a guest's own. The server's date comes from its monotonic clock."""
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -119,8 +120,8 @@ def test_a_gateway_that_boots_at_a_wrong_date_is_set_right(
     assert result.returncode == 0, result.stderr
     assert '"action": "stepped"' in result.stdout
     assert abs(time_server.error()) < 10 * SECOND
-    again = gateway.local_ntp("-n", HERE, "--dry-run")
-    assert again.stdout.startswith(("offset +0.000", "offset -0.000"))
+    again = json.loads(gateway.local_ntp("-n", HERE, "--dry-run", "--json").stdout)
+    assert abs(again["offset_ns"]) < SECOND // 100
 
 
 def test_other_programs_see_a_synchronised_clock(gateway: Gateway, time_server: TimeServer) -> None:

@@ -1,5 +1,6 @@
 """Every lie ends in the right verdict, and what can be forged delays nothing but the forger."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
 from ntp.auth import Algorithm, Key
 from ntp.errors import NtpError
 from ntp.messages import Outcome, Verdict
-from ntp.packet import Mac
+from ntp.packet import Header, Mac
 from ntp.peer import Policy
 from ntp.sample import Stamps
 from ntp.timestamp import SECOND
@@ -90,6 +91,19 @@ def test_a_broken_server_does_not_keep_three_others_from_agreeing(attack: Attack
         [source(host) for host in (HOST, *servers)]
     )
     assert outcome.verdict is Verdict.AGREED
+
+
+def test_one_implausible_answer_is_asked_for_again() -> None:
+    attacks = iter([USELESS["negative delay"], bent()])
+    respond = honest(server())
+
+    def first_wrong(request: bytes, now: float) -> Iterator[bytes]:
+        for octets in respond(request, now):
+            yield next(attacks)(Header.parse(request), Header.parse(octets))
+
+    network = Network({HOST: first_wrong})
+    assert network.run([source(HOST)]).verdict is Verdict.UNCONFIRMED
+    assert network.times == pytest.approx([0.0, 1.01])
 
 
 @pytest.mark.parametrize("code", KISSES)

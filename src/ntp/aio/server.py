@@ -32,6 +32,8 @@ from ntp.timestamp import SECOND
 _IP_PKTINFO: Final = 8
 _IN_PKTINFO = struct.Struct("=i4s4s")  # in_pktinfo: interface, local address, address in the header
 _AT_ONCE: Final = 16  # requests of one turn of the loop
+_TOGETHER: Final = 50e-6  # s; clocks that are read further apart say nothing of each other
+_ATTEMPTS: Final = 3
 _OLDEST: Final = 1.0  # s; a stamp that is older than this belongs to a clock that was set since
 
 
@@ -110,11 +112,22 @@ def _asked_address(ancillary: Ancillary) -> Ancillary:
 
 
 def _monotonic(stamp: int | None) -> float | None:
-    """A kernel stamp (Unix ns) on the monotonic clock, in s; None if the clock was set since."""
+    """A kernel stamp (Unix ns) on the monotonic clock, in s.
+
+    None if there is none, if the clock was set since, or if we are so often interrupted that the
+    two clocks cannot be read together.
+    """
     if stamp is None:
         return None
-    now, age = time.monotonic(), (time.time_ns() - stamp) / SECOND
-    return now - age if 0 <= age < _OLDEST else None
+    apart, now, date = min(_both_clocks() for _ in range(_ATTEMPTS))
+    age = (date - stamp) / SECOND
+    return now - age if apart < _TOGETHER and 0 <= age < _OLDEST else None
+
+
+def _both_clocks() -> tuple[float, float, int]:
+    """How long reading both took (s), the monotonic clock (s), and the date (Unix ns)."""
+    before, date, after = time.monotonic(), time.time_ns(), time.monotonic()
+    return after - before, (before + after) / 2, date
 
 
 async def serve(
