@@ -4,6 +4,7 @@ kernel-libipsec sends ESP in UDP only, so both ends are made to believe in a NAT
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ import pytest
 from lab.keying import Keying, until
 from lab.netns import Veth
 from lab.peers.strongswan import StrongSwan, Tunnel, strongswan
+from lab.pki import site, write
 
 pytestmark = pytest.mark.interop
 
@@ -90,3 +92,46 @@ def test_stopping_the_connection_tells_strongswan(gateway: Keying, peer: StrongS
                       "--dst-preshared-key=x", "--dst-network=10.9.0.0/24", "--start")  # fmt: skip
         gateway.ipsec("--stop", "--name=n")
         until(lambda: peer.sas() == "")
+
+
+@pytest.mark.parametrize("initiator", ["gateway", "strongswan"])
+def test_both_sides_sign_with_rsa_certificates(
+    gateway: Keying, peer: StrongSwan, tmp_path: Path, initiator: str
+) -> None:
+    made = site()
+    ours = write(tmp_path, "gateway", made.client, made.root)
+    theirs = write(tmp_path, "office", made.server, made.root)
+    gateway.ipsec("--remove", "--name=n")
+    gateway.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
+                  "--install-certs", f"--ca-cert-file={ours.ca}",
+                  f"--cert-file-public={ours.certificate}",
+                  f"--cert-file-private={ours.key}")  # fmt: skip
+    gateway.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")
+    peer.load(replace(TUNNEL, certificate=theirs))
+    with gateway.iked():
+        if initiator == "gateway":
+            gateway.ping("10.2.0.1", 1)
+        else:
+            peer.initiate()
+        until(lambda: gateway.tunnels() == 1)
+        assert gateway.ping("10.2.0.1")
+        assert "CN=gw-0001" in peer.sas()
+
+
+def test_a_certificate_of_a_foreign_ca_is_refused_and_named(
+    gateway: Keying, peer: StrongSwan, tmp_path: Path
+) -> None:
+    made, foreign = site(), site(name="Foreign Root")
+    ours = write(tmp_path, "gateway", made.client, made.root)
+    theirs = write(tmp_path, "office", foreign.server, foreign.root)
+    gateway.ipsec("--remove", "--name=n")
+    gateway.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
+                  "--install-certs", f"--ca-cert-file={ours.ca}",
+                  f"--cert-file-public={ours.certificate}",
+                  f"--cert-file-private={ours.key}")  # fmt: skip
+    gateway.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")
+    peer.load(replace(TUNNEL, certificate=theirs))
+    with gateway.iked() as daemon:
+        assert "failed" in peer.initiate(check=False)
+        daemon.wait_line(r"ERROR: .*(certificate|CA)")
+        assert gateway.tunnels() == 0

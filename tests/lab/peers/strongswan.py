@@ -4,7 +4,9 @@ With kernel-netlink it keys the kernel's ESP (in a guest); with kernel-libipsec 
 itself over a TUN device, always in UDP, which works on any kernel.
 """
 
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Final
 
 from lab import require
 from lab.netns import Namespace
+from lab.pki import Files
 from lab.process import Process
 
 _PLUGINS: Final = (
@@ -35,7 +38,8 @@ _CHARON: Final = "/usr/lib/ipsec/charon"
 class Tunnel:
     """What this strongSwan agrees to. Networks of None: transport mode between the hosts.
 
-    `identity` is the peer's, where that is not its address.
+    `identity` is the peer's, where that is not its address. With `certificate` both sides sign; a
+    subject of None is then any that our CA vouches for.
     """
 
     local: str
@@ -49,6 +53,7 @@ class Tunnel:
     encapsulate: bool = False
     trap: bool = False
     rekey_seconds: int = 3600
+    certificate: Files | None = None
     ike_rekey_seconds: int = 14400
 
     @property
@@ -71,12 +76,10 @@ connections {{
     reauth_time = {self.ike_rekey_seconds}
     dpd_delay = 0
     local {{
-      auth = psk
-      id = {self.local}
+      {self._local}
     }}
     remote {{
-      auth = psk
-      id = {self.identity or self.remote}
+      {self._remote}
     }}
     children {{
       child {{
@@ -88,6 +91,26 @@ connections {{
     }}
   }}
 }}
+{self._secrets}
+"""
+
+    @property
+    def _local(self) -> str:
+        if self.certificate is None:
+            return f"auth = psk\nid = {self.local}"
+        return f"auth = pubkey\ncerts = {self.certificate.certificate}"
+
+    @property
+    def _remote(self) -> str:
+        if self.certificate is None:
+            return f"auth = psk\nid = {self.identity or self.remote}"
+        return f'auth = pubkey\nid = "{self.identity or "%any"}"'
+
+    @property
+    def _secrets(self) -> str:
+        if self.certificate is not None:
+            return f"authorities {{\n ca {{\n cacert = {self.certificate.ca}\n }}\n}}\n"
+        return f"""
 secrets {{
   ike-peer {{
     id = {self.identity or self.remote}
@@ -108,7 +131,10 @@ class StrongSwan:
     def swanctl(self, *arguments: str, check: bool = True) -> str:
         """The output of a swanctl command; its failure is an AssertionError with the output."""
         command = [require.program("swanctl"), *arguments, "--uri", f"unix://{self._folder}/vici"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        environment = {**os.environ, "SWANCTL_DIR": str(self._folder)}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
         output = done.stdout + done.stderr
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{output}"
@@ -118,6 +144,10 @@ class StrongSwan:
         """Take the connection and its secret, in place of those before."""
         file = self._folder / "swanctl.conf"
         file.write_text(tunnel.configuration)
+        if tunnel.certificate is not None:
+            keys = self._folder / "private"
+            keys.mkdir(exist_ok=True)
+            shutil.copy(tunnel.certificate.key, keys)
         self.swanctl("--load-all", "--clear", "--noprompt", "--file", str(file))
 
     def initiate(self, *, check: bool = True) -> str:
