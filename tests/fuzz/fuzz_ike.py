@@ -182,7 +182,7 @@ def conversation(octets: bytes) -> None:
         if not queue:
             break
         side, event = queue.pop(0)
-        for command in engines[side].handle(event, float(step)):
+        for command in engines[side].handle(event, step / 100):
             if not isinstance(command, SendDatagram):
                 queue += [(side, answer) for answer in _answers(command)]
                 continue
