@@ -3,10 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from lab import plugin
 from lab.netns import Namespace, Veth
+
+
+# How long an example takes says more about the machine's load than about the code.
+hypothesis.settings.register_profile("gateway", deadline=None)
+hypothesis.settings.load_profile("gateway")
 
 
 def pytest_configure(config: pytest.Config) -> None:
