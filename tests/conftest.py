@@ -9,7 +9,6 @@ import pytest
 from lab import plugin
 from lab.netns import Namespace, Veth
 
-
 # How long an example takes says more about the machine's load than about the code.
 hypothesis.settings.register_profile("gateway", deadline=None)
 hypothesis.settings.load_profile("gateway")
