@@ -19,6 +19,7 @@ from lab.peers.freeradius import Settings, freeradius
 from lab.peers.hostapd import Hostapd, OwnServer, hostapd
 from lab.pki import KeyKind, Usage, site
 from lab.process import Process
+from mgu.wpa_ctrl import Client
 from wire.secret import Secret
 
 pytestmark = pytest.mark.interop
@@ -144,7 +145,9 @@ def test_freeradius_resumes_the_session_of_tls_1_2(wire: Veth, tmp_path: Path) -
 # What must not open the port, and what the administrator reads then
 
 
-def refused(wire: Veth, folder: Path, settings: Settings, wanted: Network) -> Supplicant:
+def refused(
+    wire: Veth, folder: Path, settings: Settings | OwnServer, wanted: Network
+) -> Supplicant:
     """The supplicant after a refusal: held, the port closed at both ends. It runs no more."""
     with switch(wire, folder, settings) as port, supplicant(wire.left[0], wanted) as gateway:
         gateway.process.wait_line("CTRL-EVENT-EAP-FAILURE")
@@ -208,6 +211,12 @@ def test_a_revoked_server_is_refused_when_the_ca_file_holds_the_list(
 def test_a_revoked_client_is_told_so_by_the_server(wire: Veth, tmp_path: Path) -> None:
     made = site(KeyKind.P256)
     settings = Settings(server=made.server, ca=made.root, crl=made.crl_pem(made.client))
+    refused(wire, tmp_path, settings, network(tmp_path, made))
+
+
+def test_a_revoked_client_is_refused_by_hostapds_own_server(wire: Veth, tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    settings = OwnServer(server=made.server, ca=made.root, crl=made.crl_pem(made.client))
     refused(wire, tmp_path, settings, network(tmp_path, made))
 
 
@@ -343,6 +352,38 @@ def test_the_end_of_the_supplicant_closes_the_port(wire: Veth, tmp_path: Path) -
         gateway.authorized()
         gateway.process.signal(signal.SIGTERM)
         port.unauthorized()
+
+
+def test_two_hundred_authentications_leave_nothing_behind(wire: Veth, tmp_path: Path) -> None:
+    """A port authenticates for years: neither descriptors nor memory may grow."""
+    settings, wanted = open_port(wire, tmp_path)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], wanted) as gateway:
+        port.authorized()
+        gateway.authorized()
+        _reauthenticate(gateway, 100)
+        before = _held(gateway.process.pid)
+        _reauthenticate(gateway, 200)
+        descriptors, kilobytes = _held(gateway.process.pid)
+        assert descriptors == before[0]
+        assert kilobytes - before[1] < 400
+        assert gateway.process.text.count("CTRL-EVENT-EAP-SUCCESS") == 301
+
+
+def _reauthenticate(gateway: Supplicant, times: int) -> None:
+    with Client(gateway.folder, "eth0") as asked, Client(gateway.folder, "eth0") as heard:
+        assert heard.request("ATTACH") == "OK\n"
+        for _ in range(times):
+            assert asked.request("REAUTHENTICATE") == "OK\n"
+            while "CTRL-EVENT-EAP-SUCCESS" not in (event := heard.event(10) or ""):
+                assert event
+        assert heard.request("DETACH") == "OK\n"
+
+
+def _held(pid: int) -> tuple[int, int]:
+    """Open descriptors, and the kilobytes of memory that are the process's own."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    resident = next(line for line in status.splitlines() if line.startswith("RssAnon:"))
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())), int(resident.split()[1])
 
 
 def test_a_server_that_comes_late_opens_the_port(wire: Veth, tmp_path: Path) -> None:

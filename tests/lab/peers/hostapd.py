@@ -20,7 +20,6 @@ interface={interface}
 driver=wired
 logger_stdout=-1
 logger_stdout_level=0
-ctrl_interface={folder}/hostapd
 ieee8021x=1
 eapol_version=2
 use_pae_group_addr=1
@@ -82,12 +81,6 @@ class Hostapd:
 
     def unauthorized(self, within: float = 10.0) -> None:
         self.process.wait_line("IEEE 802.1X: unauthorizing port", within)
-
-    def ask(self, command: str) -> str:
-        """hostapd_cli's answer."""
-        folder = Path(self._argv[-1]).parent / "hostapd"
-        cli = require.program("hostapd_cli")
-        return self._namespace.run(cli, "-p", str(folder), *command.split()).stdout
 
 
 @contextmanager
