@@ -10,13 +10,14 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from wire.unix import short_name
+
 REPLY_LIMIT: Final = 10.0  # seconds
 _LARGEST: Final = 1 << 16  # octets; replies are below 4096, an event with a certificate may not be
-_LONGEST_NAME: Final = 107  # octets of a socket's path, unix(7)
 _numbers = itertools.count(1)
 
 COMMANDS: Final = """\
@@ -66,7 +67,7 @@ class Client:
         self._socket.bind(str(self._own))
         self._own.chmod(0o777)  # the supplicant may have dropped what lets root write anywhere
         try:
-            with _short(self.path) as name:
+            with short_name(self.path) as name:
                 self._socket.connect(name)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NotServed(
@@ -146,16 +147,3 @@ def fields(reply: str) -> dict[str, str]:
     """The `name=value` lines of STATUS or MIB."""
     pairs = (line.partition("=") for line in reply.splitlines() if "=" in line)
     return {name: value for name, _, value in pairs}
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name of `path` that fits into a socket address, for the block."""
-    if len(os.fsencode(path)) <= _LONGEST_NAME:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)

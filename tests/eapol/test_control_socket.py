@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from eapol.aio.control import Control, ControlError, socket_name
+from eapol.aio.control import Control, ControlError
 from eapol.notices import Associated, EapSuccess
 from lab.port import Port
+from wire.unix import short_name
 
 
 class Client:
@@ -22,9 +23,9 @@ class Client:
     def __init__(self, folder: Path, server: Path, name: str = "client") -> None:
         self.path = folder / name
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        with socket_name(self.path) as short:
+        with short_name(self.path) as short:
             self.socket.bind(short)
-        with socket_name(server) as short:
+        with short_name(server) as short:
             self.socket.connect(short)
 
     async def ask(self, command: bytes) -> bytes:

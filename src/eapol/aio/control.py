@@ -19,7 +19,7 @@ import stat
 import struct
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -27,6 +27,7 @@ from eapol.control import LONGEST, Interpreter, Supervised
 from eapol.errors import EapolError
 from eapol.listeners import Address, datagram
 from eapol.notices import Notice
+from wire.unix import short_name
 
 BATCH: Final = 16
 """Commands served before the other tasks have their turn."""
@@ -35,7 +36,6 @@ SEND_BUFFER: Final = 1 << 20
 """Octets, as the kernel counts them: about 800 for a short event."""
 
 _MODE: Final = 0o770
-_LONGEST_NAME: Final = 107  # octets: sun_path of unix(7), without its final zero
 _SO_SNDBUFFORCE: Final = 32  # socket(7)
 _SIOCGIFADDR: Final = 0x8915  # netdevice(7)
 _GONE: Final = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.EACCES})
@@ -146,19 +146,6 @@ def _unread(sender: socket.socket) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-@contextlib.contextmanager
-def socket_name(path: Path) -> Iterator[str]:
-    """A name of `path` that fits into a socket address, for the block."""
-    if len(os.fsencode(path)) <= _LONGEST_NAME:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
 def ip_address(interface: str) -> str | None:
     """The IPv4 address of `interface`, None without one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
@@ -185,7 +172,7 @@ def _bound(path: Path, group: int | None) -> socket.socket:
     try:
         _enlarge(made)
         _make_folder(path.parent, group)
-        with socket_name(path) as name:
+        with short_name(path) as name:
             _remove_stale(path, name)
             made.bind(name)
         path.chmod(_MODE)
@@ -232,4 +219,4 @@ def _remove_stale(path: Path, name: str) -> None:
     )
 
 
-__all__ = ["Address", "Control", "ControlError", "Listened", "ip_address", "socket_name"]
+__all__ = ["Address", "Control", "ControlError", "Listened", "ip_address"]
