@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections import defaultdict
@@ -22,13 +23,19 @@ _reports = pytest.StashKey[dict[str, list[pytest.TestReport]]]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Clear away what killed runs left."""
+    """Clear away what killed runs left; from a guest, the runs outside cannot be seen."""
     session.config.stash[_reports] = {}
+    if _IN_GUEST:
+        return
     if os.geteuid() == 0:
         sweep()
-    for path in Path(tempfile.gettempdir()).glob("mgu-*-*.log"):
+    for path in Path(tempfile.gettempdir()).glob("mgu-*-*"):
         owner = path.name.split("-")[1]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+        if not owner.isdigit() or Path(f"/proc/{owner}").exists():
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -1,15 +1,19 @@
 """The lab itself: cables, peers, clean ends. `test_plugin.py` has its hooks."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab import require
+from lab import require, uml
 from lab.netns import Namespace, Veth, lose, sweep
 from lab.process import Ended, Process
 
@@ -126,3 +130,40 @@ def test_a_peer_can_have_directories_of_its_own() -> None:
         peer.wait_line("done")
         assert peer.text == "done\n"
     assert os.listdir("/run")
+
+
+def test_a_guest_ends_with_the_run_that_booted_it() -> None:
+    lack = uml.unavailable()
+    if lack is not None:
+        require.missing(lack)
+    script = "from lab import uml; uml.run(['sleep', '1000'])"
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen([sys.executable, "-c", script], env=env) as run:
+        mark = f"mgu-{run.pid}-uml."
+        until(lambda: any(booted(path) for path in Path(tempfile.gettempdir()).glob(f"{mark}*")))
+        assert guests(mark)
+        run.kill()
+    until(lambda: not guests(mark))
+
+
+def until(condition: Callable[[], bool], within: float = 60.0) -> None:
+    """Look until it is so."""
+    limit = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def booted(guest: Path) -> bool:
+    boot = guest / "boot"
+    return boot.exists() and "booted" in boot.read_text()
+
+
+def guests(mark: str) -> list[str]:
+    """The host's processes of a guest, by what stands in their command line."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_text().split("\0")
+            found += [word for word in words if word.startswith(f"umid={mark}")]
+    return found

@@ -115,7 +115,7 @@ def _boot(guest: Path, memory: str, within: float) -> bool:
     ]
     with (guest / "console").open("wb") as console:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", *kernel],
+            [*_in_a_cage(), *kernel],
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
@@ -130,6 +130,18 @@ def _boot(guest: Path, memory: str, within: float) -> bool:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     return True
+
+
+def _in_a_cage() -> list[str]:
+    """What ends the guest with us, even by SIGKILL: it forgets its parent-death signal.
+
+    The shell is process 1 of a process namespace, and does not forget. Only root may make one.
+    """
+    leash = ["setpriv", "--pdeathsig", "KILL", "--"]
+    if os.geteuid() != 0:
+        return leash
+    cage = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return [*leash, *cage, "sh", "-c", '"$@"; exit $?', "sh"]
 
 
 def _tail(path: Path) -> str:
