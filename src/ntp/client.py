@@ -175,7 +175,7 @@ class Client:
         self._count += 1
         self._requests[self._count] = peer
         request = peer.source.association.request(now)
-        peer.asked(request, self._count, now)
+        peer.asked(request, self._count, address, now)
         self._commands.append(Send(request=self._count, to=address, octets=request.octets))
 
     def _forget(self, peer: Peer) -> None:
@@ -275,6 +275,7 @@ class Client:
                     self._forget(peer)
                     peer.stop()
             elif not peer.source.refused:
+                self._forget(peer)
                 peer.begin_again(now)
 
     def _exchange_keys(self, peer: Peer, now: float) -> None:
@@ -316,6 +317,8 @@ class Client:
             if peer.pending:
                 self._forget(peer)
                 peer.unanswered()
+            if not peer.samples:
+                peer.source.forget_addresses()
         self._end = None
         outcome = conclude(self._peers, secured=self._secured, candidate=self._candidate)
         self._commands.append(Finished(outcome=outcome))

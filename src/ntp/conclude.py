@@ -96,7 +96,7 @@ def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report
         reports.append(
             Report(
                 server=peer.name,
-                address=peer.address,
+                address=peer.last,
                 sample=peer.best,
                 survivor=survivor,
                 why=why,

@@ -45,6 +45,7 @@ class Peer:
         self.next_at: float | None = None
         self.pending: Request | None = None
         self.number = 0  # of the pending request
+        self.last: Address | None = None  # whom it went to
         self.samples: list[Sample] = []
         self.silences = 0
         self.passed_over = 0
@@ -73,8 +74,8 @@ class Peer:
         best = self.best
         return best if best and best.votes and self.failure is not Failure.REFUSED else None
 
-    def asked(self, request: Request, number: int, now: float) -> None:
-        self.pending, self.number = request, number
+    def asked(self, request: Request, number: int, address: Address, now: float) -> None:
+        self.pending, self.number, self.last = request, number, address
         wait = self.policy.retry * 2 ** min(self.silences, 8)
         self.next_at = now + max(min(wait, LONGEST_RETRY), self.source.at_least)
 

@@ -44,6 +44,11 @@ class Source:
         self.lookup, self.port = host, port
         self.hosts: tuple[str, ...] = (host,) if is_numeric(host) else ()
 
+    def forget_addresses(self) -> None:
+        """Nobody answered: a name may lead elsewhere by the next time."""
+        if not is_numeric(self.lookup):
+            self.hosts = ()
+
 
 def is_numeric(host: str) -> bool:
     """Whether `host` is an address that needs no resolver (IPv4, or IPv6 with or without %zone)."""

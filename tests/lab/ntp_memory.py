@@ -109,6 +109,7 @@ class Network:
                 outcome = self._perform(command)
                 if outcome:
                     assert client.deadline is None
+                    assert not self._open, "a socket is left open"
                     return outcome
 
     def _date(self, now: float) -> int:

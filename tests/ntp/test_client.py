@@ -101,6 +101,14 @@ def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn() -> None:
     assert [send.to.host for send in network.sent] == ["10.0.0.1", "10.0.0.2"]
 
 
+def test_a_name_whose_addresses_are_silent_is_looked_up_anew_in_the_next_round() -> None:
+    network = Network({"10.0.0.2": honest(server())}, names={"time.example": ("10.0.0.1",)})
+    asked = source("time.example")
+    assert network.run([asked]).verdict is Verdict.NO_ANSWER
+    network.names = {"time.example": ("10.0.0.2",)}
+    assert network.run([asked]).verdict is Verdict.UNCONFIRMED
+
+
 def test_an_unknown_name_does_not_hold_up_the_numeric_servers() -> None:
     network = Network({f"10.0.0.{n}": honest(server()) for n in (1, 2)})
     outcome = network.run([source("10.0.0.1"), source("10.0.0.2"), source("nowhere.example")])
