@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ike.child import Child
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.numbers import ProtocolId
+from ike.isakmp.payloads import Identification
 from ike.negotiation import Negotiation
 from ike.peer import Isakmp
 from ike.sa import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
@@ -74,9 +75,20 @@ class Book:
                 return sa
         return None
 
-    def established(self, peer: Address, local: Address) -> Isakmp | None:
-        """The best SA to speak under: not about to end, and the newest."""
+    def coming(self, peer: Address, local: Address) -> list[Isakmp]:
+        """What is established with this peer or soon may be; forged first messages do not count."""
+        return [sa for sa in self.with_peer(peer, local) if sa.credible]
+
+    def established(
+        self, peer: Address, local: Address, peer_id: Identification | None = None
+    ) -> Isakmp | None:
+        """The best SA to speak under: not about to end, and the newest.
+
+        `peer_id` tells peers behind one NAT apart.
+        """
         found = [sa for sa in self.with_peer(peer, local) if sa.established]
+        if peer_id is not None:
+            found = [sa for sa in found if sa.facts.peer_id == peer_id]
         return max(
             found, key=lambda sa: (sa.state is Phase1State.ESTABLISHED, sa.created), default=None
         )
@@ -111,11 +123,12 @@ class Book:
     def child_of(self, sa: SaId) -> Child | None:
         return self._by_sa.get(sa)
 
-    def outbound(self, peer: Address, protocol: ProtocolId, spi: int) -> Child | None:
-        """The child whose packets to this peer carry this SPI."""
-        for child in self.children_with(peer):
+    def outbound(self, sa: Isakmp, protocol: ProtocolId, spi: int) -> Child | None:
+        """The child whose packets to the peer of `sa` carry this SPI."""
+        for child in self.children_with(sa.home):
             for pair in child.pairs:
-                if (pair.outbound.protocol, pair.outbound.spi) == (protocol, spi):
+                named = (pair.outbound.protocol, pair.outbound.spi) == (protocol, spi)
+                if named and child.peer_id == sa.facts.peer_id:
                     return child
         return None
 

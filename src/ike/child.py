@@ -9,7 +9,7 @@ from ike.context import Context
 from ike.doi.proposals import Phase2Suite
 from ike.isakmp.message import Payload
 from ike.isakmp.numbers import PayloadType
-from ike.isakmp.payloads import Delete
+from ike.isakmp.payloads import Delete, Identification
 from ike.keys import Cookies
 from ike.sa import Address, Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId
 from ike.timers import Timer
@@ -37,8 +37,8 @@ class Pair:
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Child:
-    """`home` is the peer's address under which its ISAKMP SA is filed. `local`, `peer` and
-    `cookies` are those of the ISAKMP SA when it made this.
+    """`home` is the peer's address under which its ISAKMP SA is filed, `peer_id` who it proved to
+    be. `local`, `peer` and `cookies` are those of the ISAKMP SA when it made this.
     """
 
     context: Context
@@ -47,6 +47,7 @@ class Child:
     role: Role
     cookies: Cookies
     home: Address
+    peer_id: Identification | None
     local: Endpoint
     peer: Endpoint
     message_id: int

@@ -1,6 +1,7 @@
 """Dead peer detection (RFC 3706): asking whether the peer is still there, when nothing is heard."""
 
 from collections.abc import Callable
+from typing import Final
 
 from ike.context import Context
 from ike.isakmp.numbers import NotifyType, ProtocolId
@@ -8,6 +9,8 @@ from ike.isakmp.payloads import Notification
 from ike.keys import Cookies
 from ike.policy import Remote
 from ike.timers import Timer
+
+PROBE_PAUSE: Final = 1.0  # seconds
 
 
 class DeadPeerDetection:
@@ -52,8 +55,8 @@ class DeadPeerDetection:
             self.start()
 
     def probe(self) -> None:
-        """Ask now: something hints that the peer has lost the SA."""
-        if not self.fails:
+        """Ask now: something hints that the peer has lost the SA. Not soon after it was heard."""
+        if not self.fails and self._context.now - self._heard > PROBE_PAUSE:
             self.stop()
             self._question()
 

@@ -53,7 +53,9 @@ class Handshake:
 
     @property
     def only_opened(self) -> bool:
-        """As responder: whether the initiator has sent no more than its first message."""
+        """As responder: whether the initiator has sent no more than its first message, so that its
+        address may be forged.
+        """
         return len(self._received) == 1
 
     @property

@@ -7,7 +7,7 @@ from ike.context import Context
 from ike.doi.identity import traffic_identity
 from ike.doi.proposals import Lifetime, Phase2Suite, read_lifetime
 from ike.doi.sainfo import find_sainfo
-from ike.doi.select import phase2_suites
+from ike.doi.select import encapsulation, phase2_suites
 from ike.errors import AttributesNotSupported
 from ike.exchanges.quick import build_first, build_third, take_second
 from ike.isakmp.attributes import parse_attributes
@@ -62,7 +62,12 @@ class Initiator(Negotiation):
             self.fail("the sainfo allows no algorithms for the policy's protocols")
             return
         if nat.detected:
-            self._context.info("NAT detected -> UDP encapsulation")
+            mode = self.policy.protections[0].mode
+            plain, udp = (
+                encapsulation(mode, udp=False, draft=False),
+                self._offers[0][0].encapsulation,
+            )
+            self._context.info(f"NAT detected -> UDP encapsulation (ENC_MODE {plain:d}->{udp:d}).")
         self._allocate(self._send_first)
 
     def _send_first(self) -> None:

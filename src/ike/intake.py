@@ -103,18 +103,22 @@ class Intake:
     def _make_room(self, event: DatagramReceived) -> None:
         """Keep the half-open negotiations bounded: the oldest that never went on makes room.
 
-        Raises: OutOfTurn when there is no room.
+        A forged flood in the name of a peer so cannot keep that peer out, whose own first message
+        lives long enough for its second. Raises: OutOfTurn when there is no room.
         """
         limits = self._context.config.limits
-        if len(self._book.half_open(event.source.address)) >= limits.half_open_per_address:
-            raise OutOfTurn("too many negotiations at once from this address")
-        half_open = self._book.half_open()
-        if len(half_open) < limits.half_open:
-            return
+        here = self._book.half_open(event.source.address)
+        if len(here) >= limits.half_open_per_address:
+            self._drop_oldest(here)
+        everywhere = self._book.half_open()
+        if len(everywhere) >= limits.half_open:
+            self._drop_oldest(everywhere)
+
+    def _drop_oldest(self, half_open: list[Isakmp]) -> None:
         for sa in half_open:
             if sa.handshake.only_opened:
                 self._context.debug(f"half-open negotiation dropped: {sa.cookies}")
-                sa.close(EventKind.PHASE1_DOWN)
+                sa.close(EventKind.PHASE1_DOWN, report=False)
                 return
         raise OutOfTurn("too many negotiations at once")
 
@@ -134,6 +138,9 @@ class Intake:
         if not allowed:
             self.suppressed += 1
             return
+        if self.suppressed:
+            self._context.warning(f"{self.suppressed} refused messages were not logged")
+            self.suppressed = 0
         what = f"{header.exchange.name.capitalize()} message" if header is not None else "Message"
         self._context.error(f"{what} refused: {error}", peer)
         if header is None or error.notify is None:

@@ -54,7 +54,8 @@ class Keeper:
         if under_way is not None:
             under_way.wanted_here = True
             return
-        sa = self._book.established(policy.remote, policy.local)
+        peer_id = replaces.peer_id if replaces is not None else None
+        sa = self._book.established(policy.remote, policy.local, peer_id)
         if sa is not None:
             self._initiate(sa, policy, replaces)
             return
@@ -65,7 +66,7 @@ class Keeper:
         self._pend(policy, replaces)
 
     def _phase1_coming(self, policy: PolicyEntry, local_port: int) -> bool:
-        if self._book.with_peer(policy.remote, policy.local):
+        if self._book.coming(policy.remote, policy.local):
             return True
         context = self._context
         remote = context.config.remote_for(policy.remote)
@@ -158,15 +159,14 @@ class Keeper:
             if old is not sa and old.established and same and old.created < sa.begun:
                 old.close(EventKind.PHASE1_DOWN)
         for child in self._book.children_with(sa.home):
-            here = child.peer.port == sa.peer.port or not sa.facts.nat.detected
-            if here and child.created < sa.begun:
+            if child.peer_id == sa.facts.peer_id and child.created < sa.begun:
                 self.remove_child(child, tell=False)
 
     def phase1_aging(self, sa: Isakmp) -> None:
         """Renew it, if it is of use and nobody has yet."""
         younger = [
             other
-            for other in self._book.with_peer(sa.home, sa.local.address)
+            for other in self._book.coming(sa.home, sa.local.address)
             if other is not sa and other.begun > sa.begun
         ]
         remote = self._context.config.remote_for(sa.home) or sa.facts.remote
@@ -184,7 +184,7 @@ class Keeper:
 
     def phase1_closed(self, sa: Isakmp, kind: EventKind) -> None:
         self._book.remove(sa)
-        others = self._book.with_peer(sa.home, sa.local.address)
+        others = self._book.coming(sa.home, sa.local.address)
         interrupted = [n for n in self._book.negotiations if n.sa is sa]
         for negotiation in interrupted:
             negotiation.fail("the ISAKMP-SA is gone")
@@ -241,13 +241,13 @@ class Keeper:
     def deleted(self, sa: Isakmp, delete: Delete) -> None:
         if delete.protocol == ProtocolId.ISAKMP:
             for old in self._book.with_peer(sa.home):
-                if bytes(old.cookies) in delete.spis:
+                if bytes(old.cookies) in delete.spis and old.facts.peer_id == sa.facts.peer_id:
                     self._context.info(f"purging ISAKMP-SA spi={old.cookies}.")
                     old.close(EventKind.PHASE1_PEER_DELETED)
             return
         for spi in delete.spis:
             number = int.from_bytes(spi)
-            child = self._book.outbound(sa.home, delete.protocol, number)
+            child = self._book.outbound(sa, delete.protocol, number)
             if child is not None:
                 self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
                 self.remove_child(child, tell=False)
@@ -311,7 +311,7 @@ class Keeper:
         for other in self._book.children_for(child.policy):
             if other is not child and other.created >= child.created and not other.aging:
                 return
-        remote = self._context.config.remote_for(child.peer.address)
+        remote = self._context.config.remote_for(child.home)
         if remote is not None and not remote.passive:
             self.want(child.policy, child, child.local.port)
 
@@ -333,7 +333,7 @@ class Keeper:
             return
         context = self._context
         child.remove()
-        sa = self._book.established(child.peer.address, child.local.address)
+        sa = self._book.established(child.home, child.local.address, child.peer_id)
         if tell and sa is not None:
             sa.say(child.deletes())
         if child.generated and not any(True for _ in self._book.children_for(child.policy)):

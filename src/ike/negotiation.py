@@ -337,6 +337,7 @@ class Negotiation:
             role=self.role,
             cookies=sa.cookies,
             home=sa.home,
+            peer_id=sa.facts.peer_id,
             local=sa.local,
             peer=sa.peer,
             message_id=facts.message_id,

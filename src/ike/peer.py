@@ -97,6 +97,11 @@ class Isakmp:
         return self._state is Phase1State.EXPIRED
 
     @property
+    def credible(self) -> bool:
+        """Whether more than a forged first message stands behind it."""
+        return self.facts.is_initiator or not self.handshake.only_opened
+
+    @property
     def keys(self) -> Phase1Keys:
         assert self.facts.keys is not None
         return self.facts.keys

@@ -26,6 +26,7 @@ from lab.ike_world import (
     network_to_network,
     pair,
     transport,
+    tunnel,
 )
 from lab.virtual import Weather
 
@@ -277,20 +278,28 @@ OUTSIDE = ip_address("203.0.113.7")
 
 
 class NatBox:
-    """Hides LEFT behind OUTSIDE, and gives out ports of its own."""
+    """Hides all but RIGHT behind OUTSIDE, and gives out ports of its own."""
 
     def __init__(self, first_port: int = 40000) -> None:
         self.first_port = first_port
-        self.ports: dict[int, int] = {}
+        self.mappings: dict[Endpoint, int] = {}
 
     def __call__(self, datagram: SendDatagram) -> SendDatagram | None:
-        if datagram.local.address == LEFT:
-            outside = self.ports.setdefault(datagram.local.port, self.first_port + len(self.ports))
+        if datagram.local.address != RIGHT:
+            outside = self.first_port + len(self.mappings)
+            outside = self.mappings.setdefault(datagram.local, outside)
             return replace(datagram, local=Endpoint(OUTSIDE, outside))
         if datagram.to.address != OUTSIDE:
             return None
-        inside = [own for own, outside in self.ports.items() if outside == datagram.to.port]
-        return replace(datagram, to=Endpoint(LEFT, inside[0])) if inside else None
+        for inside, outside in self.mappings.items():
+            if outside == datagram.to.port:
+                return replace(datagram, to=inside)
+        return None
+
+    @property
+    def ports(self) -> dict[int, int]:
+        """LEFT's, by its own port."""
+        return {end.port: port for end, port in self.mappings.items() if end.address == LEFT}
 
 
 def _behind_nat(
@@ -372,6 +381,31 @@ def test_a_new_mapping_is_followed_when_an_authenticated_message_shows_it() -> N
     assert right.engine.isakmp_sas()[0].remote == Endpoint(OUTSIDE, 50000)
     assert box.ports[4500] != 50000
     assert _translated(left, right)
+
+
+def test_two_gateways_behind_one_nat_do_not_get_in_each_others_way() -> None:
+    second = ip_address("10.0.0.9")
+    inner = {LEFT: "192.168.1.0/24", second: "192.168.9.0/24"}
+    world = World()
+    world.rewrite = NatBox()
+    right = world.node("right", RIGHT, config(OUTSIDE, nat_traversal=Switch.ON))
+    nodes = {}
+    for address, network in inner.items():
+        nodes[address] = world.node(network, address, config(RIGHT, nat_traversal=Switch.ON))
+        nodes[address].policies.append(tunnel(address, RIGHT, network, "192.168.2.0/24"))
+        right.policies.append(tunnel(RIGHT, OUTSIDE, "192.168.2.0/24", network))
+    for node in nodes.values():
+        assert connect(world, node)
+    world.run(1)
+    assert len(right.sas) == 4
+    ports = {sa.udp_destination for sa in right.of(Direction.OUT)}
+    assert len(ports) == 2  # each is reached by its own mapping
+    world.tell(right, SaExpired(sa=right.of(Direction.IN)[1].id, hard=False))
+    world.tell(nodes[LEFT], Stop())
+    world.run(30)
+    (out,) = right.of(Direction.OUT)
+    assert out.id.spi in {sa.spi for sa in nodes[second].of(Direction.IN)}
+    assert len(right.engine.isakmp_sas()) == 1
 
 
 def test_forced_traversal_uses_udp_without_any_nat() -> None:

@@ -118,6 +118,20 @@ def test_half_open_negotiations_are_bounded_and_an_honest_peer_still_gets_in() -
     assert len(right.engine.isakmp_sas()) == 1
 
 
+def test_first_messages_forged_in_a_peers_name_keep_neither_side_from_beginning() -> None:
+    world = World()
+    left, right = pair(world)
+    first = _opening(world, left)
+    world.rewrite = lambda datagram: datagram
+    for number in range(1, 40):
+        forged = number.to_bytes(8) + first[8:]
+        world.tell(right, DatagramReceived(octets=forged, source=HERE, local=THERE))
+    world.run(0.5)
+    assert connect(world, right, 5)
+    world.run(2)
+    assert mirrored(left, right)
+
+
 @given(st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_forged_and_bent_messages_on_the_path_do_not_stop_a_negotiation(
