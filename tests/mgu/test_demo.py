@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from struct import unpack
 
@@ -95,9 +96,9 @@ def test_the_port_follows_its_authenticators_log(tmp_path: Path) -> None:
     assert turns == [True, False, True]
 
 
-def run_demo(*options: str, output: Path) -> str:
+def run_demo(*options: str, output: Path, prefix: Sequence[str] = ()) -> str:
     result = subprocess.run(
-        [*DEMO, *options, "--output", str(output)],
+        [*prefix, *DEMO, *options, "--output", str(output)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -134,6 +135,12 @@ def test_the_demo_boots_twice_and_its_captures_decrypt(tmp_path: Path) -> None:
     assert certificates
     assert sum(bool(row[3] and row[4]) for row in rows) >= 24  # ICMP inside ESP
     assert (tmp_path / "wireshark/esp_sa").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.interop
+def test_the_demo_makes_a_user_namespace_where_it_has_no_privilege(tmp_path: Path) -> None:
+    without = ("setpriv", "--bounding-set", "-sys_admin,-net_admin,-net_raw,-sys_time", "--")
+    run_demo(output=tmp_path, prefix=without)
 
 
 @pytest.mark.interop
