@@ -31,13 +31,15 @@ class Untrusted(KeyExchangeFailed):
     """The server cannot prove that it is who we asked."""
 
 
-def exchange_keys(command: ExchangeKeys, ca: str = "") -> KeysAgreed | KeysRefused:
-    """Blocking, for at most WITHIN seconds; failures are events.
+def exchange_keys(
+    command: ExchangeKeys, ca: str = "", within: float = WITHIN
+) -> KeysAgreed | KeysRefused:
+    """Blocking, for at most `within` seconds; failures are events.
 
     `ca`: a PEM file of authorities to trust beside the system's.
     """
     try:
-        material = _exchange(command, ca)
+        material = _exchange(command, ca, within)
     except KeyExchangeFailed as error:
         why, untrusted = f"NTS key exchange: {error}", True
         return KeysRefused(server=command.server, why=why, untrusted=untrusted)
@@ -48,10 +50,10 @@ def exchange_keys(command: ExchangeKeys, ca: str = "") -> KeysAgreed | KeysRefus
     return KeysAgreed(server=command.server, material=material)
 
 
-def _exchange(command: ExchangeKeys, ca: str) -> Material:
-    end = time.monotonic() + WITHIN
+def _exchange(command: ExchangeKeys, ca: str, within: float) -> Material:
+    end = time.monotonic() + within
     context = _context(command.at, ca)
-    with socket.create_connection((command.host, command.port), timeout=WITHIN) as link:
+    with socket.create_connection((command.host, command.port), timeout=within) as link:
         tls = SSL.Connection(context, None)
         if not is_numeric(command.host):
             tls.set_tlsext_host_name(command.host.encode("idna"))
