@@ -39,7 +39,7 @@ def gap() -> int:
                 time.time_ns(),
                 time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW),
             )
-            for _ in range(2000)
+            for _ in range(400)
         ),
         key=lambda reading: reading[2] - reading[0],
     )
