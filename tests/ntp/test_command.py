@@ -214,6 +214,52 @@ def test_activation_writes_the_file_and_starts_the_service(gateway: Gateway) -> 
     assert not json.loads(gateway.run("-s", "--json").stdout)["running"]
 
 
+def test_activation_without_an_answer_says_that_the_service_goes_on(gateway: Gateway) -> None:
+    with lying(USELESS["stratum 16"]) as port:
+        result = gateway.asks(port, "-a")
+        running = json.loads(gateway.run("-s", "--json").stdout)["running"]
+        gateway.run("-d")
+    assert result.returncode == 1
+    assert "goes on asking" in result.stderr
+    assert running is True
+
+
+def test_the_configured_servers_are_asked_when_none_is_given(gateway: Gateway) -> None:
+    (gateway.root / "etc").mkdir()
+    with served(honest_answer) as port:
+        (gateway.root / "etc/localntp.conf").write_text(f"server {HERE} port {port}\n")
+        result = gateway.run("--dry-run")
+    assert result.returncode == 0, result.stderr
+
+
+def test_an_installed_key_file_that_others_can_read_is_refused(gateway: Gateway) -> None:
+    (gateway.root / "etc").mkdir()
+    keys = gateway.root / "etc/localntp.keys"
+    keys.write_text("1 SHA1 secret\n")
+    keys.chmod(0o644)
+    text = f"server {HERE} key 1\nkeys /etc/localntp.keys\n"
+    (gateway.root / "etc/localntp.conf").write_text(text)
+    result = gateway.run("--dry-run")
+    assert result.returncode == 64
+    assert f"chmod 600 {keys}" in result.stderr
+
+
+def test_activation_installs_the_key_file_for_its_owner_only(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("7 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n")
+    keys.chmod(0o600)
+    with served(honest_bare) as port:
+        gateway.asks(port, "-a", "--keys", str(keys))
+        gateway.run("-d")
+    installed = gateway.root / "etc/localntp.keys"
+    assert installed.read_bytes() == keys.read_bytes()
+    assert installed.stat().st_mode & 0o777 == 0o600
+    configuration = (gateway.root / "etc/localntp.conf").read_text()
+    assert f"server {HERE} port {port} key 7\nkeys /etc/localntp.keys\n" in configuration
+
+
 def test_the_command_imports_neither_asyncio_nor_the_heavy_packages(gateway: Gateway) -> None:
     code = (
         "import sys; from mgu.commands.localntp import main; main(sys.argv[1:]); "

@@ -56,17 +56,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise ValueError(text)
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= 3600:
+            return value
+    raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600 seconds, not '{text}'")
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 0xFFFF:
-        raise ValueError(text)
-    return number
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 0xFFFF:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number of 1 to 65535, not '{text}'")
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -128,7 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         return _say(f"{error.filename}: permission denied; run it as root", exits.NO_PERMISSION)
     except OSError as error:
-        return _say(f"{error.filename}: {error.strerror}", exits.FAILED)
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror}", exits.FAILED)
 
 
 def _say(text: str, code: int) -> int:
@@ -161,12 +161,12 @@ def _run(parser: _Parser, options: argparse.Namespace) -> int:
     action = "none"
     if outcome.verdict.usable:
         action = timekeeping.set_right(clock, outcome, step=abs(outcome.offset) >= STEPT)
-    code = _report(outcome, action, as_json=options.json)
+    code = _report(outcome, action, as_json=options.json, goes_on=options.activate)
     return max(code, _activate()) if options.activate else code
 
 
-def _report(outcome: Outcome, action: str, *, as_json: bool) -> int:
-    """Say what came of it; returns the exit code."""
+def _report(outcome: Outcome, action: str, *, as_json: bool, goes_on: bool = False) -> int:
+    """Say what came of it; returns the exit code. `goes_on`: the service will ask again."""
     from mgu.commands import localntp_text
 
     code = EXITS[outcome.verdict]
@@ -174,7 +174,9 @@ def _report(outcome: Outcome, action: str, *, as_json: bool) -> int:
         print(localntp_text.as_json(outcome, action))
     elif outcome.verdict.usable:
         print(localntp_text.as_text(outcome, action))
-    return code if outcome.verdict.usable else _say(outcome.why, code)
+    if outcome.verdict.usable:
+        return code
+    return _say(outcome.why + ("; the service goes on asking" if goes_on else ""), code)
 
 
 def _is_given(options: argparse.Namespace) -> bool:
