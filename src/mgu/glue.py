@@ -127,35 +127,45 @@ class XfrmBackend:
                     pass  # an SA of others
 
     async def _follow(self, moved: dataplane.Mapping) -> None:
-        """Send to the port from which the peer's NAT lets it send now.
+        """Send to the port from which the peer's NAT lets it send now, and expect it from there.
 
         A new address is left to the engine: only an authenticated message may move a peer.
         """
         if moved.new_src != moved.old_src:
             return
-        for sa in await self._present():
-            ports = sa.encapsulation
-            if ports is None or (sa.src, sa.dst) != (moved.sa.dst, moved.old_src):
-                continue
-            if sa.id in self._ours and ports.dst_port == moved.old_port:
-                new = replace(sa, encapsulation=replace(ports, dst_port=moved.new_port))
-                try:
-                    await self._plane.update_sa(new)
-                except dataplane.XfrmError as error:
-                    logger.warning("the peer %s moved: %s", moved.old_src, error)
+        try:
+            for sa in await self._plane.sas():
+                ports = _moved_ports(sa, moved) if sa.id in self._ours else None
+                if ports is not None:
+                    await self._plane.update_sa(replace(sa, encapsulation=ports))
+        except dataplane.XfrmError as error:
+            logger.warning("the peer %s moved: %s", moved.old_src, error)
 
     async def _lost(self) -> set[model.SaId]:
         """Which of ours somebody took away while nobody told us."""
-        lost = self._ours - {sa.id for sa in await self._present()}
+        try:
+            present = {sa.id for sa in await self._plane.sas()}
+        except dataplane.XfrmError as error:
+            logger.error("cannot list the SAs: %s", error)
+            return set()
+        lost = self._ours - present
         self._ours -= lost
         return lost
 
-    async def _present(self) -> list[model.SecurityAssociation]:
-        try:
-            return await self._plane.sas()
-        except dataplane.XfrmError as error:
-            logger.error("cannot list the SAs: %s", error)
-            return []
+
+def _moved_ports(
+    sa: model.SecurityAssociation, moved: dataplane.Mapping
+) -> model.Encapsulation | None:
+    """The ports of an SA of the peer that moved; None for other SAs."""
+    ports = sa.encapsulation
+    if ports is None:
+        return None
+    if sa.id == moved.sa:
+        return replace(ports, src_port=moved.new_port)
+    is_reverse = (sa.src, sa.dst) == (moved.sa.dst, moved.old_src)
+    if is_reverse and ports.dst_port == moved.old_port:
+        return replace(ports, dst_port=moved.new_port)
+    return None
 
 
 def _sa_id(sa: model.SaId) -> ike.SaId:
