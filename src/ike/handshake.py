@@ -48,8 +48,9 @@ class Handshake:
 
     @property
     def state(self) -> Phase1State:
-        """By the number of messages so far, as racoon counts them."""
-        return Phase1State(min(self._row // 2 * 2 + 1, Phase1State.MSG3_SENT))
+        """By the number of messages that we have sent, as racoon counts them."""
+        sent = (self._row + self._facts.is_initiator) // 2
+        return Phase1State(min(2 * sent + 1, Phase1State.MSG3_SENT))
 
     @property
     def only_opened(self) -> bool:

@@ -258,6 +258,26 @@ def test_repeated_acquires_for_one_policy_are_one_negotiation() -> None:
     assert len(left.sas) == 2
 
 
+def test_the_state_of_a_phase_1_is_racoons_number() -> None:
+    world = World()
+    left, right = pair(world)
+    seen: dict[str, list[int]] = {"left": [], "right": []}
+
+    def look(datagram: SendDatagram) -> SendDatagram:
+        for node in (left, right):
+            for view in node.engine.isakmp_sas():
+                if view.state not in seen[node.name]:
+                    seen[node.name].append(view.state)
+        return datagram
+
+    world.rewrite = look
+    assert connect(world, left)
+    world.run(1)
+    S = Phase1State
+    assert seen["left"] == [S.MSG1_SENT, S.MSG2_SENT, S.MSG3_SENT, S.ESTABLISHED]
+    assert seen["right"] == [S.MSG1_SENT, S.MSG2_SENT, S.ESTABLISHED]
+
+
 # --- refusals ---
 
 
