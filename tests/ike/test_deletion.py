@@ -1,0 +1,148 @@
+"""How SAs end: deletes, flushes, expiry, stopping; and what is exported and never shown."""
+
+from ike.commands import EventKind
+from ike.events import (
+    Acquire,
+    AddressGone,
+    DeleteIpsec,
+    DeleteIsakmp,
+    DeletePolicySas,
+    EstablishIsakmp,
+    Flush,
+    Reload,
+    SaExpired,
+    SaGone,
+    Stop,
+)
+from ike.policy import (
+    Config,
+)
+from ike.sa import (
+    Direction,
+    Endpoint,
+    Mode,
+)
+from lab.ike_world import (
+    LEFT,
+    PSK,
+    RIGHT,
+    Node,
+    World,
+    config,
+    connect,
+    pair,
+    transport,
+)
+
+
+def _connected(**changes: object) -> tuple[World, Node, Node]:
+    world = World()
+    left, right = pair(world, left=config(RIGHT, **changes), right=config(LEFT, **changes))
+    assert connect(world, left)
+    world.run(1)
+    return world, left, right
+
+
+def test_stop_deletes_everything_at_both_ends() -> None:
+    world, left, right = _connected()
+    world.tell(left, Stop())
+    world.run(1)
+    assert left.stopped
+    assert not left.sas
+    assert not right.sas
+    assert not right.engine.isakmp_sas()
+    out = "purged IPsec-SA proto_id=ESP spi="
+    assert any(text.startswith(out) for text in right.texts())
+    assert EventKind.PHASE1_PEER_DELETED in right.kinds()
+
+
+def test_deleting_one_pair_tells_the_peer_and_leaves_the_rest() -> None:
+    for pick in (DeleteIpsec, SaGone):
+        world, left, right = _connected()
+        world.tell(left, pick(sa=left.of(Direction.IN)[0].id))
+        world.run(1)
+        assert not left.sas
+        assert not right.sas
+        assert len(left.engine.isakmp_sas()) == len(right.engine.isakmp_sas()) == 1
+
+
+def test_deleting_by_policy_and_by_peer() -> None:
+    for event in (
+        DeletePolicySas(policy=transport(LEFT, RIGHT)),
+        DeleteIsakmp(remote=RIGHT),
+        Flush(),
+    ):
+        world, left, right = _connected()
+        world.tell(left, event)
+        world.run(1)
+        assert not left.sas
+        assert not right.sas
+
+
+def test_a_hard_expiry_removes_both_directions() -> None:
+    world, left, right = _connected()
+    world.tell(left, SaExpired(sa=left.of(Direction.IN)[0].id, hard=True))
+    world.run(1)
+    assert not left.sas
+    assert not right.sas
+    assert any(t.startswith("IPsec-SA expired: ESP/Transport") for t in left.texts())
+
+
+def test_a_lost_address_takes_its_sas_along() -> None:
+    world, left, _ = _connected()
+    world.tell(left, AddressGone(address=LEFT))
+    world.run(1)
+    assert not left.sas
+    assert not left.engine.isakmp_sas()
+
+
+def test_establish_and_delete_phase_1_alone() -> None:
+    world = World()
+    left, right = pair(world)
+    ask = EstablishIsakmp(local=Endpoint(LEFT, 500), remote=RIGHT)
+    world.tell(left, ask)
+    assert world.run(5, lambda: EventKind.PHASE1_UP in left.kinds())
+    world.tell(left, ask)
+    world.run(1)
+    assert left.kinds().count(EventKind.PHASE1_UP) == 2  # told again, made once
+    assert len(right.engine.isakmp_sas()) == 1
+
+
+def test_a_reload_counts_from_the_next_negotiation_on() -> None:
+    world, left, _ = _connected()
+    world.tell(left, Reload(config=Config()))
+    world.run(1)
+    assert len(left.sas) == 2
+    world.tell(left, Flush())
+    assert not connect(world, left, 2.0)
+    assert f"no configuration found for {RIGHT}." in left.texts()
+
+
+def test_keys_are_exported_only_when_asked_for() -> None:
+    world = World()
+    left, right = pair(world, left=config(RIGHT, export_keys=True))
+    connect(world, left)
+    (exported,) = left.exported
+    assert exported.initiator_cookie == left.engine.isakmp_sas()[0].initiator_cookie
+    assert len(exported.encryption_key) == 16
+    assert not right.exported
+
+
+def test_no_key_shows_in_anything_that_is_logged() -> None:
+    _, left, right = _connected()
+    shown = repr([*left.commands, *right.commands])
+    for sa in left.sas.values():
+        assert sa.encryption_key.reveal().hex() not in shown
+        assert repr(sa.encryption_key.reveal()) not in shown
+    assert repr(PSK.reveal()) not in shown
+    assert Mode.TRANSPORT in {sa.mode for sa in right.sas.values()}
+
+
+def test_an_answer_that_is_faster_than_the_responders_data_plane_starts_nothing_new() -> None:
+    world = World(install_delay=0.2)
+    left, right = pair(world)
+    assert connect(world, left)
+    assert EventKind.PHASE2_UP not in right.kinds()  # its outbound SA is still being installed
+    world.tell(right, Acquire(policy=right.policies[0]))
+    world.run(5)
+    assert len(right.sas) == 2
