@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -107,7 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         setattr(options, name, path.absolute() if path is not None else None)
     try:
         return _run(options, configuration)
-    except (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning) as error:
+    except XfrmError as error:
+        denied = error.code in (errno.EPERM, errno.EACCES)
+        return _failed(str(error), exits.NO_PERMISSION if denied else exits.FAILED)
+    except (PortInUse, AdminSocketInUse, daemon.AlreadyRunning) as error:
         return _failed(str(error), exits.FAILED)
     except PermissionError as error:
         return _failed(f"{error.strerror}: start it as root", exits.NO_PERMISSION)
