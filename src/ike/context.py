@@ -14,6 +14,7 @@ from ike.events import (
     SpiRefused,
 )
 from ike.policy import Config
+from ike.printable import printable
 from ike.sa import Address, Endpoint, Selector
 from ike.timers import Timer, TimerQueue
 
@@ -51,16 +52,19 @@ class Context:
         self.emit(SendDatagram(octets=octets, to=to, local=local))
 
     def info(self, text: str, peer: Address | None = None) -> None:
-        self.emit(Log(level=Level.INFO, text=text, peer=peer))
+        self._log(Level.INFO, text, peer)
 
     def debug(self, text: str, peer: Address | None = None) -> None:
-        self.emit(Log(level=Level.DEBUG, text=text, peer=peer))
+        self._log(Level.DEBUG, text, peer)
 
     def warning(self, text: str, peer: Address | None = None) -> None:
-        self.emit(Log(level=Level.WARNING, text=text, peer=peer))
+        self._log(Level.WARNING, text, peer)
 
     def error(self, text: str, peer: Address | None = None) -> None:
-        self.emit(Log(level=Level.ERROR, text=text, peer=peer))
+        self._log(Level.ERROR, text, peer)
+
+    def _log(self, level: Level, text: str, peer: Address | None) -> None:
+        self.emit(Log(level=level, text=printable(text), peer=peer))
 
     def report(
         self,

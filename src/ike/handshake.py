@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from ike.channel import Channel
 from ike.context import Context
-from ike.errors import IkeError, OutOfTurn, PayloadMalformed
+from ike.errors import IkeError, InvalidCookie, OutOfTurn, PayloadMalformed
 from ike.exchanges.main import Step, table
 from ike.exchanges.phase1 import Phase1
 from ike.isakmp.header import Header
@@ -98,6 +98,8 @@ class Handshake:
     def _take(self, step: Step, message: Message, source: Endpoint, local: Endpoint) -> None:
         """Let the row take the message, with the addresses and cookies that it came with."""
         facts = self._facts
+        if message.initiator_cookie == message.responder_cookie:
+            raise InvalidCookie("both cookies are the same: a reflection")
         before = (facts.local, facts.peer, facts.cookies)
         facts.local, facts.peer = local, source
         facts.cookies = Cookies(

@@ -27,6 +27,7 @@ from ike.sa import Address, Endpoint, PolicyEntry, Role
 from ike.secured import SecuredExchange
 from ike.weak import Weakness
 
+ISAKMP_PORT: Final = 500
 REPLACED_GRACE: Final = 10.0
 """Seconds for which a replaced set of SAs stays."""
 RETRY: Final = 10.0
@@ -45,7 +46,10 @@ class Keeper:
     # --- wishes ---
 
     def want(
-        self, policy: PolicyEntry, replaces: Child | None = None, local_port: int = 500
+        self,
+        policy: PolicyEntry,
+        replaces: Child | None = None,
+        local_port: int = ISAKMP_PORT,
     ) -> None:
         """SAs for this policy, by whatever it takes."""
         if self.closing or self._book.is_pending(policy):
@@ -313,7 +317,8 @@ class Keeper:
                 return
         remote = self._context.config.remote_for(child.home)
         if remote is not None and not remote.passive:
-            self.want(child.policy, child, child.local.port)
+            in_udp = child.local.port == self._context.config.natt_port
+            self.want(child.policy, child, ISAKMP_PORT if in_udp else child.local.port)
 
     def child_expired(self, child: Child) -> None:
         inbound, outbound = child.pairs[0].inbound, child.pairs[0].outbound

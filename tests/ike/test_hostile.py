@@ -8,13 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ike.commands import EventKind, Level, SendDatagram
+from ike.doi.identity import describe
+from ike.doi.numbers import IdType
 from ike.events import DatagramReceived
 from ike.exchanges import informational
 from ike.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
-from ike.isakmp.payloads import Delete, Notification
+from ike.isakmp.payloads import Delete, Identification, Notification
 from ike.peer import Isakmp
 from ike.policy import Limits, Switch
 from ike.sa import Address, Endpoint
@@ -80,6 +82,29 @@ def test_answers_to_strangers_are_few() -> None:
     answers = [octets for _ in range(1000) for octets in _give(world, right, noise)]
     assert 1 <= len(answers) <= 5
     assert len([log for log in right.logs if log.level == Level.ERROR]) <= 5
+
+
+def test_our_own_messages_sent_back_to_us_lead_nowhere() -> None:
+    world = World()
+    left, right = pair(world)
+    world.remove(right)
+
+    def mirror(datagram: SendDatagram) -> None:
+        octets = bytearray(datagram.octets)
+        octets[8:16] = octets[:8]
+        event = DatagramReceived(octets=bytes(octets), source=datagram.to, local=HERE)
+        world.tell(left, event, 0.01)
+
+    world.rewrite = mirror
+    assert not connect(world, left, 100)
+    assert EventKind.PHASE1_UP not in left.kinds()
+    assert any("a reflection" in text for text in left.texts())
+
+
+@given(st.text(max_size=40).map(lambda text: text.encode()))
+def test_what_a_peer_calls_itself_cannot_break_the_log(name: bytes) -> None:
+    shown = describe(Identification(IdType.FQDN, b"gw\r\n\x1b[2J" + name))
+    assert shown.isprintable()
 
 
 def test_an_informational_message_of_nobody_is_never_answered() -> None:

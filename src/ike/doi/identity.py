@@ -15,6 +15,7 @@ from ike.doi.numbers import IdType
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
 from ike.policy import Identifier, SainfoId
+from ike.printable import printable
 from ike.sa import Address, Network, Selector
 from wire.cursor import DecodeError
 
@@ -54,10 +55,10 @@ def describe(identity: Identification) -> str:
     if len(identity.data) == _ADDRESS_SIZE.get(identity.type):
         return str(ip_address(identity.data))
     if identity.type in _TEXT:
-        return identity.data.decode("ascii", "backslashreplace")
+        return printable(identity.data.decode("ascii", "backslashreplace"))
     try:
         if identity.type == IdType.DER_ASN1_DN:
-            return print_name(parse_name(identity.data))
+            return printable(print_name(parse_name(identity.data)))
         return str(network_of(identity))
     except (InvalidIdInformation, DecodeError):
         return f"{identity.type}:{identity.data.hex()}"

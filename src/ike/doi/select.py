@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Final
 
 from ike.crypto.ciphers import CIPHERS
 from ike.crypto.groups import SUPPORTED
 from ike.crypto.prf import HASHES
-from ike.doi.numbers import EncapsulationMode, Group
+from ike.doi.numbers import EncapsulationMode, EspTransform, Group
 from ike.doi.proposals import (
     AH_TRANSFORMS,
     ESP_KEY_BITS,
@@ -21,6 +22,9 @@ from ike.isakmp.numbers import ProtocolId
 from ike.isakmp.payloads import Proposal, SaBody, Transform
 from ike.policy import EspEncryption, ProposalCheck, Remote, Sainfo
 from ike.sa import Mode, Protection
+
+MAX_LISTED: Final = 8
+"""Proposals of one side that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,7 @@ def phase2_suites(
         for cipher in ciphers
         for integrity in sainfo.integrity
         if integrity in (INTEGRITY_KEY_OCTETS if cipher else AH_TRANSFORMS)
+        and not (cipher and cipher.transform == EspTransform.NULL and not integrity)
     )
 
 
@@ -197,7 +202,7 @@ def _choose_set(
         kept = _kept_lifetime(theirs.lifetime, ours.lifetime, check)
         shortened |= kept != theirs.lifetime and check is ProposalCheck.CLAIM
         taken.append((proposal, replace(theirs, lifetime=kept)))
-    if len(members) != len(taken):
+    if len(members) != len(taken) or len({suite.group for _, suite in taken}) > 1:
         return None
     return Chosen2(
         SaBody(tuple(proposal for proposal, _ in taken)),
@@ -351,8 +356,13 @@ def _numbered(suites: Sequence[Phase2Suite]) -> tuple[Transform, ...]:
     return tuple(suite.transform(at) for at, suite in enumerate(suites, 1))
 
 
+def _listed(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(names))
+    more = f"; and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
+    return ("; ".join(found[:MAX_LISTED]) or "nothing") + more
+
+
 def side_by_side(theirs: Sequence[str], ours: Sequence[object]) -> str:
     """Both sides' offers, for people who must find the difference."""
-    left = "; ".join(dict.fromkeys(theirs)) or "nothing"
-    right = "; ".join(dict.fromkeys(map(str, ours))) or "nothing"
+    left, right = _listed(theirs), _listed(map(str, ours))
     return f"the peer has: {left} -- configured here: {right}"

@@ -7,7 +7,7 @@ from functools import cache
 from ike.crypto.groups import KeyPair
 from ike.doi.identity import describe
 from ike.doi.select import accept_phase1, choose_phase1, phase1_offer, phase1_suites
-from ike.errors import LocalError, PayloadMalformed
+from ike.errors import InvalidKeyInformation, LocalError, PayloadMalformed
 from ike.exchanges.authentication import METHODS, Method, check_identity, method_of, other
 from ike.exchanges.phase1 import Phase1
 from ike.exchanges.table import Turn, initiator, one, optional, responder
@@ -151,6 +151,8 @@ def take_key(facts: Phase1, message: Message) -> None:
     facts.peer_nonce = message.first(P.NONCE)
     if not MIN_NONCE <= len(facts.peer_nonce) <= MAX_NONCE:
         raise PayloadMalformed(f"nonce of {len(facts.peer_nonce)} octets")
+    if facts.pair is not None and facts.peer_public == facts.pair.public:
+        raise InvalidKeyInformation("our own public value comes back: a reflection")
     if facts.nat.version is not None:
         facts.nat.forced = facts.remote.nat_traversal is Switch.FORCE
         discover(

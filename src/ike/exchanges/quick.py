@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ike.crypto.groups import KeyPair
 from ike.crypto.prf import equal
 from ike.doi.identity import traffic_identity
-from ike.doi.numbers import Group, Integrity
+from ike.doi.numbers import Group
 from ike.doi.proposals import (
     ESP_KEY_BITS,
     INTEGRITY_KEY_OCTETS,
@@ -256,10 +256,3 @@ def _original_addresses(facts: Phase2, oa_type: P) -> list[Payload]:
     if facts.original_addresses is None:
         return []
     return [Payload(oa_type, bytes(OriginalAddress(a))) for a in facts.original_addresses]
-
-
-def is_null(suite: Phase2Suite) -> bool:
-    """Whether packets would be neither encrypted nor authenticated."""
-    return suite.integrity == Integrity.NONE and (
-        suite.encryption is None or ESP_KEY_BITS[suite.encryption] == (0,)
-    )
