@@ -126,15 +126,17 @@ def received_stamp(ancillary: Ancillary) -> int | None:
 
 
 def sent_stamp(sock: socket.socket, number: int = 0) -> int | None:
-    """The stamp (Unix ns) of the datagram that was sent as the `number`th on this socket."""
-    found = None
+    """The stamp (Unix ns) of the datagram that was sent as the `number`th on this socket.
+
+    Those of earlier ones are thrown away; -1: all are.
+    """
     while True:
         try:
             _, ancillary, _, _ = sock.recvmsg(0, ANCILLARY, socket.MSG_ERRQUEUE)
         except OSError:  # empty
-            return found
+            return None
         if _number(ancillary) == number:
-            found = received_stamp(ancillary)
+            return received_stamp(ancillary)
 
 
 def _number(ancillary: Ancillary) -> int | None:

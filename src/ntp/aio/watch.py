@@ -24,7 +24,8 @@ _TFD_NONBLOCK: Final = os.O_NONBLOCK
 _TFD_CLOEXEC: Final = os.O_CLOEXEC
 _TFD_TIMER_ABSTIME: Final = 1
 _TFD_TIMER_CANCEL_ON_SET: Final = 2
-_AFAR: Final = 2**31 - 1  # Unix s; never waited for: only the cancellation matters
+_AFAR: Final = min(9 * 10**9, 2 ** (8 * ctypes.sizeof(ctypes.c_long) - 1) - 1)
+"""Unix s, the year 2255 where it fits: never waited for, only the cancellation matters."""
 
 
 @contextmanager
