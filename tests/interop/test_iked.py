@@ -233,3 +233,25 @@ def test_transport_mode_works_without_the_kernel_too(wire: Veth, tmp_path: Path)
         assert near.ping("10.77.0.2")
         daemon.wait_line(r"INFO: IPsec-SA established: ESP/Transport 10\.77\.0\.1\[0\]->10\.77")
         assert min(near.octets()) >= 3 * 64
+
+
+def test_a_connection_waits_for_the_address_of_eth0_and_follows_it(
+    wire: Veth, tmp_path: Path
+) -> None:
+    (left, _), (right, _) = wire.left, wire.right
+    left.run("ip", "address", "flush", "dev", "eth0")
+    near = Keying(left, tmp_path / "near", {"MGU_DATAPLANE": "userspace"})
+    far = Keying(right, tmp_path / "far", {"MGU_DATAPLANE": "userspace"})
+    near.ipsec("--create", "--name=t", "--dst-address=10.77.0.2", SECRET)
+    far.ipsec("--create", "--name=t", "--dst-address=10.77.0.1", SECRET)
+    far.ipsec("--create", "--name=u", "--dst-address=10.77.0.9", SECRET)
+    with far.iked(), near.iked() as daemon:
+        daemon.wait_line("ERROR: connection t: eth0 has no IPv4 address")
+        left.add_address("eth0", "10.77.0.1/24")
+        daemon.wait_line(r"INFO: connection t: 10\.77\.0\.1/32")
+        assert near.ping("10.77.0.2")
+        left.run("ip", "address", "flush", "dev", "eth0")
+        left.add_address("eth0", "10.77.0.9/24")
+        daemon.wait_line(r"INFO: connection t: 10\.77\.0\.9/32")
+        assert near.ping("10.77.0.2")
+        assert "10.77.0.1" not in near.racoonctl("show-sa", "ipsec")

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -75,7 +76,7 @@ def _create(options: argparse.Namespace) -> None:
     others = [other for other in folder.load_all() if other.name != connection.name]
     _check_overlap(connection, others)
     connection = folder.with_free_reqid(connection, others)
-    src = folder.source_of(connection)
+    src = None if options.src_preshared_key is None else folder.source_of(connection)
     psk = under_root(PSK_TXT)
     for key in (options.dst_preshared_key, options.src_preshared_key):
         if key is not None:
@@ -84,7 +85,7 @@ def _create(options: argparse.Namespace) -> None:
     racoon.write_remote(connection.dst, connection.method)
     if options.dst_preshared_key is not None:
         keys.set_key(psk, str(connection.dst), options.dst_preshared_key)
-    if options.src_preshared_key is not None:
+    if src is not None:
         keys.set_key(psk, str(src), options.src_preshared_key)
     is_new = connection.name not in folder.names()
     folder.save(connection)
@@ -178,7 +179,8 @@ def _remove(name: str) -> None:
         racoon.remote_path(connection.dst).unlink(missing_ok=True)
         keys.remove_key(under_root(PSK_TXT), str(connection.dst))
     if all(other.src != connection.src for other in others):
-        keys.remove_key(under_root(PSK_TXT), str(folder.source_of(connection)))
+        with suppress(BadConnection):  # eth0 has no address now: its key stays
+            keys.remove_key(under_root(PSK_TXT), str(folder.source_of(connection)))
     if not others:
         services.disable(SERVICE)
     _reload_or_stop()

@@ -1,5 +1,6 @@
 """The connections that the keying daemon serves: their policies, kept as the files say."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,9 +21,14 @@ class Served:
         self._tell = tell
         self._installed: dict[str, PolicyEntry] = {}
         self._problems: dict[str, str] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def update(self) -> None:
         """Make the policies those of the connections that are up; errors go to the log."""
+        async with self._one_at_a_time:
+            await self._update()
+
+    async def _update(self) -> None:
         self._problems = {}
         wanted = dict(self._wanted())
         for name, policy in list(self._installed.items()):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from grp import getgrnam
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +22,12 @@ from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse
 from ike.conf.configuration import AdminSocket, Configuration, load
 from ike.conf.errors import ConfError
+from ike.events import AddressGone
 from ike.policy import Config
+from ike.sa import Address
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.connections.served import Served
+from mgu.glue_addresses import AddressWatch
 from mgu.glue_keys import KeyFiles
 from mgu.glue_plane import CHOICE, Plane, open_plane
 from xfrm.dataplane import XfrmError
@@ -32,6 +36,8 @@ logger = logging.getLogger("ike")
 
 EXPORT: Final = "MGU_EXPORT_KEYS"
 KEEP: Final = frozenset({"CAP_NET_ADMIN"})
+
+_SETTLE: Final = 0.2  # seconds: addresses come and go in pairs
 
 _LEVELS: Final = {"debug": 1, "debug2": 2}
 _QUIET: Final = {"error": logging.ERROR, "warning": logging.WARNING, "notify": logs.NOTIFY}
@@ -159,11 +165,12 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
 
 
 class Daemon:
-    """What a reload works on."""
+    """What changes while it runs: its configuration, its connections, the host's addresses."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self.served: Served | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def engine_config(self, configuration: Configuration) -> Config:
         return replace(
@@ -185,6 +192,18 @@ class Daemon:
             await self.served.update()
         logger.info("configuration read again from %s", self._options.conf)
         return self.engine_config(configuration)
+
+    def addresses_changed(self, driver: Driver, gone: frozenset[Address]) -> None:
+        """Have the engine forget what stood on an address; look for connections that can be now."""
+        for address in gone:
+            driver.tell(AddressGone(address=address))
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        await asyncio.sleep(_SETTLE)
+        if self.served is not None:
+            await self.served.update()
 
 
 def _export_folder(options: argparse.Namespace) -> Path | None:
@@ -209,6 +228,8 @@ async def _serve(
         driver.admin = await _open_admin(configuration.admin, driver)
         stack.push_async_callback(driver.admin.close)
     privileges.drop(KEEP)
+    watch = AddressWatch(partial(state.addresses_changed, driver))
+    stack.callback(watch.close)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, driver.reload_soon)
     daemon.ready()
     await driver.run(stop)
