@@ -11,7 +11,8 @@ TREES = (ROOT, ROOT / "tests", ROOT / "src")  # a page says `eapol/test_frame.py
 
 FILE = re.compile(r"(?<![\w./-])(?:[\w-]+/)+[\w-]+\.py\b")
 TEST = re.compile(
-    r"(?:(?P<file>[\w/.-]+\.py)::)?(?<!def )\b(?P<name>test_\w+)(?P<cut>\.\.\.)?(?!\w|\.py|/)"
+    r"(?:(?P<file>[\w/.-]+\.py)::)?"
+    r"(?<!def )\b(?P<name>test_\w+)(?P<cut>\.\.\.)?(?!\w|\.py|/)"
 )
 
 
