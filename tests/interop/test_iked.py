@@ -2,8 +2,10 @@
 
 import re
 import signal
+import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -255,3 +257,19 @@ def test_a_connection_waits_for_the_address_of_eth0_and_follows_it(
         daemon.wait_line(r"INFO: connection t: 10\.77\.0\.9/32")
         assert near.ping("10.77.0.2")
         assert "10.77.0.1" not in near.racoonctl("show-sa", "ipsec")
+
+
+def test_the_manuals_lines_reach_syslog(ends: tuple[Keying, Keying]) -> None:
+    near, far = ends
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        (near.root / "dev").mkdir()
+        syslog.bind(str(near.root / "dev/log"))
+        with far.iked(), near.iked():
+            assert ping(near)
+        syslog.setblocking(False)
+        lines = []
+        with suppress(BlockingIOError):
+            while True:
+                lines.append(syslog.recv(4096).decode())
+    established = r"<30>racoon: INFO: ISAKMP-SA established 10\.77\.0\.1\[500\]-10\.77\.0\.2\[500\]"
+    assert any(re.match(established, line) for line in lines)

@@ -13,6 +13,7 @@ from typing import Final, Self
 from ike.admin.errors import AdminError
 from ike.admin.framing import HEADER, Command, Reply, Request, request_length
 from ike.admin.records import EventRecord
+from wire.unix import short_name
 
 logger = logging.getLogger("ike")
 
@@ -143,9 +144,9 @@ async def _read_request(reader: asyncio.StreamReader) -> Request:
 def _listener(path: Path, mode: int) -> socket.socket:
     """A listening socket at `path`; one that a dead daemon left behind is replaced."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with socket.socket(socket.AF_UNIX) as probe:
+    with socket.socket(socket.AF_UNIX) as probe, short_name(path) as name:
         try:
-            probe.connect(str(path))
+            probe.connect(name)
         except FileNotFoundError:
             pass
         except ConnectionRefusedError:
@@ -156,7 +157,8 @@ def _listener(path: Path, mode: int) -> socket.socket:
     listener.setblocking(False)
     mask = os.umask(0o777 & ~mode)
     try:
-        listener.bind(str(path))
+        with short_name(path) as name:
+            listener.bind(name)
     except BaseException:
         listener.close()
         raise

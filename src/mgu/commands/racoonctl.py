@@ -28,6 +28,7 @@ from ike.admin.show import event_line, isakmp_table, schedule_table
 from ike.conf.protocols import protocol_number
 from mgu import exits, paths
 from wire.secret import Secret
+from wire.unix import short_name
 
 USAGE: Final = """\
 usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
@@ -104,7 +105,8 @@ class Connection:
         self._dump = dump
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._socket.connect(str(path))
+            with short_name(path) as name:
+                self._socket.connect(name)
         except OSError as error:
             self._socket.close()
             hint = (

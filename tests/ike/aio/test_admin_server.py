@@ -11,6 +11,7 @@ import pytest
 from ike.admin.framing import HEADER, Command, Reply, Request
 from ike.admin.records import Endpoint, EventRecord, EventType
 from ike.aio.admin import AdminServer, AdminSocketInUse, Answer
+from wire.unix import short_name
 
 QUIT = EventRecord(type=EventType.QUIT, when=0, src=Endpoint(None), dst=Endpoint(None))
 
@@ -85,6 +86,18 @@ async def test_a_client_that_goes_away_while_it_watches_is_forgotten(
     await writer.wait_closed()
     server.publish(QUIT)
     await test_a_request_is_answered_and_the_connection_ends(server, tmp_path)
+
+
+async def test_the_path_may_be_longer_than_the_kernels_names(tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 30) / "racoon.sock"
+    server = await AdminServer.open(path, answer)
+    request = bytes(Request(command=Command.SHOW_SA))
+    with short_name(path) as name:
+        reader, writer = await send(Path(name), request)
+    assert Reply.parse(await reader.read()).body == b"here"
+    writer.close()
+    await server.close()
+    assert not path.exists()
 
 
 async def test_a_second_daemon_on_the_same_path_is_refused(

@@ -1,6 +1,7 @@
 """The pages name every option and command that there is."""
 
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(("page", "made"), [("ipsec.md", ipsec()), ("iked.md", iked())])
-def test_every_option_is_on_its_page(page: str, made: object) -> None:
+def test_every_option_is_on_its_page(page: str, made: ArgumentParser) -> None:
     text = (DOCS / page).read_text()
-    usage = made.format_usage() if hasattr(made, "format_usage") else ""
-    options = set(re.findall(r"(?<!\w)--?[a-zA-Z0-9][a-z-]*", usage)) - {"-h", "--list"}
-    assert options
-    missing = {option for option in options if f"`{option}" not in text and option not in text}
-    assert not missing
+    options = set(re.findall(r"(?<!\w)--?[a-zA-Z0-9][a-z-]*", made.format_usage()))
+    assert len(options) > 10
+    assert {option for option in options - {"-h", "--list"} if option not in text} == set()
 
 
 def test_every_command_of_racoonctl_is_on_its_page() -> None:
