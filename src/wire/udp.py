@@ -1,4 +1,4 @@
-"""A UDP socket for asyncio that says which local address a datagram came to, and when.
+"""A UDP socket for asyncio that says which local address a datagram came to.
 
 Differs from asyncio's own endpoints: the queue is bounded and counts what it drops, one socket
 serves all local addresses and answers from the right one (IP_PKTINFO), and datagrams that need no
@@ -15,6 +15,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, Self
 
+from wire.buffers import make_room
+
 Address = IPv4Address | IPv6Address
 Taken = Callable[[bytes, Address, int], bool]
 
@@ -24,10 +26,7 @@ _IP_MTU_DISCOVER: Final = 10
 _IP_XFRM_POLICY: Final = 17
 _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_XFRM_POLICY: Final = 35
-_SO_TIMESTAMPNS: Final = 35
 _SO_MARK: Final = 36
-_SO_SNDBUFFORCE: Final = 32
-_SO_RCVBUFFORCE: Final = 33
 _UDP_ENCAP: Final = 100
 _UDP_SEGMENT: Final = 103
 _UDP_GRO: Final = 104
@@ -38,25 +37,22 @@ _PKTINFO4: Final = struct.Struct("=i4s4s")  # interface, local address, header's
 _PKTINFO6: Final = struct.Struct("=16si")
 _SEGMENT: Final = struct.Struct("=H")
 _GRO_SEGMENT: Final = struct.Struct("=i")
-_TIMESPEC: Final = struct.Struct("@ll")
 _XFRM_POLICY: Final = struct.Struct("=40xH14x64x32xIIBBBB4x")  # xfrm_userpolicy_info
 _XFRM_IN, _XFRM_OUT, _XFRM_ALLOW = 0, 1, 0
 
 _LARGEST: Final = 65535  # octets
 _CONTROL: Final = 128  # octets of ancillary data
 _AT_ONCE: Final = 64  # datagrams read in one turn of the loop
-_ROOM: Final = 4 << 20  # octets; a burst of one round trip at 1 Gbit/s and 30 ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datagram:
-    """`local` is the address that it was sent to; `stamp_ns` the kernel's Unix nanoseconds."""
+    """`local` is the address that it was sent to."""
 
     octets: bytes
     source: Address
     port: int
     local: Address | None = None
-    stamp_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +64,6 @@ class Options:
     `mark`, `bypass` and `espinudp` need CAP_NET_ADMIN.
     """
 
-    stamps: bool = False
     fragment: bool = False  # let IP fragment large datagrams: no path MTU discovery
     bypass: bool = False
     espinudp: bool = False
@@ -186,10 +181,8 @@ class UdpEndpoint:
         if len(self._queue) >= self._limit:
             self.dropped["queue full"] += 1
             return
-        local, stamp = _read_control(control)
-        self._queue.append(
-            Datagram(octets=octets, source=sender, port=port, local=local, stamp_ns=stamp)
-        )
+        local = _local(control)
+        self._queue.append(Datagram(octets=octets, source=sender, port=port, local=local))
         self._waiting.set()
 
 
@@ -204,8 +197,6 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        if options.stamps:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         if options.mark:
             sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, options.mark)
         _set_ip_options(sock, options, ipv4=ipv4)
@@ -219,15 +210,6 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
         sock.close()
         raise
     return sock
-
-
-def make_room(sock: socket.socket) -> None:
-    """Large buffers, as far as we are allowed: datagrams that come by the dozen fill small ones."""
-    for force, size in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, force, _ROOM)
-        except PermissionError:
-            sock.setsockopt(socket.SOL_SOCKET, size, _ROOM)
 
 
 def _set_ip_options(sock: socket.socket, options: Options, *, ipv4: bool) -> None:
@@ -264,18 +246,10 @@ def _segment(control: list[tuple[int, int, bytes]]) -> int:
     return 0
 
 
-def _read_control(control: list[tuple[int, int, bytes]]) -> tuple[Address | None, int | None]:
-    local: Address | None = None
-    stamp: int | None = None
+def _local(control: list[tuple[int, int, bytes]]) -> Address | None:
     for level, kind, data in control:
-        match level, kind:
-            case socket.IPPROTO_IP, 8:
-                local = IPv4Address(_PKTINFO4.unpack(data)[2])
-            case socket.IPPROTO_IPV6, socket.IPV6_PKTINFO:
-                local = IPv6Address(_PKTINFO6.unpack(data)[0])
-            case socket.SOL_SOCKET, 35:
-                seconds, nanoseconds = _TIMESPEC.unpack(data)
-                stamp = seconds * 1_000_000_000 + nanoseconds
-            case _:
-                pass  # nothing else was asked for
-    return local, stamp
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            return IPv4Address(_PKTINFO4.unpack(data)[2])
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return IPv6Address(_PKTINFO6.unpack(data)[0])
+    return None

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
@@ -50,15 +49,6 @@ async def test_ipv6_says_its_local_address_too() -> None:
         left.send(b"hello", six, right.local[1], local=six)
         datagram = await right.receive()
         assert (datagram.source, datagram.local) == (six, six)
-
-
-async def test_the_kernels_stamp_is_a_unix_time_in_nanoseconds() -> None:
-    with endpoint() as left, endpoint(options=Options(stamps=True)) as right:
-        before = time.time_ns()
-        left.send(b"x", LOOPBACK, right.local[1])
-        stamp = (await right.receive()).stamp_ns
-        assert stamp is not None
-        assert before <= stamp <= time.time_ns()
 
 
 async def test_a_flood_is_dropped_and_counted_not_kept() -> None:

@@ -27,6 +27,7 @@ from eapol.control import LONGEST, Interpreter, Supervised
 from eapol.errors import EapolError
 from eapol.listeners import Address, datagram
 from eapol.notices import Notice
+from wire.buffers import enlarge
 from wire.unix import short_name
 
 BATCH: Final = 16
@@ -36,7 +37,6 @@ SEND_BUFFER: Final = 1 << 20
 """Octets, as the kernel counts them: about 800 for a short event."""
 
 _MODE: Final = 0o770
-_SO_SNDBUFFORCE: Final = 32  # socket(7)
 _SIOCGIFADDR: Final = 0x8915  # netdevice(7)
 _GONE: Final = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.EACCES})
 _log = logging.getLogger("eapol")
@@ -127,15 +127,6 @@ class Control:
         loop.add_reader(self._socket, self._serve)
 
 
-def _enlarge(made: socket.socket) -> None:
-    """Ask for SEND_BUFFER; an ordinary user may get less."""
-    half = SEND_BUFFER // 2  # the kernel doubles what it is asked for
-    try:
-        made.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, half)
-    except PermissionError:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, half)
-
-
 def _send_buffer(made: socket.socket) -> int:
     return made.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
 
@@ -170,7 +161,7 @@ def _group_id(group: str | None, path: Path) -> int | None:
 def _bound(path: Path, group: int | None) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
-        _enlarge(made)
+        enlarge(made, socket.SO_SNDBUF, SEND_BUFFER // 2)
         _make_folder(path.parent, group)
         with short_name(path) as name:
             _remove_stale(path, name)

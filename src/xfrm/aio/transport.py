@@ -24,6 +24,7 @@ from pyroute2.netlink import nlmsg
 from pyroute2.netlink.marshal import Marshal
 from pyroute2.netlink.nlsocket import AsyncNetlinkSocket
 
+from wire.buffers import enlarge
 from xfrm.dataplane import XfrmError
 from xfrm.model import Malformed
 from xfrm.netlink import frames
@@ -35,7 +36,6 @@ NETLINK_XFRM: Final = 6
 ANSWER_LIMIT: Final = 5.0  # seconds for one request; the kernel answers in microseconds
 _DUMPS: Final = 10  # how often an interrupted dump is asked for again
 RECEIVE_BUFFER: Final = 8 << 20  # octets: about 10,000 events
-_SO_RCVBUFFORCE: Final = 33
 
 log = logging.getLogger("xfrm")
 
@@ -154,7 +154,7 @@ class Events:
         self._socket = _Socket(family=NETLINK_XFRM)
         try:
             await self._socket.bind()
-            _widen(self._socket.socket, self._receive_buffer)
+            enlarge(self._socket.socket, socket.SO_RCVBUF, self._receive_buffer)
             for group in self._groups:
                 self._socket.add_membership(group)
         except OSError as error:
@@ -192,14 +192,6 @@ def _readable(batch: list[frames.Frame]) -> Iterator[Message]:
             yield Message.of(frame)
         except Malformed as error:
             log.warning("the kernel sent an event that makes no sense: %s", error)
-
-
-def _widen(made: socket.socket, octets: int) -> None:
-    """A larger receive buffer than the system's limit, where we may (CAP_NET_ADMIN)."""
-    try:
-        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
-    except PermissionError:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
 
 async def _close(made: AsyncNetlinkSocket) -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from typing import Final
 
-from wire.udp import make_room
+from wire.buffers import make_room
 from xfrm.dataplane import XfrmError
 from xfrm.esp.packet import fragments, ip_header
 from xfrm.model import Address, Protocol, SecurityAssociation
