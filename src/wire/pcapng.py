@@ -8,9 +8,7 @@ import struct
 from enum import IntEnum
 from typing import Final
 
-ETHERNET: Final = 1  # LINKTYPE_ETHERNET
-RAW_IP: Final = 101  # LINKTYPE_RAW: begins with the IPv4 or IPv6 header
-
+_ETHERNET: Final = 1  # LINKTYPE_ETHERNET
 _SECTION_HEADER: Final = 0x0A0D0D0A
 _INTERFACE_DESCRIPTION: Final = 1
 _ENHANCED_PACKET: Final = 6
@@ -36,10 +34,9 @@ class Direction(IntEnum):
 
 
 class Secrets(IntEnum):
-    """What a block of secrets holds (4.7). Wireshark reads ESP_SA from version 4.8 on."""
+    """What a block of secrets holds (4.7)."""
 
     TLS_KEY_LOG = 0x544C_534B
-    ESP_SA = 0x4553_5053
 
 
 def section(application: str) -> bytes:
@@ -48,14 +45,14 @@ def section(application: str) -> bytes:
     return _block(_SECTION_HEADER, body + _options((_SHB_USERAPPL, application.encode())))
 
 
-def interface(name: str, *, description: str = "", link_type: int = ETHERNET) -> bytes:
-    """One link; the first is number 0 for `packet`. Packets are never cut short."""
+def interface(name: str, *, description: str = "") -> bytes:
+    """One Ethernet link; the first is number 0 for `packet`. Packets are never cut short."""
     options = _options(
         (_IF_NAME, name.encode()),
         (_IF_DESCRIPTION, description.encode()),
         (_IF_TSRESOL, _NANOSECONDS),
     )
-    return _block(_INTERFACE_DESCRIPTION, struct.pack("<HHI", link_type, 0, 0) + options)
+    return _block(_INTERFACE_DESCRIPTION, struct.pack("<HHI", _ETHERNET, 0, 0) + options)
 
 
 def packet(
