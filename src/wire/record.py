@@ -10,8 +10,6 @@ No inheritance among records, no default factories, no ClassVar: use a dataclass
 
 from typing import Any, NoReturn, TypeVar, dataclass_transform
 
-_COMPILED_AFTER = 40  # objects
-
 R = TypeVar("R", bound="Record")
 
 
@@ -81,23 +79,12 @@ def _fields(record: Record) -> tuple[str, ...]:
 def _first_init(
     made: type, fields: tuple[str, ...], defaults: dict[str, Any], kw_only: bool
 ) -> Any:
-    """An `__init__` that needs no compiler. Where it is called often, it makes way for one that
-    does: compiling takes as long as forty calls save."""
-    setters = {field: getattr(made, field).__set__ for field in fields}
-    left = [_COMPILED_AFTER]
+    """An `__init__` that makes way for the compiled one when it is first called."""
 
     def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        left[0] -= 1
-        if not left[0]:
-            made.__init__ = _compiled_init(made, fields, defaults, kw_only)  # type: ignore[misc]
-        if (args and kw_only) or len(args) > len(fields):
-            raise TypeError(f"{made.__name__} takes no {len(args)} arguments by position")
-        given = {**defaults, **dict(zip(fields, args, strict=False)), **kwargs}
-        if len(args) + len(kwargs) > len(fields) or given.keys() != setters.keys():
-            wrong = ", ".join(sorted(given.keys() ^ setters.keys())) or "one twice"
-            raise TypeError(f"{made.__name__}: wrong or missing arguments: {wrong}")
-        for field, value in given.items():
-            setters[field](self, value)
+        init = _compiled_init(made, fields, defaults, kw_only)
+        made.__init__ = init  # type: ignore[misc]
+        init(self, *args, **kwargs)
 
     return __init__
 

