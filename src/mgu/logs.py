@@ -4,8 +4,10 @@ File and standard error: `YYYY-MM-DD HH:MM:SS: LEVEL: text`, in local time by th
 Syslog: `racoon: LEVEL: text`, facility daemon; the date is the syslog daemon's business.
 """
 
+import contextlib
 import logging
 import logging.handlers
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +15,21 @@ from typing import Final
 
 from mgu import clock
 from mgu.paths import under_root
+from wire.unix import short_name
 
 NOTIFY: Final = 25  # racoon's "notify": more than news, less than a warning
 DEBUG2: Final = 5
 LOGGERS: Final = ("ntp", "eapol", "ike", "xfrm", "mgu")
 SYSLOG_SOCKET: Final = "/dev/log"
+_DAEMON: Final = 3 << 3  # syslog's facility (RFC 5424, 6.2.1)
+_SEVERITIES: Final = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (NOTIFY, 5),
+    (logging.INFO, 6),
+    (0, 7),
+)
 _LEVELS: Final = {
     logging.CRITICAL: "ERROR",
     NOTIFY: "NOTIFY",
@@ -41,6 +53,47 @@ class _DatedText(_Text):
         shift = clock.now_ns() / 1e9 - datetime.now(UTC).timestamp() if clock.simulated() else 0.0
         date = datetime.fromtimestamp(record.created + shift, UTC).astimezone()
         return f"{date:%Y-%m-%d %H:%M:%S}: {super().format(record)}"
+
+
+class _Syslog(logging.Handler):
+    """Lines to syslog. Where its daemon does not take them, lines are lost, never time."""
+
+    def __init__(self, program: str) -> None:
+        """Raises: OSError when nobody listens."""
+        super().__init__()
+        self.setFormatter(_Text())
+        self._program = program
+        self._socket = _to_syslog()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        severity = next(number for level, number in _SEVERITIES if record.levelno >= level)
+        line = f"<{_DAEMON | severity}>{self._program}: {self.format(record)}".encode()
+        try:
+            self._socket.send(line)
+        except BlockingIOError:
+            pass  # it is behind
+        except OSError:  # it was started anew
+            with contextlib.suppress(OSError):
+                anew = _to_syslog()
+                self._socket.close()
+                self._socket = anew
+                anew.send(line)
+
+    def close(self) -> None:
+        self._socket.close()
+        super().close()
+
+
+def _to_syslog() -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    try:
+        with short_name(under_root(SYSLOG_SOCKET)) as name:
+            made.connect(name)
+    except BaseException:
+        made.close()
+        raise
+    made.setblocking(False)
+    return made
 
 
 def setup(
@@ -72,7 +125,7 @@ def setup(
     refusal = None
     if syslog:
         try:
-            handlers.append(_syslog(program))
+            handlers.append(_Syslog(program))
         except OSError as error:
             refusal = error
     for handler in handlers:
@@ -82,13 +135,3 @@ def setup(
         logging.getLogger(name).setLevel(level)
     if refusal is not None:
         logging.getLogger("mgu").warning("no syslog at %s: %s", SYSLOG_SOCKET, refusal.strerror)
-
-
-def _syslog(program: str) -> logging.Handler:
-    handler = logging.handlers.SysLogHandler(
-        str(under_root(SYSLOG_SOCKET)), logging.handlers.SysLogHandler.LOG_DAEMON
-    )
-    handler.ident = f"{program}: "
-    handler.append_nul = False
-    handler.setFormatter(_Text())
-    return handler

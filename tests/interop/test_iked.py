@@ -4,8 +4,10 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -259,17 +261,40 @@ def test_a_connection_waits_for_the_address_of_eth0_and_follows_it(
         assert "10.77.0.1" not in near.racoonctl("show-sa", "ipsec")
 
 
+@contextmanager
+def syslog_of(end: Keying) -> Iterator[socket.socket]:
+    """The socket that a syslog daemon would read."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        (end.root / "dev").mkdir()
+        listening.bind(str(end.root / "dev/log"))
+        yield listening
+
+
 def test_the_manuals_lines_reach_syslog(ends: tuple[Keying, Keying]) -> None:
     near, far = ends
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
-        (near.root / "dev").mkdir()
-        syslog.bind(str(near.root / "dev/log"))
+    established = re.compile(
+        r"<30>racoon: INFO: ISAKMP-SA established "
+        r"10\.77\.0\.1\[500\]-10\.77\.0\.2\[500\] spi:[0-9a-f]{16}:[0-9a-f]{16}"
+    )
+    lines: list[str] = []
+
+    def read() -> None:
+        while not (lines and established.fullmatch(lines[-1])):
+            lines.append(syslog.recv(4096).decode())
+
+    with syslog_of(near) as syslog:
+        syslog.settimeout(30)
+        reading = threading.Thread(target=read)
+        reading.start()
         with far.iked(), near.iked():
             assert ping(near)
-        syslog.setblocking(False)
-        lines = []
-        with suppress(BlockingIOError):
-            while True:
-                lines.append(syslog.recv(4096).decode())
-    established = r"<30>racoon: INFO: ISAKMP-SA established 10\.77\.0\.1\[500\]-10\.77\.0\.2\[500\]"
-    assert any(re.match(established, line) for line in lines)
+            reading.join(30)
+    assert established.fullmatch(lines[-1])
+
+
+def test_a_syslog_daemon_that_hangs_costs_lines_and_no_tunnel(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, far = ends
+    with syslog_of(near), far.iked(), near.iked():  # nobody reads
+        assert ping(near)
