@@ -1,5 +1,6 @@
 """Two of our own ends, with the userspace data path, in namespaces."""
 
+import os
 import re
 import signal
 import socket
@@ -298,3 +299,29 @@ def test_a_syslog_daemon_that_hangs_costs_lines_and_no_tunnel(
     near, far = ends
     with syslog_of(near), far.iked(), near.iked():  # nobody reads
         assert ping(near)
+
+
+def test_a_flood_of_nonsense_keeps_no_tunnel_from_coming_up(ends: tuple[Keying, Keying]) -> None:
+    near, far = ends
+    stop = threading.Event()
+    junk = [os.urandom(28 + length) for length in range(0, 400, 7)]
+
+    def flood() -> None:
+        with far.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            while not stop.is_set():
+                for octets in junk:
+                    sender.sendto(octets, ("10.77.0.1", 500))
+                    sender.sendto(bytes(4) + octets, ("10.77.0.1", 4500))
+                    sender.sendto(octets, ("10.77.0.1", 4500))
+
+    with far.iked(), near.iked() as daemon:
+        flooding = threading.Thread(target=flood)
+        flooding.start()
+        try:
+            until(lambda: ping(near, 1), within=30)
+        finally:
+            stop.set()
+            flooding.join()
+        assert near.tunnels() >= 1
+        assert ping(near)
+        assert len(daemon.text.splitlines()) < 500  # it does not fill the disk with complaints
