@@ -107,6 +107,7 @@ def test_a_key_of_another_certificate_is_refused_with_both_names() -> None:
         (CLIENT.key_pem()[:200], PEM, r"client\.key: holds no private key"),
         (CLIENT.key_pem(), None, r"client\.key: .* no certificate; set client_cert"),
     ],
+    ids=["nothing", "certificate as key", "key as certificate", "text", "cut", "key alone"],
 )
 def test_a_refusal_names_the_file_and_what_is_in_it(
     key: bytes, certificate: bytes | None, words: str
