@@ -64,9 +64,7 @@ class Switch:
         self._authorized = authorized
         self._unauthorized = unauthorized
         self._date = date
-        self._inbox: asyncio.Queue[FrameReceived | LinkChanged | Reauthenticate] = asyncio.Queue(
-            256
-        )
+        self._inbox: asyncio.Queue[Happening] = asyncio.Queue(256)
         self._port = Port(interface, self._frame)
         self._watch = LinkWatch(interface, self._link)
         self._task: asyncio.Task[None] | None = None

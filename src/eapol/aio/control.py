@@ -16,16 +16,16 @@ import logging
 import os
 import socket
 import stat
-import struct
 import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol, Self
 
+from eapol.aio.link import ip_address_of
 from eapol.control import LONGEST, Interpreter, Supervised
 from eapol.errors import EapolError
-from eapol.listeners import Address, datagram
+from eapol.listeners import datagram
 from eapol.notices import Notice
 from wire.buffers import enlarge
 from wire.unix import short_name
@@ -37,7 +37,6 @@ SEND_BUFFER: Final = 1 << 20
 """Octets, as the kernel counts them: about 800 for a short event."""
 
 _MODE: Final = 0o770
-_SIOCGIFADDR: Final = 0x8915  # netdevice(7)
 _GONE: Final = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.EACCES})
 _log = logging.getLogger("eapol")
 
@@ -65,7 +64,7 @@ class Control:
     def __init__(self, path: Path, supervised: Listened, *, group: str | None = None) -> None:
         self._path = path
         self._supervised = supervised
-        self._interpreter = Interpreter(supervised, lambda: ip_address(supervised.interface))
+        self._interpreter = Interpreter(supervised, lambda: ip_address_of(supervised.interface))
         self._group = _group_id(group, path)
         self._socket = _bound(path, self._group)
         self._stop_listening: Callable[[], None] | None = None
@@ -137,17 +136,6 @@ def _unread(sender: socket.socket) -> int:
     return int.from_bytes(answer, sys.byteorder)
 
 
-def ip_address(interface: str) -> str | None:
-    """The IPv4 address of `interface`, None without one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        request = struct.pack("16s24x", interface.encode()[:15])
-        try:
-            answer = fcntl.ioctl(asked.fileno(), _SIOCGIFADDR, request)
-        except OSError:
-            return None
-    return socket.inet_ntoa(answer[20:24])
-
-
 def _group_id(group: str | None, path: Path) -> int | None:
     if group is None:
         return None
@@ -208,6 +196,3 @@ def _remove_stale(path: Path, name: str) -> None:
         f"{path}: another supplicant serves this interface; stop it with"
         f" 'wpa_cli -p {path.parent} -i {path.name} terminate'"
     )
-
-
-__all__ = ["Address", "Control", "ControlError", "Listened", "ip_address"]

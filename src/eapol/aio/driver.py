@@ -145,40 +145,37 @@ class Supervisor:
 
     def use(self, network: Network) -> None:
         """Begin anew with `network`. Raises: CredentialError, and the old one goes on."""
-        self._change_to(network)
-
-    def reconfigure(self) -> None:
-        """Read the configuration again. Raises: EapolError, and the old one goes on."""
-        config = self._configured()
-        before, self.config = self.config, config
-        try:
-            self._change_to(_chosen(config))
-        except EapolError:
-            self.config = before
-            raise
-
-    def passphrase(self, secret: Secret) -> None:
-        """Raises: CredentialError if it is wrong."""
-        self._change_to(replace(self.network, private_key_passwd=secret))
-
-    # Inside
-
-    def _start_with(self, network: Network) -> None:
-        try:
-            self._change_to(network)
-        except PassphraseNeeded as error:
-            if self.config.ctrl_interface is None:
-                raise
-            _log.error("%s: %s, or with 'wpa_cli passphrase 0 ...'", self.interface, error)
-            self._tell(PassphraseAsked())
-
-    def _change_to(self, network: Network) -> None:
         files = tls = None
         if not network.disabled:
             files = Files(network, self.config.blobs)
             tls = self._context(network, files)
         self.network, self._files = network, files
         self._inbox.put_nowait(UseNetwork(network=network, tls=tls))
+
+    def reconfigure(self) -> None:
+        """Read the configuration again. Raises: EapolError, and the old one goes on."""
+        config = self._configured()
+        before, self.config = self.config, config
+        try:
+            self.use(_chosen(config))
+        except EapolError:
+            self.config = before
+            raise
+
+    def passphrase(self, secret: Secret) -> None:
+        """Raises: CredentialError if it is wrong."""
+        self.use(replace(self.network, private_key_passwd=secret))
+
+    # Inside
+
+    def _start_with(self, network: Network) -> None:
+        try:
+            self.use(network)
+        except PassphraseNeeded as error:
+            if self.config.ctrl_interface is None:
+                raise
+            _log.error("%s: %s, or with 'wpa_cli passphrase 0 ...'", self.interface, error)
+            self._tell(PassphraseAsked())
 
     def _context(self, network: Network, files: Files) -> ClientContext:
         context = ClientContext(network.tls, files.load(), self._keylog)

@@ -8,7 +8,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from wire.cursor import Cursor, DecodeError
 
@@ -21,10 +21,12 @@ _GROUP_LINK: Final = 1  # RTMGRP_LINK
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000  # not RUNNING: that is off while the link is dormant
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
-_SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
-_IFREQ: Final = struct.Struct("16sH22x")  # netdevice(7): name, and one of a union
-_IFREQ_MTU: Final = struct.Struct("16si20x")
-_IFREQ_ADDRESS: Final = struct.Struct("16s2x6s16x")
+_SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927
+# ifreq of netdevice(7): the name, and one of a union
+_FLAGS: Final = struct.Struct("16sH22x")
+_MTU: Final = struct.Struct("16si20x")
+_HARDWARE_ADDRESS: Final = struct.Struct("16s2x6s16x")
+_IP_ADDRESS: Final = struct.Struct("16s4x4s16x")
 
 _log = logging.getLogger("eapol")
 
@@ -122,27 +124,34 @@ def _link(body: Cursor) -> LinkState:
 
 def set_up(interface: str) -> None:
     """Bring the interface up, if it is down and we may. Raises: OSError."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        name = interface.encode()
-        _, flags = _IFREQ.unpack(fcntl.ioctl(asked, _SIOCGIFFLAGS, _IFREQ.pack(name, 0)))
-        if not flags & _IFF_UP:
-            _log.info("%s: was down; bringing it up", interface)
-            fcntl.ioctl(asked, _SIOCSIFFLAGS, _IFREQ.pack(name, flags | _IFF_UP))
+    (flags,) = _ask(interface, _SIOCGIFFLAGS, _FLAGS)
+    if not flags & _IFF_UP:
+        _log.info("%s: was down; bringing it up", interface)
+        _ask(interface, _SIOCSIFFLAGS, _FLAGS, flags | _IFF_UP)
 
 
 def mtu_of(interface: str) -> int:
     """Octets. Raises: OSError."""
-    _, mtu = _IFREQ_MTU.unpack(_ask(interface, _SIOCGIFMTU))
-    return int(mtu)
+    return int(_ask(interface, _SIOCGIFMTU, _MTU)[0])
 
 
 def address_of(interface: str) -> bytes:
     """The MAC address. Raises: OSError."""
-    _, address = _IFREQ_ADDRESS.unpack(_ask(interface, _SIOCGIFHWADDR))
-    return bytes(address)
+    return bytes(_ask(interface, _SIOCGIFHWADDR, _HARDWARE_ADDRESS)[0])
 
 
-def _ask(interface: str, what: int) -> bytes:
+def ip_address_of(interface: str) -> str | None:
+    """The IPv4 address, None without one."""
+    try:
+        return socket.inet_ntoa(_ask(interface, _SIOCGIFADDR, _IP_ADDRESS)[0])
+    except OSError:
+        return None
+
+
+def _ask(interface: str, what: int, layout: struct.Struct, *given: int) -> tuple[Any, ...]:
+    """What an ioctl makes of the ifreq `layout` but for the name. Raises: OSError."""
+    name = interface.encode()
+    request = layout.pack(name, *given) if given else struct.pack("40s", name)
     # not /sys: that may show another network namespace
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        return fcntl.ioctl(asked, what, struct.pack("40s", interface.encode()))
+        return layout.unpack(fcntl.ioctl(asked, what, request))[1:]
