@@ -204,7 +204,7 @@ class Authenticator:
         self._ask(EapType.TLS, START_PACKET)
 
     def _naked(self, asked: Packet, packet: Packet) -> None:
-        if asked.method == EapType.TLS and self._rounds > 0 and self._method is not None:
+        if asked.method == EapType.TLS:
             self._drop_method()
         if EapType.TLS not in packet.data:
             self._fail("the peer does not want EAP-TLS")

@@ -197,8 +197,7 @@ def _is_current(certificate: x509.Certificate, name: str, date: datetime) -> Non
 def _weaknesses(certificate: x509.Certificate, name: str, date: datetime) -> list[str]:
     found = []
     weakness = credentials.weakness(certificate)
-    root = certificate.issuer == certificate.subject
-    if weakness is not None and not (root and "signed" in weakness):  # by itself: proves nothing
+    if weakness is not None:
         found.append(f"is weak: {weakness}; have a stronger one issued")
     if date + SOON > certificate.not_valid_after_utc:
         found.append(f"expires on {_day(certificate.not_valid_after_utc)}; have it renewed")

@@ -128,7 +128,7 @@ def _raw(lines: Iterator[tuple[int, str]], opened: int, name: str) -> str:
 
 
 def _quoted(rest: str) -> str:
-    if not rest.endswith('"') or rest == "":
+    if not rest.endswith('"'):
         raise ConfigError("the closing double quote is missing")
     return rest[:-1]
 

@@ -46,13 +46,15 @@ UNDECODABLE: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What we show the server: our certificate, its chain, and the key that proves it ours."""
+    """What we show: our certificate, its chain, and the key that proves it ours.
+
+    `name` is the certificate's file.
+    """
 
     certificate: x509.Certificate
     chain: tuple[x509.Certificate, ...]
     key: PrivateKey
-    certificate_file: str
-    key_file: str
+    name: str
 
 
 def certificates(file: NamedOctets) -> list[x509.Certificate]:
@@ -152,41 +154,25 @@ def identity(credentials: Credentials) -> Identity | None:
         return None
     if credentials.certificate is None:
         return _bundle(key_file, credentials.passphrase)
-    own, *chain = certificates(credentials.certificate)
+    shown = certificates(credentials.certificate)
     key = private_key(key_file, credentials.passphrase)
-    return _matched(
-        Identity(
-            certificate=own,
-            chain=tuple(chain),
-            key=key,
-            certificate_file=credentials.certificate.name,
-            key_file=key_file.name,
-        )
-    )
+    return _matched(shown, key, credentials.certificate.name, key_file.name)
 
 
 def _bundle(file: NamedSecret, passphrase: Secret | None) -> Identity:
     """A PKCS #12 file, or one PEM file with key and certificates."""
     octets = file.secret.reveal()
     if _BEGIN_CERTIFICATE in octets:
-        own, *chain = certificates(NamedOctets(file.name, octets))
+        shown = certificates(NamedOctets(file.name, octets))
         key = private_key(file, passphrase)
     else:
-        own, chain, key = _pkcs12(file, passphrase)
-    return _matched(
-        Identity(
-            certificate=own,
-            chain=tuple(chain),
-            key=key,
-            certificate_file=file.name,
-            key_file=file.name,
-        )
-    )
+        shown, key = _pkcs12(file, passphrase)
+    return _matched(shown, key, file.name, file.name)
 
 
 def _pkcs12(
     file: NamedSecret, passphrase: Secret | None
-) -> tuple[x509.Certificate, list[x509.Certificate], PrivateKey]:
+) -> tuple[list[x509.Certificate], PrivateKey]:
     octets = file.secret.reveal()
     try:
         bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
@@ -202,17 +188,15 @@ def _pkcs12(
         raise CredentialError(_unreadable_key(file, passphrase)) from error
     if bundle.cert is None or not isinstance(bundle.key, PrivateKey):
         raise CredentialError(f"{file.name}: lacks a certificate or a key; set client_cert as well")
-    others = [entry.certificate for entry in bundle.additional_certs]
-    return bundle.cert.certificate, others, bundle.key
+    entries = (bundle.cert, *bundle.additional_certs)
+    return [entry.certificate for entry in entries], bundle.key
 
 
-def _matched(identity: Identity) -> Identity:
-    if identity.key.public_key() != identity.certificate.public_key():
-        raise CredentialError(
-            f"{identity.key_file}: this key does not belong to the certificate in"
-            f" {identity.certificate_file}"
-        )
-    return identity
+def _matched(shown: list[x509.Certificate], key: PrivateKey, name: str, key_name: str) -> Identity:
+    own, *chain = shown
+    if key.public_key() != own.public_key():
+        raise CredentialError(f"{key_name}: this key does not belong to the certificate in {name}")
+    return Identity(certificate=own, chain=tuple(chain), key=key, name=name)
 
 
 def weakness(certificate: x509.Certificate) -> str | None:

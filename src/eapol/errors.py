@@ -1,8 +1,8 @@
 """What can go wrong; whose fault it is decides the class.
 
 `MalformedFrame` is the wire's fault: counted, never fatal. `CredentialError` is the
-administrator's: one sentence that names the file and the remedy. `TlsFailure` ends one
-authentication. `PortError` is this machine's: the interface cannot be used.
+administrator's: one sentence that names the file and the remedy. `PortError` is this machine's:
+the interface cannot be used.
 """
 
 from wire.cursor import DecodeError
@@ -26,10 +26,6 @@ class CredentialError(EapolError):
 
 class PassphraseNeeded(CredentialError):
     """The private key is encrypted and no passphrase was given."""
-
-
-class TlsFailure(EapolError):
-    """The TLS handshake failed; the text says why, for people."""
 
 
 class PortError(EapolError):

@@ -141,7 +141,7 @@ def _eap(network: Network, value: str) -> Network:
             f"eap={value} offers no method of this supplicant; write eap=TLS, or run Debian's"
             " wpa_supplicant for other methods"
         )
-    return replace(network, eap=(EapType.TLS,))
+    return network
 
 
 def _identity(network: Network, value: str) -> Network:
@@ -278,7 +278,7 @@ def _eapol_flags(network: Network, value: str) -> Network:
 
 OPTIONS: Final[Mapping[str, Option]] = {
     "key_mgmt": Option(_key_mgmt, lambda _: WIRED),
-    "eap": Option(_eap, lambda network: " ".join(method.name for method in network.eap)),
+    "eap": Option(_eap, lambda _: EapType.TLS.name),
     "identity": Option(_identity, lambda n: value_of(n.identity) if n.identity else None),
     "anonymous_identity": Option(
         _anonymous_identity,

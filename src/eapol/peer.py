@@ -19,6 +19,9 @@ from eapol.status import Decision, MethodState
 from eapol.status import EapState as S
 from eapol.variables import Variables
 
+METHODS: Final = (EapType.TLS,)
+"""What a Nak asks for instead."""
+
 LATE_IDENTIFIERS: Final = (1, 2)
 """How far the identifier of a Success or Failure may be ahead of the last Request's.
 
@@ -140,7 +143,7 @@ def get_method(v: Variables) -> None:
     if v.m is None:
         v.procedures.tell(EapStatus("refuse proposed method", str(proposed)))
         build = eap.expanded_nak if v.req.vendor or v.req.expanded else eap.nak
-        v.eapRespData = bytes(build(v.req.identifier, v.procedures.wanted()))
+        v.eapRespData = bytes(build(v.req.identifier, METHODS))
         return
     v.selectedMethod = method
     v.methodState = MethodState.INIT

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from eapol.eap import EapType
 from wire.secret import Secret
 
 FRAGMENT_SIZE: Final = 1398
@@ -64,7 +63,6 @@ class Network:
 
     identity: bytes = b""
     anonymous_identity: bytes | None = None
-    eap: tuple[EapType, ...] = (EapType.TLS,)
     ca_cert: str | None = None
     client_cert: str | None = None
     private_key: str | None = None

@@ -254,7 +254,6 @@ class Supplicant:
             txSuppRsp=self._send_response,
             buildIdentity=self._identity,
             method=self._method,
-            wanted=lambda: self._network.eap if self._network is not None else (),
             tell=self._tell,
             fail=self._fail,
         )
@@ -286,7 +285,7 @@ class Supplicant:
 
     def _method(self, wanted: EapType) -> Method | None:
         network, tls = self._network, self._tls
-        if network is None or tls is None or wanted not in network.eap or wanted != EapType.TLS:
+        if network is None or tls is None or wanted != EapType.TLS:
             return None
         return TlsMethod(
             tls.connection(self._date),

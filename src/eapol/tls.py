@@ -239,8 +239,7 @@ def _use(context: SSL.Context, own: Identity, policy: TlsPolicy) -> None:
         weak = weakness(own.certificate)
         why = f"{weak}; lower the security level (now {policy.security_level}) or renew it"
         raise CredentialError(
-            f"{own.certificate_file}: OpenSSL refuses this certificate:"
-            f" {why if weak else _reason(error)}"
+            f"{own.name}: OpenSSL refuses this certificate: {why if weak else _reason(error)}"
         ) from error
 
 
@@ -299,7 +298,7 @@ class ClientContext(_Context):
     def _doubts(self, policy: TlsPolicy, own: Identity | None) -> list[Warned]:
         doubts = []
         if own is not None and (weak := weakness(own.certificate)) is not None:
-            doubts.append(f"{own.certificate_file}: this certificate is weak, {weak}; renew it")
+            doubts.append(f"{own.name}: this certificate is weak, {weak}; renew it")
         if not self._trusted and policy.server_sha256 is None:
             doubts.append("no ca_cert is configured: any server will be believed")
         if not policy.check_time:

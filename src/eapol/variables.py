@@ -22,8 +22,8 @@ class Procedures:
     """What the boxes call outside of the figures.
 
     `txStart`, `txLogoff`: send that frame. `txSuppRsp`: send the EAP packet. `buildIdentity`:
-    octets of the identity. `method`: a new method of that type, or None if it is not allowed.
-    `wanted`: the methods that a Nak names. `fail`: why a conversation failed, in words.
+    octets of the identity. `method`: a new method of that type, or None if there is none.
+    `fail`: why a conversation failed, in words.
     """
 
     txStart: Callable[[], None]
@@ -31,7 +31,6 @@ class Procedures:
     txSuppRsp: Callable[[bytes], None]
     buildIdentity: Callable[[], bytes]
     method: Callable[[EapType], Method | None]
-    wanted: Callable[[], tuple[EapType, ...]]
     tell: Callable[[Notice], None]
     fail: Callable[[str], None]
 
