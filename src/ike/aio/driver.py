@@ -54,7 +54,11 @@ Keys = ExportKeys | IpsecSa
 
 
 class Driver:
-    """Runs one engine. `export` is told every key when the configuration wants that."""
+    """Runs one engine. `export` is told every key when the configuration wants that.
+
+    `reload(apply)` reads the configuration anew, has it applied to the engine, then does what else
+    there is to do; it raises ValueError when the configuration is refused.
+    """
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class Driver:
         sockets: Sockets,
         *,
         date: Callable[[], float],
-        reload: Callable[[], Awaitable[Config]],
+        reload: Callable[[Callable[[Config], None]], Awaitable[Config]],
         export: Callable[[Keys], None] | None = None,
         port: int = 500,
     ) -> None:
@@ -115,9 +119,7 @@ class Driver:
                 task.cancel()
 
     async def _take_configuration(self) -> Config:
-        config = await self._reload()
-        self.tell(Reload(config=config))
-        return config
+        return await self._reload(lambda config: self.tell(Reload(config=config)))
 
     async def _reload_quietly(self) -> None:
         with contextlib.suppress(ValueError):

@@ -179,8 +179,10 @@ class Daemon:
             export_keys=_export_folder(self._options) is not None,
         )
 
-    async def reload(self) -> Config:
-        """Read all files again. Raises: ValueError when they are refused; the log says why."""
+    async def reload(self, apply: Callable[[Config], None]) -> Config:
+        """Read all files again: first the engine has the new configuration, then there are policies
+        that ask for it. Raises: ValueError when it is refused; the log says why.
+        """
         try:
             configuration = load(self._options.conf, paths.root())
         except ConfError as error:
@@ -188,10 +190,12 @@ class Daemon:
             raise ValueError("the new configuration is refused") from error
         for text in configuration.warnings:
             logger.warning("%s", text)
+        config = self.engine_config(configuration)
+        apply(config)
         if self.served is not None:
             await self.served.update()
         logger.info("configuration read again from %s", self._options.conf)
-        return self.engine_config(configuration)
+        return config
 
     def addresses_changed(self, driver: Driver, gone: frozenset[Address]) -> None:
         """Have the engine forget what stood on an address; look for connections that can be now."""
