@@ -10,8 +10,9 @@ from collections.abc import Callable
 from ike.channel import Channel
 from ike.context import Context
 from ike.errors import IkeError, InvalidCookie, OutOfTurn, PayloadMalformed
-from ike.exchanges.main import Step, table
 from ike.exchanges.phase1 import Phase1
+from ike.exchanges.steps import Step
+from ike.exchanges.tables import table
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message
 from ike.isakmp.numbers import Flags
@@ -86,7 +87,7 @@ class Handshake:
     def _opened(self, header: Header, data: bytes, step: Step) -> Message:
         if not header.flags & Flags.ENCRYPTED:
             return Message.parse(header, data)
-        if self.channel is None or not step.turn.encrypted:
+        if self.channel is None or step.turn.encrypted is False:
             raise OutOfTurn("encrypted, before there are keys")
         try:
             return self.channel.open(header, data)
@@ -144,7 +145,7 @@ class Handshake:
             responder_cookie=self._facts.cookies.responder,
             exchange=self._facts.exchange,
             payloads=tuple(step.build(self._facts)),
-            encrypted=step.turn.encrypted,
+            encrypted=bool(step.turn.encrypted),
         )
         if step.turn.encrypted:
             assert self.channel is not None

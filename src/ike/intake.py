@@ -22,7 +22,7 @@ from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import Notification
-from ike.keeper import Keeper
+from ike.keeper import MODES, Keeper
 from ike.keys import Cookies
 from ike.limits import RateLimiter
 from ike.peer import Isakmp
@@ -64,7 +64,7 @@ class Intake:
             if not known:
                 ends = f"{event.local}<=>{event.source}"
                 self._context.info(f"respond new phase 1 negotiation: {ends}")
-                self._context.info("begin Identity Protection mode.")
+                self._context.info(f"begin {MODES[header.exchange]} mode.")
         except LocalError as error:
             self._context.error(str(error), event.source.address)
             if sa is not None and not sa.established:
@@ -87,16 +87,20 @@ class Intake:
             raise OutOfTurn("an Informational message of no ISAKMP-SA")
         if header.responder_cookie != NO_COOKIE:
             raise InvalidCookie(f"no ISAKMP-SA {_cookies(header)}")
-        if header.exchange != ExchangeType.MAIN:
+        if header.exchange not in MODES:
             raise UnsupportedExchangeType(f"exchange type {header.exchange} is not supported")
         if header.message_id:
             raise InvalidMessageId("a message ID in phase 1")
         remote = self._context.config.remote_for(event.source.address, event.source.port)
         if remote is None:
             raise NoProposalChosen("couldn't find configuration.")
+        if header.exchange not in remote.exchange_modes:
+            raise UnsupportedExchangeType(f"not acceptable {MODES[header.exchange]} mode")
         self._make_room(event)
         cookies = Cookies(initiator=header.initiator_cookie, responder=self._context.entropy(8))
-        sa = self._keeper.new_isakmp(Role.RESPONDER, remote, event.local, event.source, cookies)
+        sa = self._keeper.new_isakmp(
+            Role.RESPONDER, remote, header.exchange, event.local, event.source, cookies
+        )
         self._book.add(sa)
         return sa
 

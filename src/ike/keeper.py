@@ -12,6 +12,7 @@ from ike.child import Child
 from ike.commands import AddPolicy, EventKind, RemovePolicy
 from ike.context import Context
 from ike.errors import IkeError, LocalError
+from ike.exchanges.main import initial_contact
 from ike.exchanges.phase1 import Phase1
 from ike.initiator import Initiator
 from ike.isakmp.header import NO_COOKIE
@@ -27,6 +28,8 @@ from ike.sa import Address, Endpoint, PolicyEntry, Role
 from ike.secured import SecuredExchange
 from ike.weak import Weakness
 
+MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
+"""The exchanges of phase 1 that are spoken, by racoon's names."""
 ISAKMP_PORT: Final = 500
 REPLACED_GRACE: Final = 10.0
 """Seconds for which a replaced set of SAs stays."""
@@ -105,11 +108,13 @@ class Keeper:
         """A new phase 1 as initiator; None if we cannot, which is logged."""
         context = self._context
         cookies = Cookies(initiator=context.entropy(8), responder=NO_COOKIE)
-        sa = self.new_isakmp(Role.INITIATOR, remote, local, to, cookies)
+        modes = [mode for mode in remote.exchange_modes if mode in MODES]
+        if not modes:
+            context.error(f"remote {remote.name}: exchange_mode must be main or aggressive")
+            return None
+        sa = self.new_isakmp(Role.INITIATOR, remote, modes[0], local, to, cookies)
         context.info(f"initiate new phase 1 negotiation: {local}<=>{to}")
-        if remote.exchange_modes[0] != ExchangeType.MAIN:
-            context.warning(f"{remote.exchange_modes[0]} mode is not supported, main mode is used")
-        context.info("begin Identity Protection mode.")
+        context.info(f"begin {MODES[modes[0]]} mode.")
         self._book.add(sa)
         try:
             sa.handshake.start()
@@ -120,12 +125,18 @@ class Keeper:
         return sa
 
     def new_isakmp(
-        self, role: Role, remote: Remote, local: Endpoint, peer: Endpoint, cookies: Cookies
+        self,
+        role: Role,
+        remote: Remote,
+        exchange: ExchangeType,
+        local: Endpoint,
+        peer: Endpoint,
+        cookies: Cookies,
     ) -> Isakmp:
         context = self._context
         facts = Phase1(
             role=role,
-            exchange=ExchangeType.MAIN,
+            exchange=exchange,
             remote=remote,
             pre_shared_keys=context.config.keys,
             entropy=context.entropy,
@@ -152,9 +163,18 @@ class Keeper:
         self._weakness.warn(sa)
         if sa.facts.peer_initial_contact:
             self._initial_contact(sa)
+        if sa.facts.exchange == ExchangeType.AGGRESSIVE and sa.facts.is_initiator:
+            self._say_initial_contact(sa)
         for pending in self._book.pending.pop(sa.home, []):
             pending.timer.cancel()
             self.want(pending.policy, pending.replaces)
+
+    def _say_initial_contact(self, sa: Isakmp) -> None:
+        """Aggressive Mode has no encrypted message to hold it."""
+        established = [other for other in self._book.with_peer(sa.home) if other.established]
+        alone = established == [sa] and not self._book.children_with(sa.home)
+        if sa.facts.remote.initial_contact and alone:
+            sa.notify(initial_contact(sa.facts))
 
     def _initial_contact(self, sa: Isakmp) -> None:
         """The peer knows nothing from before (RFC 2407, 4.6.3.3). What began meanwhile stays."""

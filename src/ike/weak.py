@@ -3,7 +3,8 @@
 from typing import Final
 
 from ike.context import Context
-from ike.doi.numbers import Encryption, Group, Hash
+from ike.doi.numbers import Authentication, Encryption, Group, Hash
+from ike.isakmp.numbers import ExchangeType
 from ike.peer import Isakmp
 
 _WEAK_GROUPS: Final = {Group.MODP768, Group.MODP1024, Group.MODP1536}
@@ -26,10 +27,13 @@ class Weakness:
             found.append(str(suite.hash))
         if suite.encryption in _WEAK_CIPHERS:
             found.append(str(suite.encryption))
+        psk = suite.authentication == Authentication.PRE_SHARED_KEY
+        if psk and sa.facts.exchange == ExchangeType.AGGRESSIVE:
+            found.append("aggressive mode with a pre-shared key")
         fresh = [name for name in found if name not in self._told]
         self._told.update(fresh)
         if fresh:
             self._context.warning(
                 f"weak by today's measure: {', '.join(fresh)} (remote {sa.facts.remote.name}); "
-                "prefer group 14 or higher, sha256 and aes if the peer can"
+                "prefer group 14 or higher, sha256, aes and main mode if the peer can"
             )

@@ -10,6 +10,7 @@ from ike.exchanges.phase1 import Phase1
 from ike.exchanges.rsa import RsaSignature
 from ike.exchanges.table import Count, one
 from ike.isakmp.message import Message, Payload
+from ike.isakmp.numbers import ExchangeType
 from ike.isakmp.numbers import PayloadType as P
 from ike.isakmp.payloads import Identification
 from ike.keys import skeyid_pre_shared_key
@@ -37,17 +38,22 @@ class Method(Protocol):
     def prove(self, facts: Phase1, digest: bytes) -> list[Payload]:
         """Payloads that prove it. Raises: LocalError."""
 
-    def verify(self, facts: Phase1, message: Message, digest: bytes) -> None:
+    def verify(
+        self, facts: Phase1, message: Message, identity: Identification, digest: bytes
+    ) -> None:
         """Whether the peer is who it says. Raises: PeerError."""
 
 
 class PreSharedKey:
-    """RFC 2409, 5.4. In main mode the key must be found by the peer's address."""
+    """RFC 2409, 5.4. In main mode the key must be found by the peer's address; in aggressive mode
+    the peer has said its name before.
+    """
 
     proof: tuple[Count, ...] = (one(P.HASH),)
 
     def prepare(self, facts: Phase1) -> None:
-        self._key(facts)
+        if facts.exchange == ExchangeType.MAIN:
+            self._key(facts)
 
     def skeyid(self, facts: Phase1, shared: Secret) -> Secret:  # noqa: ARG002
         return skeyid_pre_shared_key(facts.hash_spec, self._key(facts), facts.nonces)
@@ -61,12 +67,21 @@ class PreSharedKey:
     def prove(self, facts: Phase1, digest: bytes) -> list[Payload]:  # noqa: ARG002
         return [Payload(P.HASH, digest)]
 
-    def verify(self, facts: Phase1, message: Message, digest: bytes) -> None:  # noqa: ARG002
+    def verify(
+        self,
+        facts: Phase1,  # noqa: ARG002
+        message: Message,
+        identity: Identification,  # noqa: ARG002
+        digest: bytes,
+    ) -> None:
         if not equal(message.first(P.HASH), digest):
             raise AuthenticationFailed("HASH mismatched; is the pre-shared key the same there?")
 
     def _key(self, facts: Phase1) -> Secret:
-        key = facts.pre_shared_keys.find(str(facts.peer.address))
+        names = [str(facts.peer.address)]
+        if facts.peer_id is not None:
+            names.append(describe(facts.peer_id))
+        key = facts.pre_shared_keys.find(*names)
         if key is None:
             raise LocalError("couldn't find the pskey.")
         return key

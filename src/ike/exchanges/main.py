@@ -1,16 +1,13 @@
 """Main Mode, the Identity Protection exchange (RFC 2409, 5; RFC 2408, 4.5)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-
 from ike.crypto.groups import KeyPair
-from ike.doi.identity import describe
+from ike.doi.numbers import Group
 from ike.doi.select import accept_phase1, choose_phase1, phase1_offer, phase1_suites
 from ike.errors import InvalidKeyInformation, LocalError, PayloadMalformed
 from ike.exchanges.authentication import METHODS, Method, check_identity, method_of, other
 from ike.exchanges.phase1 import Phase1
-from ike.exchanges.table import Turn, initiator, one, optional, responder
+from ike.exchanges.steps import Step
+from ike.exchanges.table import initiator, one, optional, responder
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.numbers import NotifyType, ProtocolId
 from ike.isakmp.numbers import PayloadType as P
@@ -20,18 +17,6 @@ from ike.policy import Switch
 from ike.vendor import NAT_TRAVERSAL, Vendor, known, octets
 
 MIN_NONCE, MAX_NONCE = 8, 256  # octets (RFC 2409, 5)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A row, what its sender puts in, and what its receiver takes out of it.
-
-    `build` may raise LocalError, `take` PeerError and LocalError.
-    """
-
-    turn: Turn
-    build: Callable[[Phase1], list[Payload]]
-    take: Callable[[Phase1, Message], None]
 
 
 def main_mode(method: Method) -> tuple[Step, ...]:
@@ -49,19 +34,6 @@ def main_mode(method: Method) -> tuple[Step, ...]:
         Step(responder(*proof, encrypted=True), send_proof, take_proof),   #    <-- HDR*, IDir, ..
     )
     # fmt: on
-
-
-@cache
-def _tables() -> dict[int, tuple[Step, ...]]:
-    return {number: main_mode(method) for number, method in METHODS.items()}
-
-
-def table(facts: Phase1) -> tuple[Step, ...]:
-    """The table to go on with; before the choice any will do."""
-    tables = _tables()
-    if facts.suite is None:
-        return next(iter(tables.values()))
-    return tables[facts.suite.authentication]
 
 
 # --- HDR, SA ---
@@ -123,49 +95,64 @@ def take_vendors(facts: Phase1, message: Message) -> None:
 
 def send_key(facts: Phase1) -> list[Payload]:
     if facts.pair is None:
-        prepare_key(facts)
-    assert facts.pair is not None
-    payloads = [Payload(P.KE, facts.pair.public), Payload(P.NONCE, facts.own_nonce)]
-    payloads += method_of(facts).requests(facts)
-    if facts.nat.version is not None:
-        forced = facts.remote.nat_traversal is Switch.FORCE
-        spec = facts.hash_spec
-        payloads += discovery_payloads(
-            facts.nat,
-            spec,
-            facts.cookies,
-            local=facts.local,
-            peer=facts.peer,
-            disguise=facts.entropy(spec.size) if forced else b"",
-        )
-    return payloads
-
-
-def prepare_key(facts: Phase1) -> None:
-    facts.pair = KeyPair.generate(facts.agreed.group, facts.entropy)
-    facts.own_nonce = facts.entropy(min(max(facts.remote.nonce_size, MIN_NONCE), MAX_NONCE))
+        prepare_key(facts, facts.agreed.group)
+    return [*public_payloads(facts), *method_of(facts).requests(facts), *nat_payloads(facts)]
 
 
 def take_key(facts: Phase1, message: Message) -> None:
+    take_public(facts, message)
+    discover_nat(facts, message)
+    if facts.pair is None:  # the responder's
+        prepare_key(facts, facts.agreed.group)
+    facts.agree(lambda shared: method_of(facts).skeyid(facts, shared))
+
+
+def prepare_key(facts: Phase1, group: Group) -> None:
+    facts.pair = KeyPair.generate(group, facts.entropy)
+    facts.own_nonce = facts.entropy(min(max(facts.remote.nonce_size, MIN_NONCE), MAX_NONCE))
+
+
+def public_payloads(facts: Phase1) -> list[Payload]:
+    assert facts.pair is not None
+    return [Payload(P.KE, facts.pair.public), Payload(P.NONCE, facts.own_nonce)]
+
+
+def take_public(facts: Phase1, message: Message) -> None:
     facts.peer_public = message.first(P.KE)
     facts.peer_nonce = message.first(P.NONCE)
     if not MIN_NONCE <= len(facts.peer_nonce) <= MAX_NONCE:
         raise PayloadMalformed(f"nonce of {len(facts.peer_nonce)} octets")
     if facts.pair is not None and facts.peer_public == facts.pair.public:
         raise InvalidKeyInformation("our own public value comes back: a reflection")
-    if facts.nat.version is not None:
-        facts.nat.forced = facts.remote.nat_traversal is Switch.FORCE
-        discover(
-            facts.nat,
-            facts.hash_spec,
-            facts.cookies,
-            message.all(facts.nat.discovery_type),
-            local=facts.local,
-            peer=facts.peer,
-        )
-    if facts.pair is None:  # the responder's
-        prepare_key(facts)
-    facts.agree(lambda shared: method_of(facts).skeyid(facts, shared))
+
+
+def nat_payloads(facts: Phase1) -> list[Payload]:
+    if facts.nat.version is None:
+        return []
+    forced = facts.remote.nat_traversal is Switch.FORCE
+    spec = facts.hash_spec
+    return discovery_payloads(
+        facts.nat,
+        spec,
+        facts.cookies,
+        local=facts.local,
+        peer=facts.peer,
+        disguise=facts.entropy(spec.size) if forced else b"",
+    )
+
+
+def discover_nat(facts: Phase1, message: Message) -> None:
+    if facts.nat.version is None:
+        return
+    facts.nat.forced = facts.remote.nat_traversal is Switch.FORCE
+    discover(
+        facts.nat,
+        facts.hash_spec,
+        facts.cookies,
+        message.all(facts.nat.discovery_type),
+        local=facts.local,
+        peer=facts.peer,
+    )
 
 
 # --- HDR*, ID, proof ---
@@ -189,14 +176,10 @@ def initial_contact(facts: Phase1) -> Notification:
 def take_proof(facts: Phase1, message: Message) -> None:
     body = message.first(P.ID)
     identity = Identification.parse(body)
-    method_of(facts).verify(facts, message, facts.proof_of(other(facts.role), body))
+    digest = facts.proof_of(other(facts.role), body)
+    method_of(facts).verify(facts, message, identity, digest)
     check_identity(facts, identity)
     facts.peer_id = identity
     facts.peer_initial_contact = any(
         Notification.parse(n).type == NotifyType.INITIAL_CONTACT for n in message.all(P.NOTIFY)
     )
-
-
-def peer_name(facts: Phase1) -> str:
-    """Who the peer said it is, for people."""
-    return describe(facts.peer_id) if facts.peer_id is not None else str(facts.peer.address)

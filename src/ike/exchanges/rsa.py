@@ -64,7 +64,9 @@ class RsaSignature:
         certificate = Certificate(X509_SIGNATURE, credentials.certificate)
         return [Payload(P.CERT, bytes(certificate)), signature]
 
-    def verify(self, facts: Phase1, message: Message, digest: bytes) -> None:
+    def verify(
+        self, facts: Phase1, message: Message, identity: Identification, digest: bytes
+    ) -> None:
         sent = [Certificate.parse(body) for body in message.all(P.CERT)]
         found = [signatures.load(c.data) for c in sent if c.encoding == X509_SIGNATURE]
         if not found:
@@ -74,7 +76,7 @@ class RsaSignature:
         if facts.remote.verify_cert:
             authorities = self._credentials(facts).authorities
             signatures.check_chain(leaf, others, authorities, facts.date())
-            self._check_identity(leaf, Identification.parse(message.first(P.ID)))
+            self._check_identity(leaf, identity)
         facts.certificates = tuple(c.data for c in sent)
 
     def _check_identity(self, leaf: x509.Certificate, identity: Identification) -> None:

@@ -39,7 +39,7 @@ def optional(kind: P, most: int = 1) -> Count:
 class Turn:
     sender: Role
     counts: tuple[Count, ...]
-    encrypted: bool = False
+    encrypted: bool | None = False  # None: either
     first: P | None = None
     by_type: MappingProxyType[P, Count] = field(init=False)
 
@@ -53,7 +53,7 @@ class Turn:
         """
         if sender is not self.sender:
             raise OutOfTurn(f"a message of the {sender.value}, whose turn it is not")
-        if message.encrypted is not self.encrypted:
+        if self.encrypted is not None and message.encrypted is not self.encrypted:
             raise InvalidFlags("encrypted" if message.encrypted else "not encrypted")
         got = Counter(payload.type for payload in message.payloads)
         for count in self.counts:
@@ -68,11 +68,11 @@ class Turn:
             raise PayloadMalformed(f"{message.payloads[0].type} stands before {self.first}")
 
 
-def initiator(*counts: Count, encrypted: bool = False, first: P | None = None) -> Turn:
+def initiator(*counts: Count, encrypted: bool | None = False, first: P | None = None) -> Turn:
     """A row sent by the initiator."""
     return Turn(Role.INITIATOR, counts, encrypted, first)
 
 
-def responder(*counts: Count, encrypted: bool = False, first: P | None = None) -> Turn:
+def responder(*counts: Count, encrypted: bool | None = False, first: P | None = None) -> Turn:
     """A row sent by the responder."""
     return Turn(Role.RESPONDER, counts, encrypted, first)
