@@ -2,10 +2,14 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 PUBLIC = 0o644
 PRIVATE = 0o600
+
+Write = Callable[[Path, bytes, int], object]
+"""`write_whole`, or what stands in for it: path, content, mode."""
 
 
 def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:

@@ -160,3 +160,13 @@ def test_help_says_what_the_keys_are_for(capsys: pytest.CaptureFixture[str]) -> 
     assert caught.value.code == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "--dst-preshared-key is the one that authenticates the connection" in told
+
+
+def test_a_psk_file_that_cannot_be_read_leaves_everything_as_it_was(root: Path) -> None:
+    path = root / "etc/racoon/psk.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("10.0.0.9\n")
+    path.chmod(0o600)
+    before = files(root)
+    assert main([*CREATE, "--dst-preshared-key=k"]) == 1
+    assert files(root) == before

@@ -20,6 +20,7 @@ from mgu.connections.connection import (
     Connection,
     check,
 )
+from mgu.installation import Installation
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, RACOON_SOCKET, under_root
 
 SERVICE: Final = "racoon"
@@ -78,18 +79,16 @@ def _create(options: argparse.Namespace) -> None:
     connection = folder.with_free_reqid(connection, others)
     src = None if options.src_preshared_key is None else folder.source_of(connection)
     psk = under_root(PSK_TXT)
-    for key in (options.dst_preshared_key, options.src_preshared_key):
-        if key is not None:
-            keys.check_key(key)
-    racoon.write_common()
-    racoon.write_remote(connection.dst, connection.method)
-    if options.dst_preshared_key is not None:
-        keys.set_key(psk, str(connection.dst), options.dst_preshared_key)
-    if src is not None:
-        keys.set_key(psk, str(src), options.src_preshared_key)
     is_new = connection.name not in folder.names()
-    folder.save(connection)
-    services.enable(SERVICE)
+    with Installation() as installation:  # all of it, or after a refusal none
+        racoon.write_common(installation.write)
+        racoon.write_remote(connection.dst, connection.method, installation.write)
+        if options.dst_preshared_key is not None:
+            keys.set_key(psk, str(connection.dst), options.dst_preshared_key, installation.write)
+        if src is not None:
+            keys.set_key(psk, str(src), options.src_preshared_key, installation.write)
+        folder.save(connection, installation.write)
+        services.enable(SERVICE)
     if options.start:
         return
     if is_new and _is_running():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mgu.connections.connection import Address, BadConnection, Connection, parse, render
-from mgu.files import write_whole
+from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import IFCFG_DIR, RUN_DIR, under_root
 
 INTERFACE: Final = "eth0"  # the MGU's signalling interface (manual, 1.1.1)
@@ -63,14 +63,14 @@ def load_all() -> list[Connection]:
     return [load(name) for name in names()]
 
 
-def save(connection: Connection) -> bool:
+def save(connection: Connection, write: Write = write_whole) -> bool:
     """Write its ifcfg file; False when it says all that already."""
     path = path_of(connection.name)
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     text = render(connection, before)
     if text == before:
         return False
-    write_whole(path, text.encode())
+    write(path, text.encode(), PUBLIC)
     return True
 
 

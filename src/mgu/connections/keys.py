@@ -5,7 +5,7 @@ from pathlib import Path
 from ike.conf import psk
 from ike.conf.errors import ConfError
 from mgu.connections.connection import BadConnection
-from mgu.files import PRIVATE, write_whole
+from mgu.files import PRIVATE, Write, write_whole
 from wire.secret import Secret
 
 _HEAD = (
@@ -14,7 +14,7 @@ _HEAD = (
 )
 
 
-def set_key(path: Path, host: str, key: Secret) -> bool:
+def set_key(path: Path, host: str, key: Secret, write: Write = write_whole) -> bool:
     """Make `key` the one entry of `host`; False when it is that already. Raises: BadConnection."""
     check_key(key)
     content = _content(path)
@@ -26,7 +26,7 @@ def set_key(path: Path, host: str, key: Secret) -> bool:
         lines = _without(lines, [entry.line for entry in entries[1:]])
     else:
         lines[len(lines) - (lines[-1] == b"") :] = [line, b""]
-    return _write(path, content, b"\n".join(lines))
+    return _write(path, content, b"\n".join(lines), write)
 
 
 def remove_key(path: Path, host: str) -> bool:
@@ -36,7 +36,7 @@ def remove_key(path: Path, host: str) -> bool:
     if not entries:
         return False
     lines = _without(content.split(b"\n"), [entry.line for entry in entries])
-    return _write(path, content, b"\n".join(lines))
+    return _write(path, content, b"\n".join(lines), write_whole)
 
 
 def has_key(path: Path, host: str) -> bool:
@@ -81,9 +81,9 @@ def _without(lines: list[bytes], numbers: list[int]) -> list[bytes]:
     return [line for number, line in enumerate(lines, start=1) if number not in numbers]
 
 
-def _write(path: Path, before: bytes, after: bytes) -> bool:
+def _write(path: Path, before: bytes, after: bytes, write: Write) -> bool:
     """Write when something changed, or when others could read it."""
     if before == after and path.stat().st_mode & 0o077 == 0:
         return False
-    write_whole(path, after, PRIVATE)
+    write(path, after, PRIVATE)
     return True

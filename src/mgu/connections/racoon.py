@@ -10,7 +10,7 @@ from typing import Final
 from ike.conf.errors import ConfError, Source
 from ike.conf.syntax import Statement, parse
 from mgu.connections.connection import CERTIFICATE, Address, BadConnection
-from mgu.files import write_whole
+from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
 
 CA_FILE: Final = "ca.pem"
@@ -73,11 +73,11 @@ def remote_path(peer: Address) -> Path:
     return under_root(RACOON_DIR) / f"remote-{peer}.conf"
 
 
-def write_common() -> bool:
+def write_common(write: Write = write_whole) -> bool:
     """Make racoon.conf hold what connections need; False when it does. Raises: BadConnection."""
     path = under_root(RACOON_CONF)
     if not path.exists():
-        write_whole(path, _COMMON.encode())
+        write(path, _COMMON.encode(), PUBLIC)
         return True
     there = {_kind(statement) for statement in _statements(path)}
     missing = [line for kind, line in _NEEDED.items() if kind not in there]
@@ -86,7 +86,7 @@ def write_common() -> bool:
     text = path.read_text(encoding="utf-8")
     if not text.endswith("\n"):
         text += "\n"
-    write_whole(path, "".join([text, "\n# added by ipsec\n", *missing]).encode())
+    write(path, "".join([text, "\n# added by ipsec\n", *missing]).encode(), PUBLIC)
     return True
 
 
@@ -98,14 +98,14 @@ def _kind(statement: Statement) -> str:
     return ""
 
 
-def write_remote(peer: Address, method: str) -> bool:
+def write_remote(peer: Address, method: str, write: Write = write_whole) -> bool:
     """Make the peer's file authenticate by `method`; False when it does. Raises: BadConnection."""
     path = remote_path(peer)
     word = "rsasig" if method == CERTIFICATE else "pre_shared_key"
     if path.exists() and word in _methods(path):
         return False
     identity = _BY_CERTIFICATE if method == CERTIFICATE else _BY_ADDRESS
-    write_whole(path, _REMOTE.format(address=peer, method=word, identity=identity).encode())
+    write(path, _REMOTE.format(address=peer, method=word, identity=identity).encode(), PUBLIC)
     return True
 
 
