@@ -1,7 +1,6 @@
 """Several files written as one: all of them, or after an error none."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from mgu.files import PUBLIC, write_whole
@@ -27,12 +26,7 @@ class Installation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if error is None:
             return
         for path, old, mode in reversed(self._before):

@@ -9,19 +9,23 @@ import getpass
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from eapol.config import Config, parse, text
 from eapol.errors import EapolError, PassphraseNeeded
 from eapol.settings import NamedOctets, NamedSecret, Network, TlsPolicy
 from mgu import clock, exits, services
+from mgu.arguments import Parser
 from mgu.files import PRIVATE, PUBLIC
 from mgu.installation import Installation
 from mgu.paths import WPA_CERT_DIR, WPA_CTRL_DIR, WPA_SUPPLICANT_CONF, under_root
 from mgu.wpa_ctrl import Client, NotServed
 from wire.secret import Secret
+
+if TYPE_CHECKING:
+    from eapol.certificates import Handed
 
 SERVICE: Final = "wpa_supplicant"
 PORT: Final = "eth0"
@@ -53,18 +57,6 @@ class Refused(Exception):
     """The command cannot do it; the text says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the options name, read and checked."""
-
-    client: NamedOctets
-    ca: NamedOctets
-    key: NamedSecret
-    passphrase: Secret | None
-    crl: NamedOctets | None
-    warnings: list[str]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
@@ -87,20 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exits.OK
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"net8021x: {message}; 'net8021x -h' tells more", file=sys.stderr)
-        sys.exit(exits.USAGE)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="net8021x",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("net8021x", description=DESCRIPTION, epilog=EPILOG)
     add = parser.add_argument
     add("-l", dest="client", metavar="CLIENT", help="client certificate, PEM, X.509 version 3")
     add("-c", dest="ca", metavar="CA", help="certificate of the CA (root), PEM")
@@ -133,13 +113,13 @@ def _check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) -
 
 def _act(options: argparse.Namespace) -> None:
     if options.client is not None:
-        given = _read(options)
-        for warning in given.warnings:
+        handed, warnings = _read(options)
+        for warning in warnings:
             print(f"net8021x: warning: {warning}", file=sys.stderr)
         if options.dry_run:
             print("The files are in order; nothing was changed.")
             return
-        _install(given, options)
+        _install(handed, options)
     elif options.activate:
         _check_installed()
     if options.dry_run:
@@ -153,8 +133,8 @@ def _act(options: argparse.Namespace) -> None:
 # Reading and checking
 
 
-def _read(options: argparse.Namespace) -> Given:
-    """The files that the options name, found to be in order. Raises Refused, CredentialError."""
+def _read(options: argparse.Namespace) -> tuple["Handed", list[str]]:
+    """What the options name, in order, and warnings. Raises Refused, CredentialError."""
     from eapol.certificates import Handed, judge  # late: `net8021x -h` needs no cryptography
 
     client, ca = _file(options.client, "client certificate"), _file(options.ca, "CA certificate")
@@ -171,7 +151,7 @@ def _read(options: argparse.Namespace) -> Given:
         warnings = judge(handed, clock.now())
     if Path(options.key).stat().st_mode & 0o077 and b"ENCRYPTED" not in key.octets:
         warnings.append(f"{key.name}: others can read this private key; 'chmod 600 {key.name}'")
-    return Given(client, ca, handed.key, handed.passphrase, crl, warnings)
+    return handed, warnings
 
 
 def _file(name: str, what: str) -> NamedOctets:
@@ -224,16 +204,16 @@ def _check_installed() -> None:
 # Writing
 
 
-def _install(given: Given, options: argparse.Namespace) -> None:
+def _install(handed: "Handed", options: argparse.Namespace) -> None:
     """Copy the files, write the configuration: all of it or, after an error, none."""
     conf, folder = under_root(WPA_SUPPLICANT_CONF), under_root(WPA_CERT_DIR)
     client, ca, key = (
         folder / Path(name).name for name in (options.client, options.ca, options.key)
     )
-    contents = _contents(given, client, ca, key)
+    contents = _contents(handed, client, ca, key)
     config = Config(
         ctrl_interface=str(under_root(WPA_CTRL_DIR)),
-        networks=(_network(given, options, client, ca, key),),
+        networks=(_network(handed, options, client, ca, key),),
     )
     old = _previous(conf)
     with Installation() as installation:
@@ -250,13 +230,13 @@ def _install(given: Given, options: argparse.Namespace) -> None:
     print(f"The certificates and the key are in {folder}, the configuration is {conf}.")
 
 
-def _contents(given: Given, client: Path, ca: Path, key: Path) -> dict[Path, tuple[bytes, int]]:
+def _contents(handed: "Handed", client: Path, ca: Path, key: Path) -> dict[Path, tuple[bytes, int]]:
     """What goes where. A certificate file may be the key file, too; then it is kept private."""
-    crl = b"" if given.crl is None else b"\n" + given.crl.octets
+    crl = b"" if handed.crl is None else b"\n" + handed.crl.octets
     wanted = (
-        (client, given.client.octets, PUBLIC),
-        (ca, given.ca.octets + crl, PUBLIC),
-        (key, given.key.secret.reveal(), PRIVATE),
+        (client, handed.client.octets, PUBLIC),
+        (ca, handed.ca.octets + crl, PUBLIC),
+        (key, handed.key.secret.reveal(), PRIVATE),
     )
     contents: dict[Path, tuple[bytes, int]] = {}
     for path, octets, mode in wanted:
@@ -267,18 +247,18 @@ def _contents(given: Given, client: Path, ca: Path, key: Path) -> dict[Path, tup
 
 
 def _network(
-    given: Given, options: argparse.Namespace, client: Path, ca: Path, key: Path
+    handed: "Handed", options: argparse.Namespace, client: Path, ca: Path, key: Path
 ) -> Network:
     names = () if options.server_name is None else (options.server_name,)
     anonymous = options.anonymous_identity
-    encrypted = b"ENCRYPTED" in given.key.secret.reveal()
+    encrypted = b"ENCRYPTED" in handed.key.secret.reveal()
     return Network(
         identity=os.fsencode(options.identity),
         anonymous_identity=None if anonymous is None else os.fsencode(anonymous),
         ca_cert=str(ca),
         client_cert=str(client),
         private_key=str(key),
-        private_key_passwd=given.passphrase if encrypted else None,
+        private_key_passwd=handed.passphrase if encrypted else None,
         tls=TlsPolicy(domain_match=names),
     )
 

@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from mgu import exits
+from mgu.arguments import Parser
 from xfrm.aio.blocking import Client
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Policy, SecurityAssociation
@@ -43,21 +44,12 @@ A file looks like this:
 An `in` policy brings a `fwd` one with it, unless -k is given."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        print(f"setkey: {message}", file=sys.stderr)
-        raise SystemExit(exits.USAGE)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="setkey",
+    parser = Parser(
+        "setkey",
         usage=_USAGE,
         description="Show and change the kernel's SAs and policies, as setkey of ipsec-tools does.",
         epilog=_EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         prefix_chars="-+",
     )

@@ -4,9 +4,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from mgu import exits
+from mgu.arguments import Parser
 from mgu.paths import WPA_CTRL_DIR, under_root
 from mgu.wpa_ctrl import COMMANDS, Client, NotServed, fields, interfaces, wire_form
 
@@ -20,12 +21,6 @@ exit status: 0 done, 1 no supplicant answers or it said FAIL, 4 no permission, 6
 """
 
 REFUSALS: Final = ("FAIL", "UNKNOWN COMMAND")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"wpa_cli: {message}; 'wpa_cli -h' tells more", file=sys.stderr)
-        sys.exit(exits.USAGE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,13 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="wpa_cli",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("wpa_cli", description=DESCRIPTION, epilog=EPILOG)
     add = parser.add_argument
     add("-i", dest="interface", metavar="IF", help="interface (default: the first one served)")
     add("-p", dest="folder", metavar="DIR", help=f"control sockets (default: {WPA_CTRL_DIR})")

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Never
+from typing import TYPE_CHECKING, Final
 
 from mgu import exits, paths
+from mgu.arguments import Parser
 
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 
@@ -32,19 +33,11 @@ if TYPE_CHECKING:
     from eapol.notices import Notice
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Never:
-        self.print_usage(sys.stderr)
-        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
-
-
 def parser() -> argparse.ArgumentParser:
-    made = _Parser(
-        prog="mgu supplicant",
+    made = Parser(
+        "mgu supplicant",
         description="Authenticate a wired port with IEEE 802.1X and EAP-TLS.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = made.add_argument
     add("-i", dest="interface", metavar="IF", help="interface, such as eth0")
@@ -76,16 +69,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(argv)
+    made = parser()
+    options = made.parse_args(argv)
     if options.version:
         from importlib.metadata import version
 
         print(f"mgu supplicant {version('mgusec')}")
         return exits.OK
     if options.interface is None:
-        parser().error("-i is missing: which interface?")
+        made.error("-i is missing: which interface?")
     if options.driver != "wired":
-        parser().error(f"-D {options.driver}: this supplicant is for wired ports; use -D wired")
+        made.error(f"-D {options.driver}: this supplicant is for wired ports; use -D wired")
     if options.config is None:
         options.config = paths.under_root(paths.WPA_SUPPLICANT_CONF)
     for name in ("config", "log", "pidfile", "key_log"):  # -B changes the working directory
