@@ -55,6 +55,7 @@ class Tunnel:
     rekey_seconds: int = 3600
     certificate: Files | None = None
     ike_rekey_seconds: int = 14400
+    aggressive: bool = False
 
     @property
     def configuration(self) -> str:
@@ -68,6 +69,7 @@ class Tunnel:
 connections {{
   peer {{
     version = 1
+    aggressive = {"yes" if self.aggressive else "no"}
     local_addrs = {self.local}
     remote_addrs = {self.remote}
     proposals = {self.ike}
@@ -183,6 +185,7 @@ charon {{
   load = {_PLUGINS} {plane} socket-default vici updown
   install_virtual_ip = no
   delete_rekeyed = yes
+  i_dont_care_about_security_and_use_aggressive_mode_psk = yes
   retransmit_timeout = 1.0
   retransmit_base = 1.4
   filelog {{
