@@ -47,7 +47,12 @@ from wire.timer import TimerFired
 HERE, THERE = ip_address("10.0.0.1"), ip_address("10.0.0.2")
 LOCAL, PEER = Endpoint(HERE, 500), Endpoint(THERE, 500)
 REMOTE = Remote(
-    name="fuzz", address=None, nat_traversal=Switch.ON, ike_frag=Switch.ON, dpd_delay=5.0
+    name="fuzz",
+    address=None,
+    exchange_modes=(ExchangeType.MAIN, ExchangeType.AGGRESSIVE),
+    nat_traversal=Switch.ON,
+    ike_frag=Switch.ON,
+    dpd_delay=5.0,
 )
 CONFIG = Config(
     remotes=(REMOTE,),
@@ -150,7 +155,8 @@ def _entropy() -> Callable[[int], bytes]:
 def responder(octets: bytes) -> None:
     """Anybody's datagrams: as they are, and as bodies of well-formed headers."""
     engine = Engine(CONFIG, entropy=_entropy())
-    kinds = (ExchangeType.MAIN, ExchangeType.QUICK, ExchangeType.INFORMATIONAL)
+    T = ExchangeType
+    kinds = (T.MAIN, T.AGGRESSIVE, T.QUICK, T.INFORMATIONAL)
     for at, part in enumerate(octets[i : i + 64] for i in range(0, len(octets), 64)):
         bodies = [part]
         for kind in kinds:
@@ -173,9 +179,19 @@ def initiator(octets: bytes) -> None:
     engine.handle(TimerFired(), 1000.0)
 
 
-def conversation(octets: bytes) -> None:
+def main_conversation(octets: bytes) -> None:
     """Two engines talk up to IPsec SAs; the octets say which messages are bent, and how."""
-    engines = (Engine(CONFIG, entropy=_entropy()), Engine(CONFIG, entropy=_entropy()))
+    _conversation(octets, CONFIG)
+
+
+def aggressive_conversation(octets: bytes) -> None:
+    """The same in Aggressive Mode."""
+    remote = replace(REMOTE, exchange_modes=(ExchangeType.AGGRESSIVE,))
+    _conversation(octets, replace(CONFIG, remotes=(remote,)))
+
+
+def _conversation(octets: bytes, config: Config) -> None:
+    engines = (Engine(config, entropy=_entropy()), Engine(config, entropy=_entropy()))
     queue: list[tuple[int, Event]] = [(0, _acquire())]
     bends = iter(octets)
     for step in range(120):
@@ -230,5 +246,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "fragments": fragments,
     "responder": responder,
     "initiator": initiator,
-    "conversation": conversation,
+    "main_conversation": main_conversation,
+    "aggressive_conversation": aggressive_conversation,
 }
