@@ -60,6 +60,7 @@ messages = st.builds(
     payloads=st.lists(st.builds(Payload, payload_types, bodies), max_size=8).map(tuple),
     message_id=st.integers(0, 0xFFFFFFFF),
     commit=st.booleans(),
+    authentication_only=st.booleans(),
 )
 
 

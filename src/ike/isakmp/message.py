@@ -70,6 +70,7 @@ class Message:
     message_id: int = 0
     encrypted: bool = False
     commit: bool = False
+    authentication_only: bool = False
 
     @classmethod
     def parse(cls, header: Header, data: bytes) -> Self:
@@ -100,6 +101,7 @@ class Message:
             message_id=header.message_id,
             encrypted=bool(header.flags & Flags.ENCRYPTED),
             commit=bool(header.flags & Flags.COMMIT),
+            authentication_only=bool(header.flags & Flags.AUTHENTICATION_ONLY),
         )
 
     def header(self, body_size: int) -> Header:
@@ -109,6 +111,8 @@ class Message:
             flags |= Flags.ENCRYPTED
         if self.commit:
             flags |= Flags.COMMIT
+        if self.authentication_only:
+            flags |= Flags.AUTHENTICATION_ONLY
         return Header(
             self.initiator_cookie,
             self.responder_cookie,
