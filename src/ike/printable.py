@@ -2,7 +2,7 @@
 
 from typing import Final
 
-MAX_TEXT: Final = 1000  # characters
+MAX_TEXT: Final = 4000  # characters
 
 
 def printable(text: str) -> str:
