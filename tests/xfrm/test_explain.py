@@ -61,6 +61,19 @@ def test_an_sa_and_its_policy_name_each_other() -> None:
     ]
 
 
+def test_several_limits_are_joined_by_or() -> None:
+    limited = replace(OUT, lifetime=Lifetime(hard_seconds=3600, hard_octets=1000, hard_packets=9))
+    assert said([limited], [POLICY])[1].endswith("; lives 60 min or 1000 octets or 9 packets")
+
+
+def test_icmp_has_a_type_and_a_code_and_no_ports() -> None:
+    echo = replace(POLICY.selector, protocol=1, src_port=8, dst_port=0)
+    ends = "Policy for leaving packets 192.168.1.100 -> 192.168.2.0/24 icmp"
+    assert said([], [replace(POLICY, selector=echo)])[0] == f"{ends} type 8 code 0: protect"
+    any_code = replace(echo, dst_port=None)
+    assert said([], [replace(POLICY, selector=any_code)])[0] == f"{ends} type 8: protect"
+
+
 def test_empty_tables_let_everything_pass() -> None:
     assert said([], []) == ["There are no SAs and no policies: everything passes as it is."]
 

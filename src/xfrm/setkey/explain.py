@@ -22,7 +22,7 @@ from xfrm.model import (
     Template,
 )
 from xfrm.pfkey import State, state_of
-from xfrm.setkey.show import upper_protocol
+from xfrm.setkey.show import TYPE_AND_CODE, upper_protocol
 
 _DIRECTIONS: Final = {
     Direction.IN: "arriving",
@@ -137,16 +137,10 @@ def _usage(sa: SecurityAssociation, now: int) -> str:
 
 
 def _lifetime(life: Lifetime) -> str:
-    limits = [
-        f"{limit} {unit}"
-        for limit, unit in (
-            (life.hard_seconds and _duration(life.hard_seconds), ""),
-            (life.hard_octets, "octets"),
-            (life.hard_packets, "packets"),
-        )
-        if limit
-    ]
-    return f"lives {' or '.join(limits)}".rstrip() if limits else "lives until it is deleted"
+    limits = [_duration(life.hard_seconds)] if life.hard_seconds else []
+    limits += [f"{life.hard_octets} octets"] if life.hard_octets else []
+    limits += [f"{life.hard_packets} packets"] if life.hard_packets else []
+    return f"lives {' or '.join(limits) or 'until it is deleted'}"
 
 
 def _sa_warnings(sa: SecurityAssociation, users: Sequence[Policy], now: int) -> Iterator[str]:
@@ -194,9 +188,13 @@ def _selector(selector: Selector) -> str:
         name = network.network_address if host else network
         return f"{name}" if port is None else f"{name} port {port}"
 
-    src, dst = end(selector.src, selector.src_port), end(selector.dst, selector.dst_port)
     protocol = f" {upper_protocol(selector.protocol)}" if selector.protocol else ""
-    return f"{src} -> {dst}{protocol}"
+    if selector.protocol not in TYPE_AND_CODE:
+        src, dst = end(selector.src, selector.src_port), end(selector.dst, selector.dst_port)
+        return f"{src} -> {dst}{protocol}"
+    kind = "" if selector.src_port is None else f" type {selector.src_port}"
+    code = "" if selector.dst_port is None else f" code {selector.dst_port}"
+    return f"{end(selector.src, None)} -> {end(selector.dst, None)}{protocol}{kind}{code}"
 
 
 def _explain_template(
