@@ -57,7 +57,6 @@ SIZES = {
     "xfrm_user_expire": (wire.EXPIRE, 232),
     "xfrm_user_polexpire": (wire.POL_EXPIRE, 176),
     "xfrm_user_mapping": (wire.MAPPING, 64),
-    "xfrm_lifetime_cur": (wire.LIFETIME_CUR, 32),
 }
 
 

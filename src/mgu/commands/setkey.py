@@ -245,9 +245,10 @@ def _protocol_number(name: str) -> int | None:
 
 
 def _monitor(options: argparse.Namespace) -> int:
-    from xfrm.setkey.monitor import GROUPS, line_of
+    from xfrm.netlink.messages import Group
+    from xfrm.setkey.monitor import line_of
 
-    with Client(GROUPS) as client:
+    with Client(tuple(Group)) as client:
         for message in client.events():
             stamp = time.strftime("%H:%M:%S")
             print(f"{stamp} {line_of(message)}", flush=True)

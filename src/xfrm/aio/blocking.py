@@ -24,7 +24,6 @@ from xfrm.netlink.frames import (
 from xfrm.netlink.messages import Message
 from xfrm.netlink.refusals import no_socket, refusal, understood
 
-_NETLINK_XFRM: Final = 6
 _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK = 1, 10, 11
 _LIMIT: Final = 10.0  # seconds; the kernel answers in microseconds
@@ -48,7 +47,7 @@ class Client:
     def __init__(self, groups: Sequence[int] = ()) -> None:
         self._sequences = itertools.count(1)
         try:
-            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_XFRM)
+            self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, frames.NETLINK_XFRM)
         except OSError as error:
             raise no_socket(error) from None
         try:

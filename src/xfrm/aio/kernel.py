@@ -26,14 +26,13 @@ from xfrm.model import (
 from xfrm.names import policy_name, sa_name
 from xfrm.netlink import requests
 from xfrm.netlink.answers import event_of, policy_of, sa_of
-from xfrm.netlink.messages import Message, MessageType
+from xfrm.netlink.messages import Group, Message, MessageType
 from xfrm.netlink.refusals import understood
 
 if TYPE_CHECKING:
     from xfrm.aio.transport import Events, Requests
 
-# enum xfrm_nlgroups
-_ACQUIRE, _EXPIRE, _SA, _MAPPING = 1, 2, 3, 8
+_HEARD: Final = (Group.ACQUIRE, Group.EXPIRE, Group.SA, Group.MAPPING)
 
 # An SA that no packet ever meets: addresses for documentation (RFC 5737).
 _PROBE: Final = (ip_address("192.0.2.1"), ip_address("192.0.2.2"))
@@ -51,7 +50,7 @@ class Kernel:
         """Raises XfrmError without CAP_NET_ADMIN, Unsupported in a kernel without XFRM."""
         from xfrm.aio.transport import Events, Requests
 
-        kernel = cls(Requests(), Events((_ACQUIRE, _EXPIRE, _SA, _MAPPING)))
+        kernel = cls(Requests(), Events(_HEARD))
         try:
             await kernel._events.open()
             await kernel._requests.open()

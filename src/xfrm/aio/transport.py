@@ -32,7 +32,6 @@ from xfrm.netlink.frames import Acknowledgement
 from xfrm.netlink.messages import Message
 from xfrm.netlink.refusals import no_socket, refusal, understood
 
-NETLINK_XFRM: Final = 6
 ANSWER_LIMIT: Final = 5.0  # seconds for one request; the kernel answers in microseconds
 _DUMPS: Final = 10  # how often an interrupted dump is asked for again
 RECEIVE_BUFFER: Final = 8 << 20  # octets: about 10,000 events
@@ -83,7 +82,7 @@ class Requests:
     """
 
     def __init__(self, ready: socket.socket | None = None, limit: float = ANSWER_LIMIT) -> None:
-        self._socket = _Socket(family=NETLINK_XFRM, ext_ack=True, use_socket=ready)
+        self._socket = _Socket(family=frames.NETLINK_XFRM, ext_ack=True, use_socket=ready)
         self._limit = limit
         self._dumping = asyncio.Lock()
 
@@ -151,7 +150,7 @@ class Events:
 
     async def open(self) -> None:
         """Raises XfrmError without CAP_NET_ADMIN, Unsupported in a kernel without XFRM."""
-        self._socket = _Socket(family=NETLINK_XFRM)
+        self._socket = _Socket(family=frames.NETLINK_XFRM)
         try:
             await self._socket.bind()
             enlarge(self._socket.socket, socket.SO_RCVBUF, self._receive_buffer)

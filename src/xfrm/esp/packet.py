@@ -1,7 +1,7 @@
 """IP headers as octets: what a tunnel has to know of RFC 791, RFC 8200 and RFC 4301, 5.1.2."""
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -26,7 +26,6 @@ _WITH_PORTS: Final = frozenset({TCP, UDP, 33, 132, 136})  # DCCP, SCTP, UDP-Lite
 _EXTENSIONS: Final = frozenset({0, 43, 60})  # hop-by-hop, routing, destination options
 
 _MORE_FRAGMENTS: Final = 0x2000
-DONT_FRAGMENT: Final = 0x4000
 _OFFSET: Final = 0x1FFF
 HOP_LIMIT: Final = 64
 LARGEST: Final = 65535  # octets of an IPv4 packet
@@ -133,11 +132,6 @@ def traffic_class(packet: bytes) -> int:
     return (packet[0] & 15) << 4 | packet[1] >> 4
 
 
-def may_fragment(packet: bytes) -> bool:
-    """Whether a router may cut `packet`: IPv4 without DF."""
-    return packet[0] >> 4 == 4 and not packet[6] & 0x40
-
-
 def ip_header(
     src: Address,
     dst: Address,
@@ -192,19 +186,3 @@ def fragments(packet: bytes, mtu: int) -> Iterator[bytes]:
         bare = header[:2] + length + header[4:6] + offset.to_bytes(2, "big") + header[8:10]
         bare += b"\0\0" + header[12:]
         yield bare[:10] + checksum(bare).to_bytes(2, "big") + bare[12:] + part
-
-
-def too_big(packet: bytes, mtu: int, router: Address) -> bytes:
-    """Tell the sender of `packet` of the path's `mtu` by ICMP (RFC 1191, RFC 4443)."""
-    if packet[0] >> 4 == 4:
-        quoted = packet[: (packet[0] & 15) * 4 + 8]
-        body = b"\3\4\0\0\0\0" + mtu.to_bytes(2, "big") + quoted
-        message = body[:2] + checksum(body).to_bytes(2, "big") + body[4:]
-        source = IPv4Address(packet[12:16])
-        return ip_header(router, source, ICMP, len(message)) + message
-    quoted = packet[: 1280 - 48]
-    body = b"\2\0\0\0" + mtu.to_bytes(4, "big") + quoted
-    to = IPv6Address(packet[8:24])
-    pseudo = router.packed + to.packed + len(body).to_bytes(4, "big") + b"\0\0\0" + bytes((ICMPV6,))
-    message = body[:2] + checksum(pseudo + body).to_bytes(2, "big") + body[4:]
-    return ip_header(router, to, ICMPV6, len(message)) + message

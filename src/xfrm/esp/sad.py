@@ -18,6 +18,7 @@ from xfrm.model import (
     Template,
     Usage,
 )
+from xfrm.names import sa_name
 
 LOWEST_SPI: Final = 256  # 1 to 255 are reserved (RFC 4303, 2.1)
 # As long as an IKE peer may take to answer with all repeats; strongSwan has the same number.
@@ -114,7 +115,7 @@ class Sad:
     def add(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
         """Install `sa`. Raises AlreadyThere or Unsupported."""
         if sa.id in self._entries:
-            raise AlreadyThere(f"there is an SA {describe(sa)} already")
+            raise AlreadyThere(f"{sa_name(sa)} is there already")
         return self._install(sa, now, date)
 
     def update(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
@@ -124,7 +125,7 @@ class Sad:
         """
         old = self._entries.get(sa.id)
         if old is None:
-            raise NoSuchEntry(f"there is no SA {describe(sa)} to update")
+            raise NoSuchEntry(f"there is no {sa_name(sa)} to update")
         if old.sa.larval or _keys(old.sa) != _keys(sa):
             return self._install(sa, now, date)
         # Numbers that start again under the same key would reuse GCM's IVs.
@@ -139,7 +140,7 @@ class Sad:
         """Raises NoSuchEntry."""
         entry = self._entries.pop(sa, None)
         if entry is None:
-            raise NoSuchEntry(f"there is no SA with SPI {sa.spi:#010x} at {sa.dst}")
+            raise NoSuchEntry(f"there is no {sa_name(sa)}")
         return entry
 
     def outbound(self, template: Template, src: Address, dst: Address) -> Entry | None:
@@ -214,11 +215,6 @@ def accepts(template: Template, sa: SecurityAssociation) -> bool:
         and template.spi in (0, sa.spi)
         and (sa.mode != Mode.TUNNEL or (sa.src == template.src and sa.dst == template.dst))
     )
-
-
-def describe(sa: SecurityAssociation) -> str:
-    """Protocol, ends and SPI, for messages."""
-    return f"{sa.protocol} {sa.src} -> {sa.dst} spi {sa.spi:#010x}"
 
 
 def _keys(sa: SecurityAssociation) -> tuple[object, ...]:

@@ -104,16 +104,6 @@ def transforms(sa: SecurityAssociation, entropy: Entropy) -> tuple[Protect, Unpr
     return _integrity_only(sa, mac, icv)
 
 
-def overhead(sa: SecurityAssociation) -> tuple[int, int, int]:
-    """Octets around the payload: fixed before it and after it, and the block it is padded to."""
-    if sa.aead is not None:
-        return HEADER + 8, sa.aead.icv_bits // 8 or 16, 4
-    block = 0
-    if sa.encryption is not None and sa.encryption.name != NO_CIPHER:
-        block = _known(CIPHERS, sa.encryption).block
-    return HEADER + block, integrity(sa.authentication)[1], max(block, 4)
-
-
 def integrity(algorithm: Algorithm | None) -> tuple[Mac, int]:
     """The integrity check of `algorithm` and its size in octets; none: 0 octets."""
     if algorithm is None or algorithm.name == NO_MAC:
@@ -246,16 +236,7 @@ def _aead(sa: SecurityAssociation, algorithm: Algorithm) -> tuple[Protect, Unpro
 
     The explicit IV is the sequence number: it never repeats under a key, as the mode demands.
     """
-    row = _known(AEADS, algorithm)
-    tag = algorithm.icv_bits // 8 or 16
-    if tag not in row.tags or algorithm.icv_bits % 8:
-        raise BadAlgorithm(
-            f"the userspace data path has no {algorithm.name} with {algorithm.icv_bits} bits of "
-            f"check value; it has {', '.join(str(octets * 8) for octets in sorted(row.tags))}"
-        )
-    octets = _key(Kind.AEAD, algorithm)
-    key, salt = octets[: -row.salt], octets[-row.salt :]
-    aead = row.make(key, tag)
+    aead, salt, tag = _keyed_aead(algorithm)
     encrypt, decrypt = aead.encrypt, aead.decrypt
     spi, esn = sa.spi, sa.esn
     trailers = _TRAILERS[4]
@@ -283,3 +264,16 @@ def _aead(sa: SecurityAssociation, algorithm: Algorithm) -> tuple[Protect, Unpro
         return _trimmed(plain, 0)
 
     return protect, unprotect
+
+
+def _keyed_aead(algorithm: Algorithm) -> tuple[Aead, bytes, int]:
+    """The cipher, the salt that its key ends with, and the size of its tag in octets."""
+    row = _known(AEADS, algorithm)
+    tag = algorithm.icv_bits // 8 or 16
+    if tag not in row.tags or algorithm.icv_bits % 8:
+        raise BadAlgorithm(
+            f"the userspace data path has no {algorithm.name} with {algorithm.icv_bits} bits of "
+            f"check value; it has {', '.join(str(octets * 8) for octets in sorted(row.tags))}"
+        )
+    octets = _key(Kind.AEAD, algorithm)
+    return row.make(octets[: -row.salt], tag), octets[-row.salt :], tag

@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from xfrm.model import Malformed
 
-NLMSG_NOOP: Final = 1
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
+
+NETLINK_XFRM: Final = 6
 
 NLM_F_REQUEST: Final = 0x001
 NLM_F_MULTI: Final = 0x002

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final, Self
 
 from wire.open_enum import OpenEnum
@@ -42,6 +43,16 @@ class MessageType(OpenEnum):
     GETDEFAULT = 0x28
 
 
+class Group(IntEnum):
+    """enum xfrm_nlgroups: who hears of what."""
+
+    ACQUIRE = 1
+    EXPIRE = 2
+    SA = 3
+    POLICY = 4
+    MAPPING = 8
+
+
 class Empty(tuple[()]):
     """No structure: the body of a dump request and of FLUSHPOLICY.
 
@@ -49,10 +60,6 @@ class Empty(tuple[()]):
     """
 
     __slots__ = ()
-
-    @classmethod
-    def unpack(cls, data: bytes, offset: int = 0) -> Self:  # noqa: ARG003
-        return cls()
 
     def __bytes__(self) -> bytes:
         return b""
@@ -63,10 +70,6 @@ EMPTY: Final = Empty()
 
 class Raw(bytes):
     """The whole body, attributes included, of a message that we do not know."""
-
-    @classmethod
-    def unpack(cls, data: bytes, offset: int = 0) -> Self:
-        return cls(data[offset:])
 
 
 Body = (
@@ -101,9 +104,8 @@ _BODIES: Final[dict[int, tuple[Callable[[bytes], Body], int]]] = {
     MessageType.POLEXPIRE: (wire.PolExpire.unpack, wire.POL_EXPIRE.size),
     MessageType.MAPPING: (wire.Mapping.unpack, wire.MAPPING.size),
     MessageType.FLUSHSA: (wire.Flush.unpack, 4),
-    MessageType.FLUSHPOLICY: (Empty.unpack, 0),
+    MessageType.FLUSHPOLICY: (lambda _: EMPTY, 0),
 }
-_NO_ATTRIBUTES: Final[dict[int, bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +121,10 @@ class Message:
         """The message of type `number` from what follows its netlink header. Raises Malformed."""
         row = _BODIES.get(number)
         if row is None:
-            return cls(MessageType(number), Raw(octets), _NO_ATTRIBUTES)
+            return cls(MessageType(number), Raw(octets))
         unpack, size = row
         if not octets and number in (MessageType.GETSA, MessageType.GETPOLICY):
-            return cls(MessageType(number), EMPTY, _NO_ATTRIBUTES)
+            return cls(MessageType(number))
         try:
             body = unpack(octets)
         except struct.error:

@@ -112,11 +112,8 @@ def policy_message(kind: MessageType, policy: Policy) -> Message:
 
 def delete_policy_message(policy: Policy) -> Message:
     """The policy of this selector, direction, mark and interface; its index is not looked at."""
-    return Message(MessageType.DELPOLICY, _policy_ident(policy), _mark_and_interface(policy))
-
-
-def get_policy_message(policy: Policy) -> Message:
-    return Message(MessageType.GETPOLICY, _policy_ident(policy), _mark_and_interface(policy))
+    body = wire.PolicyIdent(_wire_selector(policy.selector), 0, policy.direction)
+    return Message(MessageType.DELPOLICY, body, _mark_and_interface(policy))
 
 
 def _sa_info(sa: SecurityAssociation, window: int) -> wire.SaInfo:
@@ -144,10 +141,6 @@ def _sa_info(sa: SecurityAssociation, window: int) -> wire.SaInfo:
 
 def _sa_ident(sa: SaId) -> wire.SaIdent:
     return wire.SaIdent(_octets(sa.dst), swap32(sa.spi), _family(sa.dst), sa.protocol)
-
-
-def _policy_ident(policy: Policy) -> wire.PolicyIdent:
-    return wire.PolicyIdent(_wire_selector(policy.selector), 0, policy.direction)
 
 
 def _algorithms(sa: SecurityAssociation) -> dict[int, bytes]:

@@ -32,7 +32,6 @@ EXPIRE: Final = Struct("=224sB7x")
 POL_EXPIRE: Final = Struct("=168sB7x")
 MAPPING: Final = Struct("=24sI16s16sHH")
 FLUSH: Final = Struct("=B")
-LIFETIME_CUR: Final = Struct("=4Q")
 
 _LITTLE: Final = sys.byteorder == "little"
 

@@ -1,15 +1,11 @@
 """What a kernel tells about SAs and policies, a line each, for `setkey -x`. No keys."""
 
-from typing import Final
-
 from xfrm.dataplane import Acquire, Event, Expire, Gone, Mapping, Resync
 from xfrm.model import Malformed
 from xfrm.names import policy_name, sa_name
 from xfrm.netlink import wire
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.messages import Message
-
-GROUPS: Final = (1, 2, 3, 4, 8)  # XFRMNLGRP_ACQUIRE, EXPIRE, SA, POLICY, MAPPING
 
 
 def line_of(message: Message) -> str:

@@ -31,20 +31,12 @@ _GRE: Final = 47
 ANY_UPPER: Final = 255  # setkey's number of "any"
 
 
-def _nobody(name: str) -> Sequence[Address]:  # noqa: ARG001
-    return ()
-
-
-def _unknown(name: str) -> int | None:  # noqa: ARG001
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
     """How names become numbers: without a network and files unless somebody hands them in."""
 
-    addresses: Callable[[str], Sequence[Address]] = _nobody
-    upper_protocol: Callable[[str], int | None] = _unknown
+    addresses: Callable[[str], Sequence[Address]] = lambda _: ()
+    upper_protocol: Callable[[str], int | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

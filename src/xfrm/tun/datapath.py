@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from xfrm.dataplane import Acquire, Event, Gone, Mapping, NoSuchEntry, Unsupported, XfrmError
+from xfrm.dataplane import Event, Gone, Mapping, NoSuchEntry, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
@@ -78,29 +78,9 @@ class DataPath:
             if settings.offload
             else PlainTun(fd)
         )
-
-        def is_local(address: Address) -> bool:
-            return address in routes.local or address.is_multicast
-
-        self._forwarder = Forwarder(
-            self._sad,
-            self._spd,
-            Ports(
-                to_host=self._tun.write,
-                to_peer=self._to_peer,
-                in_clear=sockets.in_clear,
-                is_local=is_local,
-                acquire=self._acquire,
-                now=time.monotonic,
-                date=_date,
-            ),
-        )
-        self._inlet = Inlet(self._sad, self._forwarder, is_local, self._moved)
-        self._loop.add_reader(fd, self._from_host)
-        for protocol, sock in sockets.v4.items():
-            self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
-        for protocol, sock in sockets.v6.items():
-            self._loop.add_reader(sock, self._inlet.reader6(sock, protocol, self._expire_used))
+        self._forwarder = Forwarder(self._sad, self._spd, self._ports())
+        self._inlet = Inlet(self._sad, self._forwarder, self._is_local, self._moved)
+        self._read()
 
     @classmethod
     async def open(
@@ -158,6 +138,28 @@ class DataPath:
             await self._routes.close()
         finally:
             os.close(self._fd)
+
+    def _ports(self) -> Ports:
+        return Ports(
+            to_host=self._tun.write,
+            to_peer=self._to_peer,
+            in_clear=self._sockets.in_clear,
+            is_local=self._is_local,
+            acquire=self._events.put_nowait,
+            now=time.monotonic,
+            date=_date,
+        )
+
+    def _read(self) -> None:
+        """Have the loop read all that may bring packets."""
+        self._loop.add_reader(self._fd, self._from_host)
+        for protocol, sock in self._sockets.v4.items():
+            self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
+        for protocol, sock in self._sockets.v6.items():
+            self._loop.add_reader(sock, self._inlet.reader6(sock, protocol, self._expire_used))
+
+    def _is_local(self, address: Address) -> bool:
+        return address in self._routes.local or address.is_multicast
 
     # SAs
 
@@ -270,9 +272,6 @@ class DataPath:
         self.counters[Reason.OUT_ERROR] += 1
 
     # Events
-
-    def _acquire(self, acquire: Acquire) -> None:
-        self._events.put_nowait(acquire)
 
     def _moved(self, entry: Entry) -> None:
         sa, ports = entry.sa, entry.sa.encapsulation

@@ -8,6 +8,7 @@ from typing import Final
 from xfrm.dataplane import NoSuchEntry, Unsupported
 from xfrm.esp.packet import Flow
 from xfrm.model import Direction, Mode, Network, Policy, Protocol, Selector, Usage
+from xfrm.names import policy_name
 
 HELD_PACKETS: Final = 32  # per policy, while IKE makes the SA
 
@@ -94,10 +95,7 @@ class Spd:
     def remove(self, policy: Policy) -> None:
         """Raises NoSuchEntry."""
         if self._entries.pop((policy.selector, policy.direction), None) is None:
-            raise NoSuchEntry(
-                f"there is no policy {policy.selector.src} -> {policy.selector.dst} "
-                f"{policy.direction.name.lower()}"
-            )
+            raise NoSuchEntry(f"{policy_name(policy)} is not there")
         self._sort()
 
     def find(self, direction: Direction, flow: Flow) -> PolicyEntry | None:
@@ -125,9 +123,8 @@ def _check(policy: Policy) -> None:
         raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
     if len(policy.templates) > 1:
         raise Unsupported(
-            "the userspace data path does one transform per policy, but the policy "
-            f"{policy.selector.src} -> {policy.selector.dst} asks for "
-            f"{len(policy.templates)}: take ESP with authentication instead of ESP and AH"
+            f"the userspace data path does one transform per policy, but {policy_name(policy)} "
+            f"asks for {len(policy.templates)}: take ESP with authentication instead of ESP and AH"
         )
     for template in policy.templates:
         if template.protocol not in (Protocol.ESP, Protocol.AH):

@@ -17,7 +17,7 @@ from scapy.packet import Raw
 from lab.esp_values import AES_CBC, LEFT, RIGHT, SHA1, ends, esp_choices, sa, sequence
 from wire.secret import Secret
 from xfrm.esp.reasons import Refused
-from xfrm.esp.transform import BadAlgorithm, integrity, overhead, transforms
+from xfrm.esp.transform import BadAlgorithm, integrity, transforms
 from xfrm.model import Algorithm, SecurityAssociation
 
 CHOICES = esp_choices()
@@ -75,14 +75,6 @@ def test_arbitrary_octets_are_refused(choice: dict[str, Any], esn: bool, octets:
     _, unprotect = transforms(sa(esn=esn, **choice), os.urandom)
     with pytest.raises(Refused):
         unprotect(octets, 0)
-
-
-@given(choice=CHOICE, size=st.integers(0, 300))
-def test_the_overhead_is_what_is_added(choice: dict[str, Any], size: int) -> None:
-    of = sa(**choice)
-    sender, _ = ends(of, os.urandom)
-    before, after, block = overhead(of)
-    assert len(sender.seal(bytes(size), 4)) == before + -(-(size + 2) // block) * block + after
 
 
 def test_each_iv_is_fresh() -> None:
