@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from mgu import clock
+from mgu.logbound import Bound
 from mgu.paths import under_root
 from wire.unix import short_name
 
@@ -21,6 +22,7 @@ NOTIFY: Final = 25  # racoon's "notify": more than news, less than a warning
 DEBUG2: Final = 5
 LOGGERS: Final = ("ntp", "eapol", "ike", "xfrm", "mgu")
 SYSLOG_SOCKET: Final = "/dev/log"
+_ESCAPED: Final = "backslashreplace"  # file names need not be text
 _DAEMON: Final = 3 << 3  # syslog's facility (RFC 5424, 6.2.1)
 _SEVERITIES: Final = (
     (logging.CRITICAL, 2),
@@ -67,7 +69,9 @@ class _Syslog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         severity = next(number for level, number in _SEVERITIES if record.levelno >= level)
-        line = f"<{_DAEMON | severity}>{self._program}: {self.format(record)}".encode()
+        line = f"<{_DAEMON | severity}>{self._program}: {self.format(record)}".encode(
+            errors=_ESCAPED
+        )
         try:
             self._socket.send(line)
         except BlockingIOError:
@@ -107,17 +111,21 @@ def setup(
     """Send the log of all packages to `file`, syslog (as `program`) and standard error.
 
     `debug` counts -d options: 0 logs from INFO on, 1 adds DEBUG, 2 adds DEBUG2. Other libraries
-    are heard from WARNING on. Calling it again replaces what was set up before.
+    are heard from WARNING on. Without -d, what comes by the thousand is left out and counted
+    (`mgu.logbound`). Calling it again replaces what was set up before.
     Raises: OSError if `file` cannot be opened. A missing syslog is only a warning.
     """
     root = logging.getLogger()
     for old in root.handlers[:]:
         if isinstance(old.formatter, _Text):
             root.removeHandler(old)
-            old.close()
+            with contextlib.suppress(OSError):  # of a full disk
+                old.close()
     handlers: list[logging.Handler] = []
     if file is not None:
-        handlers.append(logging.handlers.WatchedFileHandler(file, encoding="utf-8"))
+        handlers.append(
+            logging.handlers.WatchedFileHandler(file, encoding="utf-8", errors=_ESCAPED)
+        )
     if stderr:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:
@@ -131,7 +139,17 @@ def setup(
     for handler in handlers:
         root.addHandler(handler)
     level = (logging.INFO, logging.DEBUG, DEBUG2)[min(debug, 2)]
+    logging.raiseExceptions = False  # a full disk costs lines, and is not told line by line
     for name in LOGGERS:
-        logging.getLogger(name).setLevel(level)
+        _prepare(logging.getLogger(name), level)
     if refusal is not None:
         logging.getLogger("mgu").warning("no syslog at %s: %s", SYSLOG_SOCKET, refusal.strerror)
+
+
+def _prepare(logger: logging.Logger, level: int) -> None:
+    logger.setLevel(level)
+    for old in logger.filters[:]:
+        if isinstance(old, Bound):
+            logger.removeFilter(old)
+    if level >= logging.INFO:
+        logger.addFilter(Bound(logger))

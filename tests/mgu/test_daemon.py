@@ -139,7 +139,10 @@ def restored_logging() -> Iterator[None]:
             root.removeHandler(handler)
             handler.close()
     for name in logs.LOGGERS:
-        logging.getLogger(name).setLevel(logging.NOTSET)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.filters.clear()
+    logging.raiseExceptions = True
 
 
 @pytest.mark.usefixtures("restored_logging")
@@ -178,3 +181,15 @@ def test_syslog_lines_carry_the_program_and_no_date(
         logs.setup("racoon", syslog=True, stderr=False)
         logging.getLogger("ike").info("ISAKMP-SA established")
         assert syslogd.recv(200) == b"<30>racoon: INFO: ISAKMP-SA established"
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_full_disk_and_a_name_that_is_no_text_are_survived_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.setup("racoon", file=Path("/dev/full"), stderr=False)
+    logging.getLogger("ike").error("nobody will read this")
+    logs.setup("racoon", file=tmp_path / "log", stderr=False)
+    logging.getLogger("ike").error("cannot read %s", "caf\udce9")
+    assert r"cannot read caf\udce9" in (tmp_path / "log").read_text()
+    assert capsys.readouterr().err == ""
