@@ -41,7 +41,6 @@ class Config:
     ctrl_interface_group: str | None = None
     eapol_version: int = 1
     fast_reauth: bool = True
-    update_config: bool = False
     openssl_ciphers: str | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -86,8 +85,6 @@ def text(config: Config) -> str:
     lines.append("ap_scan=0")
     if not config.fast_reauth:
         lines.append("fast_reauth=0")
-    if config.update_config:
-        lines.append("update_config=1")
     if config.openssl_ciphers is not None:
         lines.append(f"openssl_ciphers={config.openssl_ciphers}")
     for network in config.networks:
@@ -197,7 +194,8 @@ def _fast_reauth(config: Config, value: str) -> Config:
 
 
 def _update_config(config: Config, value: str) -> Config:
-    return replace(config, update_config=number_of(value, "update_config", 0, 1) == 1)
+    number_of(value, "update_config", 0, 1)  # 0 in effect: the file is the administrator's
+    return config
 
 
 def _openssl_ciphers(config: Config, value: str) -> Config:

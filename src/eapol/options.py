@@ -65,20 +65,13 @@ def remarks(name: str, value: str) -> list[str]:
 
 
 def warnings_of(network: Network) -> list[str]:
-    """What works with this network and should not have to."""
-    tls = network.tls
+    """What works with this network and should not have to; `eapol.tls` warns of more."""
     found = {
-        "ca_cert is missing: the server is not verified, anybody can pose as it": (
-            network.ca_cert is None and tls.server_sha256 is None
-        ),
-        "tls_disable_time_checks=1: a server certificate that has expired is accepted": (
-            not tls.check_time
-        ),
         "allow_canned_success=1: whoever can send a frame to the port can open it": (
             network.allow_canned_success
         ),
         "subject_match looks for text within the subject, which is easily forged; write"
-        " domain_suffix_match": tls.subject_match is not None,
+        " domain_suffix_match": network.tls.subject_match is not None,
     }
     return [sentence for sentence, holds in found.items() if holds]
 

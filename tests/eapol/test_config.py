@@ -117,7 +117,6 @@ def test_what_is_wrong_with_the_whole_file_is_said(source: str, says: str) -> No
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('phase1="tls_disable_time_checks=1"', "a server certificate that has expired is accepted"),
         ('phase1="tls_dance=1"', "'tls_dance=1' is not a word that this supplicant knows"),
         ("eap=TTLS TLS", "only TLS is used, TTLS is not"),
         ('subject_match="CN=x"', "easily forged; write domain_suffix_match"),
@@ -126,13 +125,6 @@ def test_what_is_wrong_with_the_whole_file_is_said(source: str, says: str) -> No
 )
 def test_what_works_and_should_not_have_to_is_a_warning(line: str, says: str) -> None:
     assert any(says in warning for warning in parse(block(line), NAME).warnings)
-
-
-def test_a_network_that_does_not_verify_the_server_is_a_warning() -> None:
-    source = 'network={\nkey_mgmt=IEEE8021X\nidentity="a"\nprivate_key="k"\n}'
-    assert parse(source, NAME).warnings == (
-        f"{NAME}:1: ca_cert is missing: the server is not verified, anybody can pose as it",
-    )
 
 
 def test_a_wireless_network_in_the_same_file_is_passed_over() -> None:
@@ -243,7 +235,6 @@ configs = st.builds(
     networks=st.lists(networks, max_size=2).map(tuple),
     ctrl_interface=st.none() | st.just("/run/wpa_supplicant"),
     eapol_version=st.integers(1, 3),
-    update_config=st.booleans(),
 )
 
 

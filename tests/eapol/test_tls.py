@@ -176,6 +176,11 @@ def test_without_a_ca_any_server_is_believed_with_a_warning() -> None:
     assert any("any server" in warning.text for warning in client.warnings)
 
 
+def test_to_believe_expired_certificates_is_a_warning() -> None:
+    client = trying(TlsPolicy(check_time=False))
+    assert any("expired certificates" in warning.text for warning in client.warnings)
+
+
 # Ours
 
 
