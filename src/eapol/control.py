@@ -90,6 +90,10 @@ class Interpreter:
             reply = self._response(text.removeprefix("CTRL-RSP-"))
         elif word in _OF_LISTENERS:
             reply = _OF_LISTENERS[word](self, sender, rest)
+        elif word in _REQUESTS:
+            reply = self._request(_REQUESTS[word])
+        elif word in _BEGINNINGS:
+            reply = self._begin(_BEGINNINGS[word])
         elif word in _COMMANDS:
             reply = _COMMANDS[word](self, rest)
         else:
@@ -115,16 +119,13 @@ class Interpreter:
     # What is asked
 
     def _status(self, rest: str) -> str:
-        return self._status_text(verbose=rest == "verbose")
-
-    def _status_verbose(self, _: str) -> str:
-        return self._status_text(verbose=True)
-
-    def _status_text(self, *, verbose: bool) -> str:
-        port = self._supervised
+        port, verbose = self._supervised, rest == "verbose"
         return report.status(
             port.status(), port.network, port.address, self._ip_address(), verbose=verbose
         )
+
+    def _status_verbose(self, _: str) -> str:
+        return self._status("verbose")
 
     def _mib(self, _: str) -> str:
         return report.mib(self._supervised.status())
@@ -148,27 +149,13 @@ class Interpreter:
 
     # What is done
 
-    def _logoff(self, _: str) -> str:
-        return self._request(Logoff())
-
-    def _logon(self, _: str) -> str:
-        return self._request(Logon())
-
-    def _reauthenticate(self, _: str) -> str:
-        return self._request(Reauthenticate()) if self._draft is None else self._use_draft()
-
-    def _disconnect(self, _: str) -> str:
-        return self._request(Disconnect())
-
-    def _reconnect(self, _: str) -> str:
-        return self._request(Reconnect()) if self._draft is None else self._use_draft()
-
-    def _terminate(self, _: str) -> str:
-        return self._request(Terminate())
-
     def _request(self, request: Request) -> str:
         self._supervised.request(request)
         return OK
+
+    def _begin(self, request: Request) -> str:
+        """With the changed network, if there is one."""
+        return self._request(request) if self._draft is None else self._use_draft()
 
     def _reconfigure(self, _: str) -> str:
         self._draft = None
@@ -291,6 +278,20 @@ _OF_LISTENERS: Final[Mapping[str, Callable[[Interpreter, Address, str], str]]] =
     "LEVEL": Interpreter._level,
 }
 
+_REQUESTS: Final[Mapping[str, Request]] = {
+    "LOGOFF": Logoff(),
+    "LOGON": Logon(),
+    "DISCONNECT": Disconnect(),
+    "TERMINATE": Terminate(),
+}
+
+_BEGINNINGS: Final[Mapping[str, Request]] = {
+    "REAUTHENTICATE": Reauthenticate(),
+    "RECONNECT": Reconnect(),
+    "REASSOCIATE": Reconnect(),
+    "REATTACH": Reconnect(),
+}
+
 _COMMANDS: Final[Mapping[str, Callable[[Interpreter, str], str]]] = {
     "STATUS": Interpreter._status,
     "STATUS-VERBOSE": Interpreter._status_verbose,
@@ -300,15 +301,7 @@ _COMMANDS: Final[Mapping[str, Callable[[Interpreter, str], str]]] = {
     "INTERFACES": Interpreter._interfaces,
     "GET": Interpreter._get,
     "GET_CAPABILITY": Interpreter._get_capability,
-    "LOGOFF": Interpreter._logoff,
-    "LOGON": Interpreter._logon,
-    "REAUTHENTICATE": Interpreter._reauthenticate,
-    "DISCONNECT": Interpreter._disconnect,
-    "RECONNECT": Interpreter._reconnect,
-    "REASSOCIATE": Interpreter._reconnect,
-    "REATTACH": Interpreter._reconnect,
     "RECONFIGURE": Interpreter._reconfigure,
-    "TERMINATE": Interpreter._terminate,
     "SET": Interpreter._set,
     "SET_NETWORK": Interpreter._set_network,
     "GET_NETWORK": Interpreter._get_network,

@@ -23,34 +23,32 @@ def printable(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Associated:
+class _Event:
     level: ClassVar[int] = INFO
 
+
+@dataclass(frozen=True, slots=True)
+class Associated(_Event):
     def __str__(self) -> str:
         return f"Associated with {PAE_GROUP}"
 
 
 @dataclass(frozen=True, slots=True)
-class SubnetStatusUpdate:
-    level: ClassVar[int] = INFO
-
+class SubnetStatusUpdate(_Event):
     def __str__(self) -> str:
         return "CTRL-EVENT-SUBNET-STATUS-UPDATE status=0"
 
 
 @dataclass(frozen=True, slots=True)
-class EapStarted:
-    level: ClassVar[int] = INFO
-
+class EapStarted(_Event):
     def __str__(self) -> str:
         return "CTRL-EVENT-EAP-STARTED EAP authentication started"
 
 
 @dataclass(frozen=True, slots=True)
-class EapStatus:
+class EapStatus(_Event):
     """One step of an authentication; `parameter` depends on `status`."""
 
-    level: ClassVar[int] = INFO
     status: str
     parameter: str = ""
 
@@ -59,8 +57,7 @@ class EapStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ProposedMethod:
-    level: ClassVar[int] = INFO
+class ProposedMethod(_Event):
     vendor: int
     method: int
     refused: bool = False
@@ -71,8 +68,7 @@ class ProposedMethod:
 
 
 @dataclass(frozen=True, slots=True)
-class MethodSelected:
-    level: ClassVar[int] = INFO
+class MethodSelected(_Event):
     method: EapType
 
     def __str__(self) -> str:
@@ -82,10 +78,9 @@ class MethodSelected:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerCertificate:
+class PeerCertificate(_Event):
     """A certificate of the server's chain; `sha256` is that of the DER octets, hexadecimal."""
 
-    level: ClassVar[int] = INFO
     depth: int
     subject: str
     sha256: str
@@ -98,10 +93,9 @@ class PeerCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerCertificateOctets:
+class PeerCertificateOctets(_Event):
     """The same certificate whole; for listeners, not for the log."""
 
-    level: ClassVar[int] = INFO
     depth: int
     subject: str
     der: bytes
@@ -114,10 +108,9 @@ class PeerCertificateOctets:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerAlternativeName:
+class PeerAlternativeName(_Event):
     """A subject alternative name of the server, such as `DNS:radius.example`."""
 
-    level: ClassVar[int] = INFO
     depth: int
     name: str
 
@@ -142,8 +135,7 @@ class CertFault(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateError:
-    level: ClassVar[int] = INFO
+class CertificateError(_Event):
     reason: CertFault
     depth: int
     subject: str
@@ -157,24 +149,19 @@ class CertificateError:
 
 
 @dataclass(frozen=True, slots=True)
-class EapSuccess:
-    level: ClassVar[int] = INFO
-
+class EapSuccess(_Event):
     def __str__(self) -> str:
         return "CTRL-EVENT-EAP-SUCCESS EAP authentication completed successfully"
 
 
 @dataclass(frozen=True, slots=True)
-class EapFailure:
-    level: ClassVar[int] = INFO
-
+class EapFailure(_Event):
     def __str__(self) -> str:
         return "CTRL-EVENT-EAP-FAILURE EAP authentication failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Connected:
-    level: ClassVar[int] = INFO
+class Connected(_Event):
     id_str: str = ""
 
     def __str__(self) -> str:
@@ -183,8 +170,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class Disconnected:
-    level: ClassVar[int] = INFO
+class Disconnected(_Event):
     locally_generated: bool = True
 
     def __str__(self) -> str:
@@ -193,18 +179,15 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class PassphraseAsked:
-    level: ClassVar[int] = INFO
-
+class PassphraseAsked(_Event):
     def __str__(self) -> str:
         return "CTRL-REQ-PASSPHRASE-0:Private key passphrase needed for SSID "
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSays:
+class ServerSays(_Event):
     """The displayable message of an EAP-Request/Notification (RFC 3748, 5.2)."""
 
-    level: ClassVar[int] = INFO
     message: str
 
     def __str__(self) -> str:
@@ -212,7 +195,7 @@ class ServerSays:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(_Event):
     """Something that works and should not have to, or a failure in words; said to people."""
 
     level: ClassVar[int] = WARNING
@@ -223,7 +206,7 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
-class StateEntered:
+class StateEntered(_Event):
     """A state machine moved; `machine` is SUPP_PAE, SUPP_BE or EAP."""
 
     level: ClassVar[int] = DEBUG
@@ -235,9 +218,7 @@ class StateEntered:
 
 
 @dataclass(frozen=True, slots=True)
-class Terminating:
-    level: ClassVar[int] = INFO
-
+class Terminating(_Event):
     def __str__(self) -> str:
         return "CTRL-EVENT-TERMINATING "
 
