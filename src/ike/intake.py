@@ -20,12 +20,12 @@ from ike.events import DatagramReceived
 from ike.fragment import Reassembler
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
-from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ike.isakmp.numbers import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import Notification
-from ike.keeper import MODES, Keeper
+from ike.keeper import Keeper
 from ike.keys import Cookies
 from ike.limits import RateLimiter
-from ike.peer import Isakmp
+from ike.peer import MODES, Isakmp
 from ike.policy import Switch
 from ike.sa import Role
 
@@ -37,6 +37,7 @@ class Intake:
         self._keeper = keeper
         self._answers = RateLimiter(context.config.limits.notifies_per_second)
         self._fragments = Reassembler(context.config.limits.fragments)
+        self._openings: dict[str, RateLimiter] = {}  # by the remote's name
         self.suppressed = 0  # complaints that were neither logged nor answered
 
     def receive(self, event: DatagramReceived) -> None:
@@ -56,17 +57,16 @@ class Intake:
                 if whole is None:
                     return
                 octets, header = whole, Header.parse(whole)
+            limit = self._context.config.limits.message_in_the_clear
+            if not header.flags & Flags.ENCRYPTED and len(octets) > limit:
+                raise OutOfTurn(f"{len(octets)} octets in the clear")
             sa = self._book.find(header, event.source)
-            known = sa is not None
             if sa is None:
                 sa = self._stranger(header, event)
             sa.receive(header, octets, event.source, event.local)
-            if not known:
-                ends = f"{event.local}<=>{event.source}"
-                self._context.info(f"respond new phase 1 negotiation: {ends}")
-                self._context.info(f"begin {MODES[header.exchange]} mode.")
         except LocalError as error:
-            self._context.error(str(error), event.source.address)
+            if self._answers.allow(self._context.now):
+                self._context.error(str(error), event.source.address)
             if sa is not None and not sa.established:
                 sa.close(EventKind.PHASE1_AUTH_FAILED)
         except PeerError as error:
@@ -96,6 +96,11 @@ class Intake:
             raise NoProposalChosen("couldn't find configuration.")
         if header.exchange not in remote.exchange_modes:
             raise UnsupportedExchangeType(f"not acceptable {MODES[header.exchange]} mode")
+        per_second = self._context.config.limits.opened_per_second
+        if not self._openings.setdefault(remote.name, RateLimiter(per_second)).allow(
+            self._context.now
+        ):
+            raise OutOfTurn("too many first messages at once")
         self._make_room(event)
         cookies = Cookies(initiator=header.initiator_cookie, responder=self._context.entropy(8))
         sa = self._keeper.new_isakmp(
@@ -144,7 +149,7 @@ class Intake:
             return
         if self.suppressed:
             self._context.warning(f"{self.suppressed} refused messages were not logged")
-            self.suppressed = 0
+        self.suppressed = 0
         what = f"{header.exchange.name.capitalize()} message" if header is not None else "Message"
         self._context.error(f"{what} refused: {error}", peer)
         if header is None or error.notify is None:

@@ -21,15 +21,13 @@ from ike.isakmp.numbers import ExchangeType, NotifyType, ProtocolId
 from ike.isakmp.payloads import Delete, Notification
 from ike.keys import Cookies
 from ike.negotiation import Negotiation
-from ike.peer import Isakmp
+from ike.peer import MODES, Isakmp
 from ike.policy import Remote, Switch
 from ike.responder import Responder
 from ike.sa import Address, Endpoint, PolicyEntry, Role
 from ike.secured import SecuredExchange
 from ike.weak import Weakness
 
-MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
-"""The exchanges of phase 1 that are spoken, by racoon's names."""
 ISAKMP_PORT: Final = 500
 REPLACED_GRACE: Final = 10.0
 """Seconds for which a replaced set of SAs stays."""

@@ -28,6 +28,10 @@ SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
 """When to replace an SA, in parts of its lifetime: not both sides at once."""
 
 
+MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
+"""The exchanges of phase 1 that are spoken, by racoon's names."""
+
+
 class Owner(Protocol):
     """What the engine does when something happens to an ISAKMP SA."""
 
@@ -70,6 +74,7 @@ class Isakmp:
         self._timers: list[Timer] = []
         self._keepalive_timer: Timer | None = None
         self._fragments = 0
+        self._announced = False
         self._refusals = Refusals(context)
 
     @property
@@ -123,6 +128,10 @@ class Isakmp:
     def _phase1(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
         had_keys = self.facts.keys is not None
         self.handshake.receive(header, data, source, local)
+        if not self._announced and not self.facts.is_initiator and self.credible:
+            self._announced = True  # not before: the first message may be forged
+            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.peer}")
+            self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
         if self.facts.keys is not None and not had_keys and self._context.config.export_keys:
             self._context.emit(
                 ExportKeys(

@@ -18,7 +18,7 @@ from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import Delete, Identification, Notification
 from ike.peer import Isakmp
-from ike.policy import Limits, Switch
+from ike.policy import Limits, PreSharedKeys, Switch
 from ike.sa import Address, Endpoint
 from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
 from wire.timer import TimerFired
@@ -82,6 +82,37 @@ def test_answers_to_strangers_are_few() -> None:
     answers = [octets for _ in range(1000) for octets in _give(world, right, noise)]
     assert 1 <= len(answers) <= 5
     assert len([log for log in right.logs if log.level == Level.ERROR]) <= 5
+
+
+def test_a_flood_of_forged_first_messages_costs_few_lines_and_little_work() -> None:
+    world = World()
+    left, right = pair(world)
+    first = _opening(world, left)
+    answers = []
+    for number in range(1, 5000):
+        answers += _give(world, right, number.to_bytes(8) + first[8:], HERE)
+    assert len(answers) <= 50  # of one second
+    assert len([log for log in right.logs if log.level > Level.DEBUG]) <= 5
+    world = World()
+    _, right = pair(world, right=config(LEFT, keys=PreSharedKeys()))
+    for number in range(1, 1000):
+        _give(world, right, number.to_bytes(8) + first[8:], HERE)
+    errors = [log.text for log in right.logs if log.level == Level.ERROR]
+    assert 1 <= errors.count("couldn't find the pskey.") <= 5
+
+
+def test_a_message_in_the_clear_may_not_be_huge() -> None:
+    world = World()
+    _, right = pair(world)
+    vendors = tuple(Payload(PayloadType.VENDOR, bytes(900)) for _ in range(55))
+    huge = Message(
+        initiator_cookie=b"stranger",
+        responder_cookie=bytes(8),
+        exchange=ExchangeType.MAIN,
+        payloads=vendors,
+    )
+    assert not _give(world, right, bytes(huge), HERE)
+    assert not [log for log in right.logs if log.level > Level.DEBUG]
 
 
 def test_our_own_messages_sent_back_to_us_lead_nowhere() -> None:

@@ -20,6 +20,7 @@ from ike.isakmp.header import Header
 from ike.isakmp.message import MAX_PAYLOADS, Message, Payload, parse_chain
 from ike.isakmp.numbers import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import (
+    MAX_TRANSFORMS,
     Certificate,
     Delete,
     Fragment,
@@ -203,6 +204,14 @@ def test_no_message_holds_more_payloads_than_the_limit() -> None:
     many = b"".join(b"\x0d\0\0\4" for _ in range(MAX_PAYLOADS)) + b"\0\0\0\4"
     with pytest.raises(PayloadMalformed, match="more than"):
         parse_chain(PayloadType.VENDOR, many)
+
+
+def test_no_sa_payload_holds_more_transforms_than_the_limit() -> None:
+    many = tuple(Transform(n, 1) for n in range(MAX_TRANSFORMS // 2 + 1))
+    half = Proposal(1, ProtocolId.ISAKMP, b"", many)
+    assert SaBody.parse(bytes(SaBody((half,)))).proposals == (half,)
+    with pytest.raises(PayloadMalformed, match="more than"):
+        SaBody.parse(bytes(SaBody((half, half))))
 
 
 def test_other_dois_and_situations_are_refused_by_name() -> None:

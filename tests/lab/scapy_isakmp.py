@@ -4,7 +4,7 @@ from typing import Any
 
 
 def scapy_message() -> bytes:
-    """Main Mode's first message: AES-128, SHA-1, pre-shared key, group 14, eight hours; a vendor ID."""
+    """Main Mode's first message: AES-128, SHA-1, pre-shared key, group 14, 8 hours; a vendor."""
     from scapy.layers import isakmp as layers
 
     s: Any = layers

@@ -74,7 +74,7 @@ def phase1_offer(suites: Iterable[Phase1Suite]) -> SaBody:
 
 def choose_phase1(offered: SaBody, allowed: Sequence[Phase1Suite], check: ProposalCheck) -> Chosen1:
     """The first transform of the peer that is allowed. Raises: NoProposalChosen."""
-    seen: list[str] = []
+    seen: list[object] = []
     for proposal in offered.proposals:
         if proposal.protocol != ProtocolId.ISAKMP:
             seen.append(f"protocol {proposal.protocol}")
@@ -83,14 +83,14 @@ def choose_phase1(offered: SaBody, allowed: Sequence[Phase1Suite], check: Propos
             try:
                 theirs = Phase1Suite.read(transform)
             except AttributesNotSupported as error:
-                seen.append(str(error))
+                seen.append(error)
                 continue
             for ours in allowed:
                 if _phase1_fits(theirs, ours, check):
                     kept = _kept_lifetime(theirs.lifetime, ours.lifetime, check)
                     reply = SaBody((replace(proposal, transforms=(transform,)),))
                     return Chosen1(reply, replace(theirs, lifetime=kept))
-            seen.append(str(theirs))
+            seen.append(theirs)
     raise NoProposalChosen(side_by_side(seen, allowed))
 
 
@@ -107,7 +107,7 @@ def accept_phase1(reply: SaBody, offered: Sequence[Phase1Suite]) -> Phase1Suite:
         for suite in offered:
             if replace(chosen, lifetime=suite.lifetime) == suite:
                 return replace(suite, lifetime=_shorter(chosen.lifetime, suite.lifetime))
-        raise NoProposalChosen(side_by_side([str(chosen)], offered))
+        raise NoProposalChosen(side_by_side([chosen], offered))
     raise NoProposalChosen("the peer's answer holds more than one transform")
 
 
@@ -169,7 +169,7 @@ def choose_phase2(
     `allowed` holds the suites for each protection; `pfs` says whether a KE payload came.
     Raises: NoProposalChosen.
     """
-    seen: list[str] = []
+    seen: list[object] = []
     for _, members in groupby(offered.proposals, key=lambda proposal: proposal.number):
         chosen = _choose_set(list(members), allowed, check, pfs, seen)
         if chosen is not None:
@@ -185,7 +185,7 @@ def _choose_set(
     allowed: Sequence[Sequence[Phase2Suite]],
     check: ProposalCheck,
     pfs: bool,
-    seen: list[str],
+    seen: list[object],
 ) -> Chosen2 | None:
     taken: list[tuple[Proposal, Phase2Suite]] = []
     shortened = False
@@ -217,7 +217,7 @@ def _choose_transform(
     suites: Sequence[Phase2Suite],
     check: ProposalCheck,
     pfs: bool,
-    seen: list[str],
+    seen: list[object],
 ) -> tuple[Proposal, Phase2Suite, Phase2Suite] | None:
     if len(proposal.spi) != 4 or int.from_bytes(proposal.spi) < 256:
         seen.append(f"SPI {proposal.spi.hex()}")
@@ -226,12 +226,12 @@ def _choose_transform(
         try:
             theirs = Phase2Suite.read(proposal.protocol, transform)
         except AttributesNotSupported as error:
-            seen.append(str(error))
+            seen.append(error)
             continue
         for ours in suites:
             if bool(theirs.group) is pfs and _phase2_fits(theirs, ours, check):
                 return replace(proposal, transforms=(transform,)), theirs, ours
-        seen.append(str(theirs))
+        seen.append(theirs)
     return None
 
 
@@ -254,7 +254,7 @@ def accept_phase2(reply: SaBody, offered: Sequence[Sequence[Phase2Suite]]) -> Ch
             raise NoProposalChosen(f"the peer answered with {error}") from error
         matching = [w for w in wanted if replace(theirs, lifetime=w.lifetime) == w]
         if not matching:
-            raise NoProposalChosen(side_by_side([str(theirs)], wanted))
+            raise NoProposalChosen(side_by_side([theirs], wanted))
         suites.append(replace(theirs, lifetime=_shorter(theirs.lifetime, matching[0].lifetime)))
         spis.append(proposal.spi)
     return Chosen2(reply, tuple(suites), tuple(spis))
@@ -356,13 +356,14 @@ def _numbered(suites: Sequence[Phase2Suite]) -> tuple[Transform, ...]:
     return tuple(suite.transform(at) for at, suite in enumerate(suites, 1))
 
 
-def _listed(names: Iterable[str]) -> str:
-    found = list(dict.fromkeys(names))
-    more = f"; and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
-    return ("; ".join(found[:MAX_LISTED]) or "nothing") + more
+def _listed(things: Sequence[object]) -> str:
+    """The first few of them; text is made of no more, for a stranger may have sent many."""
+    more = f"; and {len(things) - MAX_LISTED} more" if len(things) > MAX_LISTED else ""
+    names = dict.fromkeys(map(str, things[:MAX_LISTED]))
+    return ("; ".join(names) or "nothing") + more
 
 
-def side_by_side(theirs: Sequence[str], ours: Sequence[object]) -> str:
+def side_by_side(theirs: Sequence[object], ours: Sequence[object]) -> str:
     """Both sides' offers, for people who must find the difference."""
-    left, right = _listed(theirs), _listed(map(str, ours))
+    left, right = _listed(theirs), _listed(ours)
     return f"the peer has: {left} -- configured here: {right}"

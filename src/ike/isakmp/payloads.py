@@ -19,6 +19,7 @@ _NOTIFY = struct.Struct("!IBBH")  # DOI, protocol, SPI size, type
 _DELETE = struct.Struct("!IBBH")  # DOI, protocol, SPI size, number of SPIs
 _FRAGMENT = struct.Struct("!HBB")  # identifier, number from 1, flags
 MAX_PROPOSALS: Final = 64
+MAX_TRANSFORMS: Final = 128  # of all proposals together
 MAX_SPI: Final = 16
 
 
@@ -66,6 +67,8 @@ class Proposal:
             raise DecodeError("bad proposal header", cursor.offset)
         if spi_size > MAX_SPI:
             raise DecodeError(f"SPI of {spi_size} octets", cursor.offset)
+        if count > MAX_TRANSFORMS:
+            raise DecodeError(f"more than {MAX_TRANSFORMS} transforms", cursor.offset)
         body = cursor.sub(length - _PROPOSAL.size)
         spi = body.take(spi_size)
         transforms = tuple(Transform.parse(body, at == count - 1) for at in range(count))
@@ -106,12 +109,15 @@ class SaBody:
         if situation != SIT_IDENTITY_ONLY:
             raise SituationNotSupported(f"situation {situation}")
         proposals: list[Proposal] = []
-        last = False
+        last, total = False, 0
         while not last:
             if len(proposals) == MAX_PROPOSALS:
                 raise DecodeError(f"more than {MAX_PROPOSALS} proposals", cursor.offset)
             proposal, last = Proposal.parse(cursor)
             proposals.append(proposal)
+            total += len(proposal.transforms)
+            if total > MAX_TRANSFORMS:
+                raise DecodeError(f"more than {MAX_TRANSFORMS} transforms", cursor.offset)
         cursor.finish()
         return cls(tuple(proposals))
 
