@@ -6,3 +6,4 @@ OK: Final = 0
 FAILED: Final = 1
 NO_PERMISSION: Final = 4
 USAGE: Final = 64
+NOBODY_READS: Final = 141  # 128 and SIGPIPE

@@ -3,9 +3,11 @@
 The commands are imported when they run, so that each starts as fast as its own needs allow.
 """
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from mgu import exits
@@ -30,6 +32,9 @@ COMMANDS: Final = {
     "iked": Entry("mgu.daemons.iked", "daemon: IKEv1 keying"),
 }
 
+# Daemons that have another name here
+HISTORIC: Final = {"wpa_supplicant": "supplicant", "racoon": "iked"}
+
 
 def usage() -> str:
     width = max(map(len, COMMANDS))
@@ -50,5 +55,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     return result
 
 
+def program() -> int:
+    """The installed scripts: `mgu`, and the historic names, each of which is a command."""
+    name = Path(sys.argv[0]).name
+    name = HISTORIC.get(name, name)
+    arguments = [name, *sys.argv[1:]] if name in COMMANDS else sys.argv[1:]
+    return told(lambda: main(arguments), name)
+
+
+def told(command: Callable[[], int], name: str) -> int:
+    """What `command` returns, once all that it printed was taken.
+
+    Nobody reads any more (`mgu -h | head -1`): no message, and what a shell has for SIGPIPE.
+    """
+    try:
+        code = _exit_code(command)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _print_nowhere()
+        return exits.NOBODY_READS
+    except OSError as error:
+        _print_nowhere()
+        print(f"{name}: cannot write the output: {error.strerror}", file=sys.stderr)
+        return exits.FAILED
+    return code
+
+
+def _exit_code(command: Callable[[], int]) -> int:
+    """argparse leaves by SystemExit, after -h as after wrong usage."""
+    try:
+        return command()
+    except SystemExit as left:
+        if not isinstance(left.code, int | None):
+            raise
+        return left.code or exits.OK
+
+
+def _print_nowhere() -> None:
+    """The interpreter flushes at its end, too, and would complain."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

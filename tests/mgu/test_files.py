@@ -23,3 +23,10 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         write_whole(target, b"new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["name"]
+
+
+def test_an_error_names_the_file_that_was_meant(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file/below") as refusal:
+        write_whole(tmp_path / "file/below", b"")
+    assert refusal.value.filename == str(tmp_path / "file/below")

@@ -1,12 +1,12 @@
 """Take the gateway down: tunnel, port, NTP; one line for each."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from mgu import boot, exits
+from mgu.arguments import Parser
 from mgu.boot import STAGES
-from mgu.commands.arguments import CommandParser, stage_names
+from mgu.commands.stages import add_stages, checked_stages
 
 EPILOG = """\
 The peers are told: racoon deletes its SAs, the supplicant logs off. The next boot, or 'mgu up',
@@ -16,26 +16,15 @@ exit codes: 0 everything is down, 1 something could not be stopped, 4 no permiss
 """
 
 
-def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="mgu down",
-        description=__doc__,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "stages",
-        nargs="*",
-        metavar="STAGE",
-        help=f"only these, of {', '.join(stage_names())} (default: all)",
-    )
+def _parser() -> Parser:
+    parser = Parser("mgu down", description=__doc__ or "", epilog=EPILOG)
+    add_stages(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
-    wanted = parser.checked_stages(parser.parse_args(argv).stages)
+    wanted = checked_stages(parser, parser.parse_args(argv).stages)
     failed = False
     try:
         for stage in reversed(STAGES):

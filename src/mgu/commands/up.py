@@ -1,13 +1,13 @@
 """Bring the gateway up from its files: floor time, NTP, port, tunnel; one line for each."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Final
 
 from mgu import boot, exits, logs
+from mgu.arguments import Parser
 from mgu.boot import FLOOR, STAGES, Report
-from mgu.commands.arguments import CommandParser, stage_names
+from mgu.commands.stages import add_stages, checked_stages
 
 NOT_RUNNING: Final = 3  # what LSB has for the `status` of an init script
 
@@ -20,20 +20,9 @@ does not run, 4 no permission, 64 usage
 """
 
 
-def _parser() -> CommandParser:
-    parser = CommandParser(
-        prog="mgu up",
-        description=__doc__,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "stages",
-        nargs="*",
-        metavar="STAGE",
-        help=f"only these, of {', '.join(stage_names())} (default: all, in this order)",
-    )
+def _parser() -> Parser:
+    parser = Parser("mgu up", description=__doc__ or "", epilog=EPILOG)
+    add_stages(parser)
     parser.add_argument("--status", action="store_true", help="tell how they are, change nothing")
     parser.add_argument(
         "--wait",
@@ -47,7 +36,7 @@ def _parser() -> CommandParser:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
-    wanted = parser.checked_stages(options.stages)
+    wanted = checked_stages(parser, options.stages)
     logs.setup("mgu", stderr=False)
     if options.status:
         reports = [boot.look_at(stage) for stage in STAGES if stage.name in wanted]
