@@ -62,15 +62,18 @@ def read(text: str, name: str) -> Iterator[Assignment | Block]:
 
 
 def octets_of(value: str) -> bytes:
-    """The octets of a string value: "text", P"escaped text" or hexadecimal. Raises ConfigError."""
+    """The octets of a string value: "text", P"escaped text" or hexadecimal. Raises ConfigError.
+
+    No error shows a value: it may be a passphrase, and errors go to the log.
+    """
     if value.startswith('"'):
         return _quoted(value[1:]).encode("utf-8", "surrogateescape")
     if value.startswith('P"'):
         return _unescaped(_quoted(value[2:]))
     try:
-        return bytes.fromhex(value) if value.isalnum() else _no_string(value)
+        return bytes.fromhex(value) if value.isalnum() else _no_string()
     except ValueError:
-        return _no_string(value)
+        return _no_string()
 
 
 def value_of(octets: bytes) -> str:
@@ -103,7 +106,7 @@ def _assignment(line: str, number: int, name: str) -> Assignment:
     key, equals, value = line.partition("=")
     key = key.strip()
     if not equals or not key:
-        raise ConfigError(f"'{line}' is not of the form key=value", name, number)
+        raise ConfigError("this line is not of the form key=value", name, number)
     return Assignment(key, value.strip(), number)
 
 
@@ -133,8 +136,8 @@ def _quoted(rest: str) -> str:
     return rest[:-1]
 
 
-def _no_string(value: str) -> bytes:
-    raise ConfigError(f"'{value}' is neither hexadecimal nor in double quotes; write \"{value}\"")
+def _no_string() -> bytes:
+    raise ConfigError('the value is neither hexadecimal nor in double quotes; write ="VALUE"')
 
 
 _ESCAPE: Final = re.compile(rb"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)

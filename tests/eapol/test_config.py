@@ -71,7 +71,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
     ("line", "says"),
     [
         ('ca_crt="x"', "'ca_crt' is not an option of a network block; did you mean 'ca_cert'?"),
-        ("identity=gw", "'gw' is neither hexadecimal nor in double quotes; write \"gw\""),
+        ("identity=gw", 'the value is neither hexadecimal nor in double quotes; write ="VALUE"'),
         ('identity="gw', "the closing double quote is missing"),
         ("eap=PEAP", "eap=PEAP offers no method of this supplicant; write eap=TLS, or run"),
         ("key_mgmt=WPA-PSK", "key_mgmt=WPA-PSK is not for a wired port; write key_mgmt=IEEE8021X"),
@@ -86,7 +86,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ('phase1="tls_disable_tlsv1_0=0"', "TLSv1, TLSv1.2, TLSv1.3: enable those in between"),
         ('altsubject_match="CN:x"', "'CN:x' must begin with DNS:, EMAIL: or URI:"),
         ('ca_cert="hash://server/sha256/00"', "must end in 64 hexadecimal digits"),
-        ("nothing", "'nothing' is not of the form key=value"),
+        ("nothing", "this line is not of the form key=value"),
         ("network={", "a block inside the block of line 1; is its closing '}' missing?"),
     ],
 )
@@ -94,6 +94,13 @@ def test_what_cannot_be_honoured_is_refused_with_place_and_remedy(line: str, say
     said = refusal(block(line))
     assert said.startswith(f"{NAME}:6: ")
     assert says in said
+
+
+@pytest.mark.parametrize("rest", [' "sesame"', "=sesame", '="sesame', ':"sesame"', '=P"sesame'])
+def test_a_passphrase_that_is_written_wrong_is_not_shown(rest: str) -> None:
+    said = refusal(block("private_key_passwd" + rest))
+    assert said.startswith(f"{NAME}:6: ")
+    assert "sesame" not in said
 
 
 @pytest.mark.parametrize(
