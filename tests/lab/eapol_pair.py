@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from eapol.authenticator import Authenticator, AuthenticatorSettings
+from eapol.eap import Packet
 from eapol.events import Command, Event, FrameReceived, LinkChanged, SendFrame, Tell, UseNetwork
-from eapol.frame import Frame
+from eapol.frame import Frame, PacketType
 from eapol.notices import Notice, StateEntered
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network, Timers, TlsPolicy
-from eapol.status import PortStatus
+from eapol.status import PaeState, PortStatus
 from eapol.supplicant import Supplicant
 from eapol.tls import ClientContext, ServerContext
 from lab.pki import Issued, site
@@ -21,6 +22,7 @@ from wire.timer import TimerFired
 GATEWAY = bytes.fromhex("020000000001")
 SWITCH = bytes.fromhex("0200000000fe")
 NETWORK = Network(identity=b"gw-0001")
+START, LOGOFF = Frame(PacketType.START), Frame(PacketType.LOGOFF)
 
 
 def credentials(own: Issued, ca: bytes, name: str = "client") -> Credentials:
@@ -148,3 +150,44 @@ def pair(
     both = Pair(supplicant, authenticator, weather=weather, seed=seed, date=date)
     both.gateway(UseNetwork(network=network, tls=client or client_context(network.tls)))
     return both
+
+
+def frame(packet: Packet) -> bytes:
+    return bytes(Frame(PacketType.EAP_PACKET, bytes(packet)))
+
+
+def nothing(_sender: str, _octets: bytes) -> None:
+    """A wire that carries nothing."""
+
+
+def silent(network: Network = NETWORK) -> Pair:
+    """A gateway whose switch hears nothing."""
+    both = pair(network=network)
+    both.tap = nothing
+    return both
+
+
+def opened(both: Pair | None = None) -> Pair:
+    """Plugged in, and open at both ends."""
+    both = both or pair()
+    both.plug_in()
+    assert both.opens()
+    return both
+
+
+def start_times(both: Pair, within: float) -> list[float]:
+    """When the gateway sent EAPOL-Start, in seconds."""
+    times = []
+
+    def note(sender: str, octets: bytes) -> None:
+        if Frame.parse(octets) == START:
+            times.append(both.lab.now)
+
+    both.tap = note
+    both.gateway(LinkChanged(up=True))
+    both.run_for(within)
+    return times
+
+
+def pae(both: Pair) -> PaeState:
+    return both.supplicant.status().pae_state
