@@ -41,6 +41,7 @@ class Initiator(Negotiation):
 
     def start(self) -> None:
         """Ask for SPIs, then send message 1."""
+        self.begin()
         self._context.info(f"initiate new phase 2 negotiation: {self.ends}")
         assert self.policy is not None
         s = self.policy.selector

@@ -11,7 +11,7 @@ from ike.book import Book, Pending
 from ike.child import Child
 from ike.commands import AddPolicy, EventKind, RemovePolicy
 from ike.context import Context
-from ike.errors import IkeError, LocalError
+from ike.errors import LocalError, OutOfTurn
 from ike.exchanges.main import initial_contact
 from ike.exchanges.phase1 import Phase1
 from ike.initiator import Initiator
@@ -230,12 +230,12 @@ class Keeper:
     # --- what the peer says under a phase 1 ---
 
     def quick_mode(self, sa: Isakmp, message: Message, exchange: SecuredExchange) -> Responder:
+        running = sum(n.sa is sa for n in self._book.negotiations)
+        if running >= self._context.config.limits.negotiations:
+            raise OutOfTurn(f"{running} Quick Modes at once under one ISAKMP-SA")
         negotiation = Responder(self._context, self, sa, exchange)
-        try:
-            negotiation.take(message)
-        except IkeError:
-            negotiation.abandon()
-            raise
+        negotiation.take(message)
+        negotiation.begin()
         self._book.negotiations.append(negotiation)
         return negotiation
 

@@ -71,9 +71,12 @@ class Negotiation:
         self._inbound: list[IpsecSa] = []
         self._outbound: list[IpsecSa] = []
         self._refusal: PeerError | None = None
-        self._patience: Timer | None = context.later(
-            "phase 2 patience", context.config.timers.phase2, self.no_answer
-        )
+        self._patience: Timer | None = None
+
+    def begin(self) -> None:
+        """From now on it may take no longer than the configuration says."""
+        patience = self._context.config.timers.phase2
+        self._patience = self._context.later("phase 2 patience", patience, self.no_answer)
 
     # --- names for people ---
 
@@ -130,11 +133,6 @@ class Negotiation:
             self._tell(notify)
         context.report(kind, self.sa.local, self.sa.peer, self.facts.message_id, self.selector)
         self._owner.negotiation_failed(self, kind)
-
-    def abandon(self) -> None:
-        """It never began."""
-        self.exchange = None
-        self._end()
 
     def _tell(self, notify: NotifyType | None) -> None:
         """When the peer may have SAs by now: a delete. Before that: the reason."""

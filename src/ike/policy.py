@@ -176,6 +176,7 @@ class Limits:
 
     half_open: int = 256  # phase 1 exchanges as responder that are not authenticated, in all
     half_open_per_address: int = 8
+    negotiations: int = 64  # Quick Modes that run at once under one ISAKMP SA
     queued_early: int = 4  # Quick Mode messages kept for a phase 1 about to be established
     opened_per_second: float = 50.0  # first messages that are looked at, for each remote
     message_in_the_clear: int = 8192  # octets

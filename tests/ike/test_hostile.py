@@ -315,6 +315,20 @@ def test_any_authenticated_quick_mode_message_is_survived(
     assert not right.reserved
 
 
+def test_quick_mode_messages_that_do_not_authenticate_leave_nothing_behind() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    world.run(1)
+    before = len(right.engine.schedule())
+    (quick, *_) = [d.octets for d in world.datagrams if d.octets[18] == ExchangeType.QUICK]
+    for number in range(1, 200):
+        forged = quick[:20] + number.to_bytes(4) + quick[24:]
+        _give(world, right, forged, HERE)
+    assert len(right.engine.schedule()) == before
+    assert len(_sa_of(right).exchanges) <= 1
+
+
 def test_an_informational_message_is_taken_once() -> None:
     world = World()
     left, right = pair(world)
