@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
-from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET
+from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, policy, sa, tunnel_policies
 from lab.netns import Namespace, Veth
 from wire.udp import Options, UdpEndpoint
 from xfrm.dataplane import Event
 from xfrm.esp.reasons import Reason
-from xfrm.model import Address, Policy, SecurityAssociation
+from xfrm.model import Address, Direction, Mode, Policy, SecurityAssociation
 from xfrm.tun.batch import SendDatagrams
 from xfrm.tun.datapath import MARK, DataPath, Settings
-
-__all__ = ["End", "Pair", "joined", "opened", "transfer"]
 
 
 @dataclass
@@ -154,3 +153,32 @@ async def joined(
             End(right, right_path, ends[1], inners[1]),
             cable,
         )
+
+
+def sas(**fields: Any) -> tuple[SecurityAssociation, SecurityAssociation]:
+    return sa(LEFT, RIGHT, 0x1001, **fields), sa(RIGHT, LEFT, 0x1002, **fields)
+
+
+async def tunnel(pair: Pair, **fields: Any) -> None:
+    """Policies for the two networks, and SAs."""
+    only = {"protocol": fields["protocol"]} if "protocol" in fields else {}
+    await pair.add_policies(
+        tunnel_policies((LEFT, LEFT_NET), (RIGHT, RIGHT_NET), **only),
+        tunnel_policies((RIGHT, RIGHT_NET), (LEFT, LEFT_NET), **only),
+    )
+    await pair.add(*sas(**fields))
+
+
+async def host_to_host(pair: Pair, **fields: Any) -> None:
+    """Transport mode between the two hosts themselves."""
+    for end in (pair.left, pair.right):
+        end.inner = end.address
+    transport: dict[str, Any] = {"mode": Mode.TRANSPORT}
+    if "protocol" in fields:
+        transport["protocol"] = fields["protocol"]
+    forth, back = (f"{LEFT}/32", f"{RIGHT}/32"), (f"{RIGHT}/32", f"{LEFT}/32")
+    await pair.add_policies(
+        [policy(Direction.OUT, *forth, **transport), policy(Direction.IN, *back, **transport)],
+        [policy(Direction.OUT, *back, **transport), policy(Direction.IN, *forth, **transport)],
+    )
+    await pair.add(*sas(mode=Mode.TRANSPORT, **fields))
