@@ -102,6 +102,24 @@ def test_a_broken_renewal_is_reported_and_what_was_read_before_stays_in_use(
         assert gateway.status()["suppPortStatus"] == "Authorized"
 
 
+def test_a_hangup_has_the_configuration_read_again(wire: Veth, tmp_path: Path) -> None:
+    with (
+        switch(wire.right[0], tmp_path, site()) as port,
+        supplicant(wire.left[0], network(tmp_path, site())) as gateway,
+    ):
+        gateway.authorized()
+        conf = gateway.folder / "conf"
+        good = conf.read_text()
+        conf.write_text("network={\n")
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        gateway.process.wait_line("block is never closed.* what was read before stays in use")
+        gateway.authorized()
+        conf.write_text(good.replace("gw-0001", "gw-0002"))
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        port.wait_line("^authorized b'gw-0002'")
+        gateway.authorized()
+
+
 def test_a_flood_of_requests_and_noise_leaves_it_at_work(wire: Veth, tmp_path: Path) -> None:
     namespace, interface = wire.right
     with (

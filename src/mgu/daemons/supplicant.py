@@ -5,9 +5,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +18,9 @@ from mgu.arguments import Parser
 
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 
-EPILOG: Final = f"""environment:
+EPILOG: Final = f"""SIGHUP has the configuration read again, as 'wpa_cli reconfigure'.
+
+environment:
   {EXPORT}  as --key-log, to the file tls.keys in this folder
 
 exit codes:
@@ -155,9 +159,22 @@ async def _serve(
             await stack.enter_async_context(Control(path, supervisor, group=group))
         privileges.drop(_kept(config))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
+        hangup = partial(_read_again, supervisor)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
         daemon.ready()
         await _until_ended(supervisor, stop, logoff=not options.no_logoff)
     return exits.OK
+
+
+def _read_again(supervisor: "Supervisor") -> None:
+    from eapol.errors import EapolError
+
+    try:
+        supervisor.reconfigure()
+    except EapolError as error:
+        _log.error("%s; what was read before stays in use", error)
+    else:
+        _log.info("%s: the configuration was read again", supervisor.interface)
 
 
 async def _until_ended(supervisor: "Supervisor", stop: asyncio.Event, *, logoff: bool) -> None:
