@@ -12,13 +12,13 @@ UP, RUNNING, LOWER_UP, DORMANT = 0x1, 0x40, 0x10000, 0x20000
 ADDRESS = bytes.fromhex("020000000001")
 
 
-def message(flags: int, kind: int = 16, name: bytes = b"eth0\0") -> bytes:
+def message(flags: int, kind: int = 16, family: int = 0) -> bytes:
     """A link as the kernel reports it (rtnetlink(7))."""
     attributes = b""
-    for number, value in {3: name, 1: ADDRESS, 4: struct.pack("=I", 1400)}.items():
+    for number, value in {3: b"eth0\0", 1: ADDRESS, 4: struct.pack("=I", 1400)}.items():
         attribute = struct.pack("=HH", 4 + len(value), number) + value
         attributes += attribute.ljust((len(attribute) + 3) & ~3, b"\0")
-    body = struct.pack("=BxHiII", 0, 1, 7, flags, 0) + attributes
+    body = struct.pack("=BxHiII", family, 1, 7, flags, 0) + attributes
     return struct.pack("=IHHII", 16 + len(body), kind, 0, 1, 0) + body
 
 
@@ -44,6 +44,11 @@ def test_several_messages_in_one_datagram_are_told_in_order() -> None:
         (False, False),
         (True, False),
     ]
+
+
+def test_an_interface_that_leaves_a_bridge_is_not_gone() -> None:
+    """The kernel says so by a DELLINK of the family AF_BRIDGE (7): of the port, not the link."""
+    assert list(parse(message(UP | LOWER_UP, kind=17, family=7))) == []
 
 
 @given(st.binary(max_size=200))

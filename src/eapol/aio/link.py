@@ -100,14 +100,18 @@ def parse(octets: bytes) -> Iterator[tuple[bool, LinkState]]:
             length, kind, *_ = cursor.unpack(_MESSAGE)
             body = cursor.sub(length - _MESSAGE.size)
             cursor.take(min(-length % 4, len(cursor)))
-            if kind in (_NEWLINK, _DELLINK):
-                yield kind == _DELLINK, _link(body)
+            state = _link(body) if kind in (_NEWLINK, _DELLINK) else None
+            if state is not None:
+                yield kind == _DELLINK, state
     except DecodeError as error:
         _log.debug("a link event that cannot be read: %s", error)
 
 
-def _link(body: Cursor) -> LinkState:
-    _, _, index, flags, _ = body.unpack(_LINK)
+def _link(body: Cursor) -> LinkState | None:
+    """None for what is about a port of a bridge (AF_BRIDGE), not about the link."""
+    family, _, index, flags, _ = body.unpack(_LINK)
+    if family != socket.AF_UNSPEC:
+        return None
     attributes: dict[int, bytes] = {}
     while len(body) >= _ATTRIBUTE.size:
         length, kind = body.unpack(_ATTRIBUTE)
