@@ -22,7 +22,7 @@ def test_it_comes_up_without_what_it_may_not_need() -> None:
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.parametrize("words", [[], ["-D", "-F"], ["-z"], ["--exp"], ["-f"]])
+@pytest.mark.parametrize("words", [[], ["-D", "-F"], ["-z"], ["--exp"], ["-f"], ["-c", "file"]])
 def test_wrong_usage_ends_with_64_and_says_how_it_goes(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files: list[str] = [*(options.files or []), *options.names]
     if not (options.stdin or options.dump or options.flush or options.monitor or files):
         parser.error("nothing to do: -c, -f FILE, -D, -F or -x")
+    if options.stdin and files:
+        parser.error(f"-c reads standard input, and {files[0]} is a file: leave one of them out")
     try:
         if options.monitor:
             return _monitor(options)
