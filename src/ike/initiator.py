@@ -4,11 +4,9 @@ from dataclasses import replace
 
 from ike.child import Child
 from ike.context import Context
-from ike.doi.identity import traffic_identity
 from ike.doi.proposals import Lifetime, Phase2Suite, read_lifetime
-from ike.doi.sainfo import find_sainfo
-from ike.doi.select import encapsulation, phase2_suites
-from ike.errors import AttributesNotSupported
+from ike.doi.select import encapsulation
+from ike.errors import AttributesNotSupported, NoProposalChosen
 from ike.exchanges.quick import build_first, build_third, take_second
 from ike.isakmp.attributes import parse_attributes
 from ike.isakmp.message import Message
@@ -44,24 +42,12 @@ class Initiator(Negotiation):
         self.begin()
         self._context.info(f"initiate new phase 2 negotiation: {self.ends}")
         assert self.policy is not None
-        s = self.policy.selector
-        self.sainfo = find_sainfo(
-            self._context.config.sainfos,
-            traffic_identity(s.local, s.protocol, s.local_port),
-            traffic_identity(s.remote, s.protocol, s.remote_port),
-            self.sa.facts.remote.ph1id,
-        )
-        if self.sainfo is None:
-            self.fail(f"failed to get sainfo: no sainfo section is for {s}")
+        try:
+            self._offers = self._allowed(self.policy.selector)
+        except NoProposalChosen as error:
+            self.fail(str(error))
             return
         nat = self.sa.facts.nat
-        self._offers = [
-            phase2_suites(self.sainfo, protection, udp=nat.detected, draft=nat.draft)
-            for protection in self.policy.protections
-        ]
-        if not all(self._offers):
-            self.fail("the sainfo allows no algorithms for the policy's protocols")
-            return
         if nat.detected:
             mode = self.policy.protections[0].mode
             plain, udp = (
@@ -78,7 +64,7 @@ class Initiator(Negotiation):
         facts.message_id = self.exchange.message_id
         if nat.detected and self.policy.protections[0].mode is Mode.TRANSPORT:
             facts.original_addresses = (self.sa.local.address, self.sa.peer.address)
-        nonce_size = self.sa.facts.remote.nonce_size
+        nonce_size = self.sa.facts.nonce_size
         payloads = build_first(facts, self._offers, nat.original_address_type, nonce_size)
         self._row = 1
         self.exchange.send(payloads, awaited=True)

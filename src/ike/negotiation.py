@@ -11,8 +11,11 @@ from typing import Protocol
 from ike.child import SOFT, Child, ChildOwner, Pair
 from ike.commands import AllocateSpi, Command, DeleteSa, EventKind, InstallSa
 from ike.context import Answer, Context
+from ike.doi.identity import traffic_identity
 from ike.doi.proposals import Lifetime, Phase2Suite
-from ike.errors import InvalidHashInformation, PeerError
+from ike.doi.sainfo import find_sainfo
+from ike.doi.select import phase2_suites
+from ike.errors import InvalidHashInformation, NoProposalChosen, PeerError
 from ike.events import SaInstalled, SpiAllocated
 from ike.exchanges.quick import QUICK_MODE, Phase2
 from ike.isakmp.message import Message, Payload
@@ -96,6 +99,34 @@ class Negotiation:
         """Whether one of the peer's SPIs is among `spis`."""
         chosen = self.facts.chosen
         return chosen is not None and not set(chosen.spis).isdisjoint(spis)
+
+    # --- what may be negotiated ---
+
+    def _allowed(self, selector: Selector) -> list[tuple[Phase2Suite, ...]]:
+        """The suites for each protection of the policy, by the sainfo of this traffic.
+
+        Raises: NoProposalChosen, whose text says what to change here.
+        """
+        assert self.policy is not None
+        nat, remote = self.sa.facts.nat, self.sa.facts.remote
+        self.sainfo = find_sainfo(
+            self._context.config.sainfos,
+            traffic_identity(selector.local, selector.protocol, selector.local_port),
+            traffic_identity(selector.remote, selector.protocol, selector.remote_port),
+            remote.ph1id,
+        )
+        if self.sainfo is None:
+            raise NoProposalChosen(f"failed to get sainfo: no sainfo section is for {selector}")
+        protections = self.policy.protections
+        if nat.detected and any(p.protocol == ProtocolId.AH for p in protections):
+            raise NoProposalChosen("AH cannot pass the NAT between us: the policy must use ESP")
+        allowed = [
+            phase2_suites(self.sainfo, protection, udp=nat.detected, draft=nat.draft)
+            for protection in protections
+        ]
+        if not all(allowed):
+            raise NoProposalChosen("the sainfo allows no algorithms for the policy's protocols")
+        return allowed
 
     # --- the exchange ---
 

@@ -6,10 +6,9 @@ from itertools import groupby
 
 from ike.commands import FindPolicy
 from ike.context import Answer, Context
-from ike.doi.identity import host_selector, selector_of, traffic_identity
+from ike.doi.identity import host_selector, selector_of
 from ike.doi.proposals import Phase2Suite
-from ike.doi.sainfo import find_sainfo
-from ike.doi.select import choose_phase2, phase2_suites
+from ike.doi.select import choose_phase2
 from ike.errors import AttributesNotSupported, NoProposalChosen, PeerError
 from ike.events import PolicyFound
 from ike.exchanges.quick import build_second, prepare_second, take_first, take_third
@@ -134,27 +133,14 @@ class Responder(Negotiation):
 
     def _choose(self) -> None:
         """Raises: PeerError."""
-        facts, nat = self.facts, self.sa.facts.nat
+        facts, ph1 = self.facts, self.sa.facts.remote
         assert facts.selector is not None
         assert facts.offered is not None
-        assert self.policy is not None
-        s = facts.selector
-        local = traffic_identity(s.local, s.protocol, s.local_port)
-        remote = traffic_identity(s.remote, s.protocol, s.remote_port)
-        ph1 = self.sa.facts.remote
-        self.sainfo = find_sainfo(self._context.config.sainfos, local, remote, ph1.ph1id)
-        if self.sainfo is None:
-            raise NoProposalChosen(f"failed to get sainfo: no sainfo section is for {s}")
-        allowed = [
-            phase2_suites(self.sainfo, protection, udp=nat.detected, draft=nat.draft)
-            for protection in self.policy.protections
-        ]
-        if not all(allowed):
-            raise NoProposalChosen("the sainfo allows no algorithms for the policy's protocols")
+        allowed = self._allowed(facts.selector)
         facts.chosen = choose_phase2(
             facts.offered, allowed, ph1.proposal_check, facts.peer_public is not None
         )
-        prepare_second(facts, ph1.nonce_size, facts.chosen.suites[0].group)
+        prepare_second(facts, self.sa.facts.nonce_size, facts.chosen.suites[0].group)
         self._allocate(lambda: self._install_inbound(self._send_second))
 
     def _send_second(self) -> None:

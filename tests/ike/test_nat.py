@@ -7,7 +7,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ike.commands import SendDatagram
-from ike.events import SaExpired, Stop
+from ike.events import Acquire, SaExpired, Stop
+from ike.isakmp.numbers import ProtocolId
 from ike.nat import KEEPALIVE
 from ike.policy import Switch
 from ike.sa import Address, Direction, Endpoint, Mode, PolicyEntry
@@ -108,6 +109,18 @@ def test_transport_mode_behind_a_nat_is_for_the_addresses_that_packets_carry() -
     assert sa.mode is Mode.TRANSPORT
     assert sa.selector.remote == ip_network(OUTSIDE)
     assert (sa.nat_oa_source, sa.nat_oa_destination) == (LEFT, RIGHT)
+
+
+def test_ah_behind_a_nat_is_refused_with_the_reason() -> None:
+    def ah(here: Address, there: Address) -> PolicyEntry:
+        return transport(here, there, protocol=ProtocolId.AH)
+
+    world, left, right, _ = _behind_nat(ah)
+    assert not connect(world, left, 5)
+    assert any("AH cannot pass the NAT" in text for text in left.texts())
+    world.tell(right, Acquire(policy=right.policies[0]))
+    world.run(5)
+    assert any("AH cannot pass the NAT" in text for text in right.texts())
 
 
 def test_who_is_behind_the_nat_keeps_its_mapping_alive() -> None:

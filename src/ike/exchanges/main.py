@@ -5,7 +5,7 @@ from ike.doi.numbers import Group
 from ike.doi.select import accept_phase1, choose_phase1, phase1_offer, phase1_suites
 from ike.errors import InvalidKeyInformation, LocalError, PayloadMalformed
 from ike.exchanges.authentication import METHODS, Method, check_identity, method_of, other
-from ike.exchanges.phase1 import Phase1
+from ike.exchanges.phase1 import MAX_NONCE, MIN_NONCE, Phase1
 from ike.exchanges.steps import Step
 from ike.exchanges.table import initiator, one, optional, responder
 from ike.isakmp.message import Message, Payload
@@ -15,8 +15,6 @@ from ike.isakmp.payloads import Identification, Notification, SaBody
 from ike.nat import common_version, discover, discovery_payloads
 from ike.policy import Switch
 from ike.vendor import NAT_TRAVERSAL, Vendor, known, octets
-
-MIN_NONCE, MAX_NONCE = 8, 256  # octets (RFC 2409, 5)
 
 
 def main_mode(method: Method) -> tuple[Step, ...]:
@@ -109,7 +107,7 @@ def take_key(facts: Phase1, message: Message) -> None:
 
 def prepare_key(facts: Phase1, group: Group) -> None:
     facts.pair = KeyPair.generate(group, facts.entropy)
-    facts.own_nonce = facts.entropy(min(max(facts.remote.nonce_size, MIN_NONCE), MAX_NONCE))
+    facts.own_nonce = facts.entropy(facts.nonce_size)
 
 
 def public_payloads(facts: Phase1) -> list[Payload]:

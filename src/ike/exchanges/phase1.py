@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from ike.crypto.groups import KeyPair
 from ike.crypto.prf import HASHES, HashSpec
@@ -15,6 +16,9 @@ from ike.policy import PreSharedKeys, Remote
 from ike.sa import Endpoint, Role
 from ike.vendor import Vendor
 from wire.secret import Secret
+
+MIN_NONCE: Final = 8
+MAX_NONCE: Final = 256
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +52,11 @@ class Phase1:
     peer_id: Identification | None = None
     certificates: tuple[bytes, ...] = ()  # of the peer, DER
     peer_initial_contact: bool = False
+
+    @property
+    def nonce_size(self) -> int:
+        """Octets of our nonces, in both phases (RFC 2409, 5: 8 to 256)."""
+        return min(max(self.remote.nonce_size, MIN_NONCE), MAX_NONCE)
 
     @property
     def is_initiator(self) -> bool:

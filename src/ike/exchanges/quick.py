@@ -19,7 +19,7 @@ from ike.doi.proposals import (
 )
 from ike.doi.select import Chosen2, accept_phase2, phase2_offer
 from ike.errors import InvalidHashInformation, InvalidIdInformation, PayloadMalformed
-from ike.exchanges.main import MAX_NONCE, MIN_NONCE
+from ike.exchanges.phase1 import MAX_NONCE, MIN_NONCE
 from ike.exchanges.table import initiator, one, optional, responder
 from ike.isakmp.attributes import pack_attributes
 from ike.isakmp.message import Message, Payload, pack_chain
