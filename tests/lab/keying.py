@@ -14,7 +14,7 @@ from typing import Any, Final
 from ike.admin.framing import Command, Request, StatusForm
 from lab.netns import Namespace
 from lab.process import Process
-from mgu.commands.racoonctl import Connection, Refused
+from mgu.admin_client import Connection, Refused
 
 _MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
 _WAIT: Final = 0.01  # seconds between two looks

@@ -262,6 +262,21 @@ async def test_a_refusal_of_the_daemon_is_its_error_in_words(
     assert capsys.readouterr().err == "racoonctl: Operation not supported\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("vd", "127.0.0.9"), "there is no SA with 127.0.0.9"),
+        (("ds", "isakmp", "inet", "10.0.0.1", "10.0.0.2"), "there is no such SA"),
+        (("es", "esp", "inet", "10.0.0.1", "10.0.0.2"), "there is no policy for it; 'setkey -DP'"),
+    ],
+)
+async def test_what_is_not_there_is_said_in_the_commands_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    assert await racoonctl(Daemon(errno=errno.ENOENT), tmp_path, *words) == 1
+    assert capsys.readouterr().err.startswith(f"racoonctl: {sentence}")
+
+
 def test_without_a_daemon_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "racoon.sock"
     assert main(["-s", str(path), "show-sa", "isakmp"]) == 1
@@ -294,12 +309,14 @@ def test_without_arguments_it_shows_its_usage(capsys: pytest.CaptureFixture[str]
         (("ds", "esp", "inet", "10.0.0.1/99", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ss", "esq"), "'esq' is none of isakmp"),
         (("status", "-f", "xml"), "invalid choice"),
+        (("vpn-connect",), "the following arguments are required: gateway"),
+        (("flush-sa", "all"), "'all' is none of isakmp"),
     ],
 )
-async def test_wrong_usage_is_one_sentence_and_code_64(
+def test_wrong_usage_is_one_sentence_and_code_64_with_or_without_a_daemon(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
 ) -> None:
-    assert await racoonctl(Daemon(), tmp_path, *words) == 64
+    assert main(["-s", str(tmp_path / "nobody"), *words]) == 64
     told = capsys.readouterr().err
     assert sentence in told
     assert told.count("\n") == 1

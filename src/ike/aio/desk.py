@@ -173,6 +173,10 @@ class Desk:
         if index.dst.address is None:
             raise AdminError("delete-sa without a destination")
         if request.command == Command.DELETE_ALL_SA_DST:
+            peers = {view.remote.address for view in self._engine.isakmp_sas()}
+            peers |= {view.remote.address for view in self._engine.ipsec_sas()}
+            if index.dst.address not in peers:
+                return _refusal(request, errno.ENOENT)
             logger.info("Flushing all SAs for peer %s", index.dst.address)
             self._tell(DeleteIsakmp(remote=index.dst.address))
             return Answer(_reply(request).reply, _about(index))
@@ -183,10 +187,10 @@ class Desk:
             self._tell(DeleteIsakmp(remote=index.dst.address, local=index.src.address))
             return _reply(request)
         protocol = _PROTOCOLS.get(Subject(request.subject), ProtocolId.ANY)
-        views = [v for v in self._engine.ipsec_sas() if _is_between(v, index, protocol)]
-        for view in views:
-            self._tell(DeleteIpsec(sa=SaId(view.local.address, view.protocol, view.spi_in)))
-        return _reply(request) if views else _refusal(request, errno.ENOENT)
+        children = [v for v in self._engine.ipsec_sas() if _is_between(v, index, protocol)]
+        for child in children:
+            self._tell(DeleteIpsec(sa=SaId(child.local.address, child.protocol, child.spi_in)))
+        return _reply(request) if children else _refusal(request, errno.ENOENT)
 
     def _established(self, index: Index) -> IsakmpView | None:
         for view in self._engine.isakmp_sas():

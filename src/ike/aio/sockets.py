@@ -22,6 +22,7 @@ TakeEsp = Callable[[bytes, Address, int], object]
 
 _NON_ESP_MARKER: Final = bytes(4)
 _INBOX: Final = 64  # events waiting for the engine; beyond, datagrams stay in the sockets' queues
+_COMPLAINTS: Final = 64  # destinations that cannot be reached and were told about
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
@@ -52,6 +53,7 @@ class Sockets:
     def __init__(self, listening: Listening) -> None:
         """Raises: PortInUse, OSError."""
         self._endpoints: list[UdpEndpoint] = []
+        self._unreachable: set[Address] = set()
         isakmp = listening.isakmp or tuple(_everywhere(listening.isakmp_port, listening.versions))
         natt = listening.natt or tuple(_everywhere(listening.natt_port, listening.versions))
         try:
@@ -74,9 +76,16 @@ class Sockets:
                 command.octets, command.to.address, command.to.port, command.local.address
             )
         except OSError as error:
-            logger.warning(
-                "cannot send from %s to %s: %s", command.local, command.to, error.strerror
-            )
+            self._complain(command, error)
+        else:
+            self._unreachable.discard(command.to.address)
+
+    def _complain(self, command: SendDatagram, error: OSError) -> None:
+        """Once for each destination, and not for all that a stranger can make up."""
+        if command.to.address in self._unreachable or len(self._unreachable) >= _COMPLAINTS:
+            return
+        self._unreachable.add(command.to.address)
+        logger.warning("cannot send from %s to %s: %s", command.local, command.to, error.strerror)
 
     def sender(self, local: Endpoint, to: Endpoint) -> Callable[[bytes, int], object]:
         """A function that sends between these two, for ESP in UDP: `UdpEndpoint.sender`'s."""
@@ -162,6 +171,8 @@ async def _pump(
 ) -> None:
     while True:
         datagram = await endpoint.receive()
+        if datagram.port == 0:
+            continue  # there is no way to answer (RFC 768)
         while inbox.qsize() >= _INBOX:  # noqa: ASYNC110 - a turn of the loop is what is waited for
             await asyncio.sleep(0)  # the engine takes one a turn
         address, port = endpoint.local

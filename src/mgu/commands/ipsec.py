@@ -9,9 +9,9 @@ from typing import Final
 
 from ike.admin.framing import Command, Request
 from mgu import exits, services
+from mgu.admin_client import Connection as AdminConnection
+from mgu.admin_client import Refused
 from mgu.commands.ipsec_options import check_usage, parser
-from mgu.commands.racoonctl import Connection as AdminConnection
-from mgu.commands.racoonctl import Refused
 from mgu.connections import certificates, folder, keys, racoon
 from mgu.connections.connection import (
     CERTIFICATE,
@@ -214,9 +214,11 @@ def _reload() -> None:
     """Have the daemon read its files again. Raises: BadConnection when it refuses them."""
     try:
         with AdminConnection(under_root(RACOON_SOCKET)) as connection:
-            connection.ask(Request(command=Command.RELOAD_CONFIG))
+            reply = connection.ask(Request(command=Command.RELOAD_CONFIG))
     except Refused as error:
-        raise BadConnection(f"racoon did not take the change: {error}; its log says why") from None
+        raise BadConnection(f"racoon did not take the change: {error}") from None
+    if reply.errno:
+        raise BadConnection("racoon did not take the change: its log says why")
 
 
 def _list() -> None:

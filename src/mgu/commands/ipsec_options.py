@@ -1,14 +1,13 @@
 """The options of `ipsec`: what they mean, and which of them go together."""
 
 import argparse
-import sys
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from ike.conf.errors import nearest
 from ike.conf.protocols import known, protocol_number
-from mgu import exits
+from mgu.arguments import Parser
 from mgu.connections.connection import Address, Network
 from mgu.paths import IFCFG_DIR, PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR
 from wire.secret import Secret
@@ -30,10 +29,10 @@ keys
   --dst-preshared-key=@FILE.
 
 files
-  {RACOON_CONF}                  what all connections share
-  {RACOON_DIR}/remote-ADDRESS.conf   how to agree on keys with one peer
-  {PSK_TXT}             the keys, one entry a host (root only)
-  {RACOON_CERTS}/               certificates
+  {RACOON_CONF:<34}  what all connections share
+  {RACOON_DIR + "/remote-ADDRESS.conf":<34}  how to agree on keys with one peer
+  {PSK_TXT:<34}  the keys, one entry a host (root only)
+  {RACOON_CERTS + "/":<34}  certificates
   {IFCFG_DIR}/ifcfg-NICK
 They are written once and may be changed by hand; ipsec keeps the changes.
 
@@ -49,20 +48,8 @@ examples
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"ipsec: {message}; 'ipsec -h' tells more", file=sys.stderr)
-        sys.exit(exits.USAGE)
-
-
-def parser() -> argparse.ArgumentParser:
-    made = _Parser(
-        prog="ipsec",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def parser() -> Parser:
+    made = Parser("ipsec", description=DESCRIPTION, epilog=EPILOG)
     act = made.add_argument_group("actions")
     act.add_argument("--create", action="store_true", help="create a connection, or change it")
     act.add_argument("--remove", action="store_true", help="remove it with its keys")

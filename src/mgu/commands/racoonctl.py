@@ -4,17 +4,19 @@ A plain blocking socket: nothing heavy is imported, so that scripts can call it 
 """
 
 import argparse
+import errno
 import ipaddress
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ike.admin.errors import AdminError
-from ike.admin.framing import HEADER, Command, Reply, Request, StatusForm, Subject, reply_length
+from ike.admin.framing import Command, Request, StatusForm, Subject
 from ike.admin.records import (
     Credentials,
     Endpoint,
@@ -27,8 +29,8 @@ from ike.admin.records import (
 from ike.admin.show import event_line, isakmp_table, schedule_table
 from ike.conf.protocols import protocol_number
 from mgu import exits, paths
+from mgu.admin_client import Connection, Refused
 from wire.secret import Secret
-from wire.unix import short_name
 
 USAGE: Final = """\
 usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
@@ -90,68 +92,6 @@ _FAILURES: Final = frozenset(
 )
 
 
-class Refused(Exception):
-    """The text says why; `code` is the exit code."""
-
-    def __init__(self, text: str, code: int = exits.FAILED) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Connection:
-    """One request, its reply, and the events that may follow it."""
-
-    def __init__(self, path: Path, *, dump: bool = False) -> None:
-        self._dump = dump
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with short_name(path) as name:
-                self._socket.connect(name)
-        except OSError as error:
-            self._socket.close()
-            hint = (
-                "only root may ask" if isinstance(error, PermissionError) else "is racoon running?"
-            )
-            code = exits.NO_PERMISSION if isinstance(error, PermissionError) else exits.FAILED
-            text = f"cannot connect to racoon admin socket {path}: {error.strerror} ({hint})"
-            raise Refused(text, code) from None
-
-    def __enter__(self) -> "Connection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def ask(self, request: Request) -> Reply:
-        """The daemon's answer. Raises: Refused."""
-        self._socket.sendall(bytes(request))
-        reply = self.receive()
-        if reply is None:
-            raise Refused("racoon closed the connection without an answer")
-        if reply.errno:
-            raise Refused(os.strerror(reply.errno))
-        return reply
-
-    def receive(self) -> Reply | None:
-        """The next message; None at the end. Raises: Refused, AdminError."""
-        header = self._exactly(HEADER.size)
-        if not header:
-            return None
-        octets = header + self._exactly(reply_length(header) - HEADER.size)
-        if self._dump:
-            print(octets.hex(" ", 4))
-        return Reply.parse(octets)
-
-    def _exactly(self, size: int) -> bytes:
-        octets = bytearray()
-        while len(octets) < size:
-            piece = self._socket.recv(size - len(octets))
-            if not piece:
-                break
-            octets += piece
-        return bytes(octets)
-
-
 def _parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"racoonctl {name}", allow_abbrev=False, add_help=False)
     parser.error = _usage  # type: ignore[method-assign, assignment]
@@ -162,38 +102,88 @@ def _usage(message: str) -> None:
     raise Refused(f"{message}; 'racoonctl' alone shows the usage", exits.USAGE)
 
 
-def show_sa(ask: Callable[[Request], Reply], arguments: list[str], detail: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A command, understood: what to ask, what to do with the answer, and what to wait for.
+
+    `absent` is what it means when the daemon finds no such thing. With `watch` events follow; they
+    end with `until`, or when the daemon does.
+    """
+
+    request: Request
+    show: Callable[[bytes], None] = lambda _: None
+    absent: str = "there is no such SA"
+    watch: bool = False
+    until: EventType | None = None
+
+
+def plan(command: str, arguments: list[str], detail: int) -> Plan:
+    """Raises: Refused for wrong usage."""
+    match command:
+        case "show-sa":
+            return _show_sa(arguments, detail)
+        case "status":
+            return _status(arguments)
+        case "show-schedule":
+            request = Request(command=Command.SHOW_SCHEDULE)
+            return Plan(request=request, show=lambda body: print(schedule_table(schedule(body))))
+        case "reload-config":
+            return Plan(request=Request(command=Command.RELOAD_CONFIG))
+        case "flush-sa":
+            subject = _subject(arguments[0] if arguments else "isakmp")
+            return Plan(request=Request(command=Command.FLUSH_SA, subject=subject))
+        case "delete-sa":
+            subject, index = _sa(arguments)
+            body = bytes(index)
+            return Plan(request=Request(command=Command.DELETE_SA, subject=subject, body=body))
+        case "establish-sa":
+            return _establish(arguments)
+        case "vpn-connect" | "vpn-disconnect":
+            return _vpn(arguments, connect=command == "vpn-connect")
+        case "show-event":
+            return Plan(request=Request(command=Command.SHOW_EVENT), watch=True)
+        case "logout-user":
+            user = (arguments or [""])[0].encode() + b"\0"
+            return Plan(request=Request(command=Command.LOGOUT_USER, body=user))
+        case _:
+            return Plan(request=Request(command=Command.GET_CERT, subject=Subject.ISAKMP))
+
+
+def _show_sa(arguments: list[str], detail: int) -> Plan:
     subject = _subject(arguments[0] if arguments else "isakmp")
-    body = ask(Request(command=Command.SHOW_SA, subject=subject)).body
+    request = Request(command=Command.SHOW_SA, subject=subject)
     if subject == Subject.ISAKMP:
-        print(isakmp_table(isakmp_sas(body), detail))
-    else:
-        _print_ipsec(body)
+        show = lambda body: print(isakmp_table(isakmp_sas(body), detail))  # noqa: E731
+        return Plan(request=request, show=show)
+    return Plan(request=request, show=_print_ipsec)
 
 
 def _print_ipsec(body: bytes) -> None:
     from xfrm.pfkey import parse_dump
-    from xfrm.setkey.show import show_sa as form
+    from xfrm.setkey.show import NO_SAS, show_sa
 
     dumped = parse_dump(body)
     if not dumped:
-        print("No SAD entries.")
+        print(NO_SAS)
     now = int(time.time())  # as the data plane stamps its SAs
     for one in dumped:
-        print(form(one.sa, sequence=one.sequence, pid=one.pid, now=now), end="")
+        print(show_sa(one.sa, sequence=one.sequence, pid=one.pid, now=now), end="")
 
 
-def status(ask: Callable[[Request], Reply], arguments: list[str]) -> None:
+def _status(arguments: list[str]) -> Plan:
     parser = _parser("status")
     parser.add_argument("-v", action="store_true")
     parser.add_argument("-f", choices=("text", "json"), default="text")
     options = parser.parse_args(arguments)
     command = Command.STATUS_VERBOSE if options.v else Command.STATUS
     form = StatusForm.JSON if options.f == "json" else StatusForm.TEXT
-    print(ask(Request(command=command, subject=form)).body.decode("utf-8", "replace"))
+    return Plan(
+        request=Request(command=command, subject=form),
+        show=lambda body: print(body.decode("utf-8", "replace")),
+    )
 
 
-def establish(connection: Connection, arguments: list[str]) -> int:
+def _establish(arguments: list[str]) -> Plan:
     parser = _parser("establish-sa")
     parser.add_argument("-u", metavar="IDENTITY")
     parser.add_argument("-n", metavar="REMOTE")
@@ -201,40 +191,40 @@ def establish(connection: Connection, arguments: list[str]) -> int:
     parser.add_argument("sa", nargs="+")
     options = parser.parse_args(arguments)
     subject, index = _sa(options.sa)
-    body = bytes(index)
-    command = Command.ESTABLISH_SA
-    if options.u is not None:
-        command = Command.ESTABLISH_SA_WITH_PASSWORD
-        body += bytes(_credentials(options.u))
-    elif options.n is not None and subject == Subject.ISAKMP:
-        body += options.n.encode() + b"\0"
-    connection.ask(Request(command=command, subject=subject, body=body))
-    if not options.w:
-        return exits.OK
-    wanted = EventType.PHASE1_UP if subject == Subject.ISAKMP else EventType.PHASE2_UP
-    return _watch(connection, until=wanted)
+    isakmp = subject == Subject.ISAKMP
+    name = options.n.encode() + b"\0" if options.n is not None and isakmp else b""
+    return Plan(
+        request=_establishing(subject, bytes(index) + name, options.u),
+        absent="there is no policy for it; 'setkey -DP' shows those that there are",
+        watch=options.w,
+        until=EventType.PHASE1_UP if isakmp else EventType.PHASE2_UP,
+    )
 
 
-def _credentials(identity: str) -> Credentials:
+def _establishing(subject: Subject, body: bytes, identity: str | None) -> Request:
+    if identity is None:
+        return Request(command=Command.ESTABLISH_SA, subject=subject, body=body)
     from getpass import getpass
 
-    return Credentials(id_type=2, identity=identity.encode(), password=Secret(getpass().encode()))
+    login = Credentials(id_type=2, identity=identity.encode(), password=Secret(getpass().encode()))
+    command = Command.ESTABLISH_SA_WITH_PASSWORD
+    return Request(command=command, subject=subject, body=body + bytes(login))
 
 
-def vpn(connection: Connection, arguments: list[str], *, connect: bool) -> int:
+def _vpn(arguments: list[str], *, connect: bool) -> Plan:
     parser = _parser("vpn-connect" if connect else "vpn-disconnect")
     parser.add_argument("-u", metavar="IDENTITY")
     parser.add_argument("gateway")
     options = parser.parse_args(arguments)
     gateway = _address(options.gateway)
-    index = Index(src=Endpoint(_source_towards(gateway)), dst=Endpoint(gateway))
-    command = Command.ESTABLISH_SA if connect else Command.DELETE_ALL_SA_DST
-    body = bytes(index)
-    if options.u is not None and connect:
-        command = Command.ESTABLISH_SA_WITH_PASSWORD
-        body += bytes(_credentials(options.u))
-    connection.ask(Request(command=command, subject=Subject.ISAKMP, body=body))
-    return _watch(connection, until=EventType.PHASE1_UP if connect else EventType.PHASE1_DOWN)
+    body = bytes(Index(src=Endpoint(_source_towards(gateway)), dst=Endpoint(gateway)))
+    deleting = Request(command=Command.DELETE_ALL_SA_DST, subject=Subject.ISAKMP, body=body)
+    return Plan(
+        request=_establishing(Subject.ISAKMP, body, options.u) if connect else deleting,
+        absent=f"there is no SA with {gateway}",
+        watch=True,
+        until=EventType.PHASE1_UP if connect else EventType.PHASE1_DOWN,
+    )
 
 
 def _source_towards(
@@ -317,38 +307,15 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         raise Refused(f"'{text}' is no IP address", exits.USAGE) from None
 
 
-def run(connection: Connection, command: str, arguments: list[str], detail: int) -> int:
-    """Carry out one command. Raises: Refused, AdminError."""
-    match command:
-        case "show-sa":
-            show_sa(connection.ask, arguments, detail)
-        case "status":
-            status(connection.ask, arguments)
-        case "show-schedule":
-            reply = connection.ask(Request(command=Command.SHOW_SCHEDULE))
-            print(schedule_table(schedule(reply.body)))
-        case "reload-config":
-            connection.ask(Request(command=Command.RELOAD_CONFIG))
-        case "flush-sa":
-            subject = _subject(arguments[0] if arguments else "isakmp")
-            connection.ask(Request(command=Command.FLUSH_SA, subject=subject))
-        case "delete-sa":
-            subject, index = _sa(arguments)
-            body = bytes(index)
-            connection.ask(Request(command=Command.DELETE_SA, subject=subject, body=body))
-        case "establish-sa":
-            return establish(connection, arguments)
-        case "vpn-connect" | "vpn-disconnect":
-            return vpn(connection, arguments, connect=command == "vpn-connect")
-        case "show-event":
-            connection.ask(Request(command=Command.SHOW_EVENT))
-            return _watch(connection, until=None)
-        case "logout-user":
-            user = (arguments or [""])[0].encode() + b"\0"
-            connection.ask(Request(command=Command.LOGOUT_USER, body=user))
-        case _:
-            connection.ask(Request(command=Command.GET_CERT, subject=Subject.ISAKMP))
-    return exits.OK
+def carry_out(made: Plan, connection: Connection) -> int:
+    """Raises: Refused, AdminError."""
+    reply = connection.ask(made.request)
+    if reply.errno == errno.ENOENT:
+        raise Refused(made.absent)
+    if reply.errno:
+        raise Refused(os.strerror(reply.errno))
+    made.show(reply.body)
+    return _watch(connection, made.until) if made.watch else exits.OK
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -368,8 +335,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if command not in _SHORT.values():
             print(f"Invalid command [{command}]")
             raise Refused("kmpstat: Invalid argument")
+        made = plan(command, options.arguments, options.l)
         with Connection(options.s, dump=options.d) as connection:
-            return run(connection, command, options.arguments, options.l)
+            return carry_out(made, connection)
     except (Refused, AdminError) as error:
         print(f"racoonctl: {error}", file=sys.stderr)
         return error.code if isinstance(error, Refused) else exits.FAILED

@@ -21,6 +21,7 @@ PRE_SHARED_KEY: Final = "PSK"
 CERTIFICATE: Final = "X509"
 PORT_PROTOCOLS: Final = frozenset({6, 17, 33, 132, 136})  # those that have ports
 
+_ALL: Final = IPv4Address("255.255.255.255")
 _COMMENT: Final = "# IPsec connection, written by ipsec; see ipsec -h"
 
 
@@ -98,7 +99,7 @@ def check(connection: Connection) -> None:
         versions.add(connection.src_network.version)
     if len(versions) > 1:
         raise BadConnection("source, destination and network mix IPv4 and IPv6")
-    if connection.dst.is_multicast or connection.dst.is_unspecified:
+    if connection.dst.is_multicast or connection.dst.is_unspecified or connection.dst == _ALL:
         raise BadConnection(f"{connection.dst} is no address of a peer")
     if connection.src == connection.dst:
         raise BadConnection(f"source and destination are both {connection.dst}")

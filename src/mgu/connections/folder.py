@@ -52,6 +52,8 @@ def load(name: str) -> Connection:
         known = ", ".join(names()) or "none"
         text = f"there is no connection '{name}' (there is {known})"
         raise BadConnection(text) from None
+    except PermissionError:
+        raise
     except OSError as error:
         raise BadConnection(f"cannot read {path}: {error.strerror}") from None
     except (BadConnection, UnicodeDecodeError) as error:

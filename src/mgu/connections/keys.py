@@ -49,8 +49,12 @@ def check_key(key: Secret) -> None:
     octets = key.reveal()
     if not octets:
         raise BadConnection("a pre-shared key must not be empty")
-    if octets[:1] in (b" ", b"\t") or b"\n" in octets or b"\r" in octets or b"\0" in octets:
-        raise BadConnection("a pre-shared key must not begin with a blank or have line ends")
+    if octets[:1] in (b" ", b"\t") or b"\n" in octets or b"\r" in octets:
+        raise BadConnection("a pre-shared key must not begin with a blank or hold line ends")
+    if b"\0" in octets:
+        raise BadConnection(
+            "a pre-shared key in psk.txt is text: write this one as 0x and hexadecimal"
+        )
     if len(octets) > psk.LONGEST - 64:
         raise BadConnection(f"a pre-shared key has at most {psk.LONGEST - 64} octets")
     if octets.startswith(b"0x"):
@@ -66,6 +70,8 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+    except PermissionError:
+        raise
     except OSError as error:
         raise BadConnection(f"cannot read {path}: {error.strerror}") from None
 

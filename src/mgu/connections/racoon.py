@@ -125,5 +125,7 @@ def _statements(path: Path) -> tuple[Statement, ...]:
         return parse(Source(str(path), path.read_text(encoding="utf-8")))
     except ConfError as error:
         raise BadConnection(error.report()) from None
+    except PermissionError:
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise BadConnection(f"cannot read {path}: {error}") from None

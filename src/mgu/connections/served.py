@@ -74,7 +74,7 @@ class Served:
                 connection = folder.load(name)
                 if folder.is_up(connection):
                     yield name, connection.policy(folder.source_of(connection))
-            except BadConnection as error:
+            except (BadConnection, PermissionError) as error:
                 self._trouble(name, error)
 
     def _trouble(self, name: str, error: Exception) -> None:

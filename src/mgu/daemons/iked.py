@@ -15,7 +15,7 @@ from grp import getgrnam
 from importlib.metadata import version
 from pathlib import Path
 from pwd import getpwnam
-from typing import Final, NoReturn
+from typing import Final
 
 from ike.aio.admin import AdminServer, AdminSocketInUse
 from ike.aio.driver import Driver
@@ -26,6 +26,7 @@ from ike.events import AddressGone
 from ike.policy import Config
 from ike.sa import Address
 from mgu import clock, daemon, exits, logs, paths, privileges
+from mgu.arguments import Parser
 from mgu.connections.served import Served
 from mgu.glue_addresses import AddressWatch
 from mgu.glue_keys import KeyFiles
@@ -46,27 +47,19 @@ EPILOG: Final = f"""\
 SIGHUP, and 'racoonctl reload-config', have the files read again.
 
 environment
-  {CHOICE}     auto (default), kernel or userspace: who encrypts the packets
-  {EXPORT}  as --export-keys
+  {CHOICE:<15}  auto (default), kernel or userspace: who encrypts the packets
+  {EXPORT:<15}  as --export-keys
 
 exit codes: {exits.OK} stopped, {exits.FAILED} failed, {exits.NO_PERMISSION} no permission, \
 {exits.USAGE} wrong usage
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(exits.USAGE, f"{self.prog}: {message}\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    made = _Parser(
-        prog="mgu iked",
+def parser() -> Parser:
+    made = Parser(
+        "mgu iked",
         description="Agree on keys for IPsec with IKEv1 (RFC 2407, 2408, 2409).",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = made.add_argument
     add("-4", dest="ipv4", action="store_true", help="IPv4 only")

@@ -1,0 +1,68 @@
+"""The keying daemon's admin socket from the side of who asks: blocking, and light to import."""
+
+import socket
+from pathlib import Path
+
+from ike.admin.framing import HEADER, Reply, Request, reply_length
+from mgu import exits
+from wire.unix import short_name
+
+
+class Refused(Exception):
+    """The text says why; `code` is the exit code."""
+
+    def __init__(self, text: str, code: int = exits.FAILED) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Connection:
+    """One request, its reply, and the events that may follow it."""
+
+    def __init__(self, path: Path, *, dump: bool = False) -> None:
+        self._dump = dump
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with short_name(path) as name:
+                self._socket.connect(name)
+        except OSError as error:
+            self._socket.close()
+            hint = (
+                "only root may ask" if isinstance(error, PermissionError) else "is racoon running?"
+            )
+            code = exits.NO_PERMISSION if isinstance(error, PermissionError) else exits.FAILED
+            text = f"cannot connect to racoon admin socket {path}: {error.strerror} ({hint})"
+            raise Refused(text, code) from None
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, request: Request) -> Reply:
+        """The daemon's answer. Raises: Refused."""
+        self._socket.sendall(bytes(request))
+        reply = self.receive()
+        if reply is None:
+            raise Refused("racoon closed the connection without an answer")
+        return reply
+
+    def receive(self) -> Reply | None:
+        """The next message; None at the end. Raises: Refused, AdminError."""
+        header = self._exactly(HEADER.size)
+        if not header:
+            return None
+        octets = header + self._exactly(reply_length(header) - HEADER.size)
+        if self._dump:
+            print(octets.hex(" ", 4))
+        return Reply.parse(octets)
+
+    def _exactly(self, size: int) -> bytes:
+        octets = bytearray()
+        while len(octets) < size:
+            piece = self._socket.recv(size - len(octets))
+            if not piece:
+                break
+            octets += piece
+        return bytes(octets)
