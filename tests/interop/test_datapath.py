@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.datapath import Pair, host_to_host, joined, sas, transfer, tunnel
+from lab.datapath import Pair, host_to_host, joined, opened, sas, transfer, tunnel
 from lab.esp_values import (
     AES_GCM,
     LEFT,
@@ -245,3 +246,50 @@ async def test_the_example_of_the_documentation_runs(make_host: MakeHost) -> Non
             sender.sendto(b"hello", ("10.2.0.1", 9))
         await program.line(f"keys are wanted for {LEFT} -> {RIGHT}")
         await program.line(re.escape("[(4097, 1)]"))
+
+
+VICTIM = """
+import asyncio
+from lab.datapath import opened
+from lab.esp_values import LEFT, RIGHT, tunnel_policies
+
+async def main():
+    async with opened(None, LEFT) as path:
+        for network in ("10.2.0.0/24", "10.3.0.0/24"):
+            for each in tunnel_policies((LEFT, "10.1.0.0/24"), (RIGHT, network)):
+                await path.add_policy(each)
+        print("protected", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_after_a_kill_nothing_leaves_in_clear_until_the_next_start_takes_over(
+    make_host: MakeHost,
+) -> None:
+    host, far = make_host("left"), make_host("right")
+    Veth((host, "eth0"), (far, "eth0"))
+    host.add_address("eth0", f"{LEFT}/24")
+    host.add_route("10.2.0.0/15", RIGHT)
+
+    def way(to: str) -> str:
+        done = host.run("ip", "route", "get", to, check=False)
+        return done.stdout + done.stderr
+
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    victim = [sys.executable, "-c", VICTIM]
+    with Process(victim, namespace=host, env=environment) as program:
+        await program.line("protected")
+        assert "dev mgu0" in way("10.2.0.1")
+        os.kill(program.pid, signal.SIGKILL)
+    assert "No route to host" in way("10.2.0.1")
+    assert "No route to host" in way("10.3.0.1")
+    async with opened(host, LEFT) as path:
+        assert "No route to host" in way("10.2.0.1")
+        for each in tunnel_policies((LEFT, "10.1.0.0/24"), (RIGHT, "10.2.0.0/24")):
+            await path.add_policy(each)
+        assert "dev mgu0" in way("10.2.0.1")
+        assert f"via {RIGHT}" in way("10.3.0.1")
+    assert f"via {RIGHT}" in way("10.2.0.1")
+    assert not host.run("ip", "route", "show", "table", "4500", check=False).stdout

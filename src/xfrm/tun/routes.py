@@ -2,7 +2,10 @@
 
 The rule sends everything without MARK through the table, so that what we send ourselves, and IKE,
 never comes back. Each protected network is a route in it, with the source address that the policy
-asks for, if the host has one. All goes again at `close`; the routes also go with the device.
+asks for, if the host has one. All goes again at `close`.
+
+The routes go with the device, too, when the process is killed. Behind each there is one that says
+"unreachable": it stays then, so that nothing leaves in clear until the next start takes over.
 """
 
 import asyncio
@@ -11,7 +14,7 @@ import logging
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +31,8 @@ TABLE: Final = 4500
 PRIORITY: Final = 450  # of the rule: after the local table (0), before main (32766)
 _FIB_RULE_INVERT: Final = 2  # linux/fib_rules.h
 _ADDR_GEN_NONE: Final = 1  # linux/if_link.h: no link-local address, no router solicitations
+_UNREACHABLE: Final = 7  # linux/rtnetlink.h: RTN_UNREACHABLE
+_LAST: Final = 1 << 30  # the metric of a route that counts only when there is no other
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
@@ -41,6 +46,7 @@ class Routes:
         self._netlink = netlink
         self._index = index
         self._routes: dict[Network, Address | None] = {}
+        self._left_behind: set[Network] = set()  # by a killed process, until policies are known
         self._families: list[int] = []
         self._lock = asyncio.Lock()
         self._warned = False
@@ -68,6 +74,8 @@ class Routes:
             for family in self._families:
                 with suppress(NetlinkError):
                     await self._rule("del", family)
+            for network in self._routes.keys() | self._left_behind:
+                await self._remove(network)
         finally:
             self._netlink.close()
 
@@ -109,14 +117,13 @@ class Routes:
             )
 
     async def _become(self, wanted: dict[Network, Address | None]) -> None:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        for network in self._routes.keys() - wanted.keys():
-            with suppress(NetlinkError):  # somebody was faster
-                await self._route("del", network, None)
-            del self._routes[network]
+        for network in (self._routes.keys() | self._left_behind) - wanted.keys():
+            await self._remove(network)
+            self._routes.pop(network, None)
+        self._left_behind.clear()
         for network, source in wanted.items():
             if network not in self._routes or self._routes[network] != source:
+                await self._barrier("replace", network)
                 await self._route("replace", network, source)
                 self._routes[network] = source
 
@@ -140,6 +147,11 @@ class Routes:
                     continue
                 raise
             self._families.append(family)
+            async for message in await self._netlink.get_routes(family=family, table=TABLE):
+                if message["type"] == _UNREACHABLE:
+                    everything = "0.0.0.0" if family == socket.AF_INET else "::"
+                    prefix = (message.get("dst") or everything, message["dst_len"])
+                    self._left_behind.add(ip_network(prefix))
         await self._look()
 
     async def _rule(self, verb: str, family: int) -> None:
@@ -158,6 +170,19 @@ class Routes:
         await self._netlink.route(
             verb, family=family, dst=str(network), oif=self._index, table=TABLE, **prefsrc
         )
+
+    async def _remove(self, network: Network) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        with suppress(NetlinkError):  # somebody was faster
+            await self._route("del", network, None)
+        with suppress(NetlinkError):
+            await self._barrier("del", network)
+
+    async def _barrier(self, verb: str, network: Network) -> None:
+        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+        where = {"dst": str(network), "table": TABLE, "priority": _LAST}
+        await self._netlink.route(verb, family=family, type="unreachable", **where)
 
     async def _look(self) -> None:
         messages = await self._netlink.get_addr()
