@@ -1,6 +1,7 @@
 """wpa_supplicant.conf: what is read, what is refused and in which words, what is written."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -276,3 +277,11 @@ def test_any_value_of_any_option_is_taken_or_refused(name: str, value: str) -> N
         with_option(Network(), name, value)
     except ConfigError as error:
         assert error.what
+
+
+def test_the_example_of_the_documentation_is_read_without_a_warning() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "wpa_supplicant.conf.md").read_text()
+    example = page[page.index("    ctrl_interface=") : page.index("\nA line is")]
+    config = parse(example, NAME)
+    assert config.network is not None
+    assert config.warnings == ()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from eapol.frame import ETHERTYPE, PAE_GROUP_ADDRESS, Frame, PacketType
 from lab.gateway import debians, network, short_folder, supplicant
 from lab.netns import Namespace, Veth
 from lab.pki import site
+from lab.process import Process
 from lab.switch import switch
 from mgu.wpa_ctrl import Client
 
@@ -54,6 +56,20 @@ def test_debians_wpa_supplicant_opens_the_port_of_our_switch(
         port.wait_line("^authorized b'gw-0001'")
         assert gateway.ask("REAUTHENTICATE") == "OK\n"
         port.wait_line("resumed=True")
+
+
+def test_the_example_of_the_documentation_opens_the_port(wire: Veth, tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "supplicant.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    (tmp_path / "wpa_supplicant.conf").write_text(
+        text(Config(networks=(network(tmp_path, site()),)))
+    )
+    moved = f"import os; os.chdir({str(tmp_path)!r})\n{example}"
+    with switch(wire.right[0], tmp_path, site()) as port:
+        argv = [sys.executable, "-W", "error", "-c", moved]
+        with Process(argv, namespace=wire.left[0], name="example") as program:
+            program.wait_line("^open, with 64 octets of MSK")
+            port.wait_line("^unauthorized")
 
 
 def asked(wire: Veth, destination: bytes, tag: bytes = b"") -> bytes:

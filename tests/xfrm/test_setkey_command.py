@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from mgu.commands.setkey import main
+from xfrm.setkey.parse import parse
+from xfrm.setkey.statements import AddPolicy, AddSa
 
 GOOD = "spdadd 10.0.0.1 10.0.0.2 any -P out none;\n"
 
@@ -58,3 +60,13 @@ def test_a_file_that_cannot_be_read_is_named(
     binary.write_bytes(b"\xff\xfe")
     assert main(["-n", "-f", str(binary)]) == 1
     assert "is not a text in UTF-8" in capsys.readouterr().err
+
+
+def test_the_example_of_the_documentation_is_an_sa_and_its_policy() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "setkey.md").read_text()
+    example = page.partition("with manual keys:\n")[2].partition("\n## ")[0]
+    sa, policy = parse(example)
+    assert isinstance(sa, AddSa)
+    assert isinstance(policy, AddPolicy)
+    (template,) = policy.policy.templates
+    assert (template.src, template.dst, template.mode) == (sa.sa.src, sa.sa.dst, sa.sa.mode)
