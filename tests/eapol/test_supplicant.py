@@ -213,6 +213,20 @@ def test_ethernet_padding_and_another_version_do_not_matter() -> None:
     assert both.sent("gateway")[-1].version == 2
 
 
+def test_frames_of_other_kinds_are_counted_and_ignored() -> None:
+    both = opened()
+    before = both.supplicant.status().counters
+    both.inject(bytes(Frame.parse(bytes.fromhex("0203000101"))))
+    both.inject(bytes.fromhex("02ee0000"))
+    both.inject(b"\x02")
+    both.inject(bytes.fromhex("0200000401010009"))
+    after = both.supplicant.status().counters
+    assert after.EapolFramesRx == before.EapolFramesRx + 4
+    assert after.InvalidEapolFramesRx == 2
+    assert after.EapLengthErrorFramesRx == 1
+    assert both.open
+
+
 # Success and failure
 
 

@@ -8,7 +8,6 @@ import pytest
 from eapol.authenticator import AuthenticatorSettings
 from eapol.errors import CredentialError
 from eapol.events import LinkChanged, PortAuthorized, Reauthenticate, UseTls
-from eapol.frame import Frame
 from eapol.methods.fragments import TlsPacket
 from eapol.notices import (
     CertFault,
@@ -385,17 +384,3 @@ def test_a_damaged_certificate_of_a_server_is_refused_not_raised() -> None:
 def test_an_empty_ca_file_is_refused_by_name() -> None:
     with pytest.raises(CredentialError, match=r"^ca\.pem: "):
         ClientContext(TlsPolicy(), Credentials(ca=NamedOctets("ca.pem", b"")))
-
-
-def test_frames_of_other_kinds_are_counted_and_ignored() -> None:
-    both = attempt(pair())
-    before = both.supplicant.status().counters
-    both.inject(bytes(Frame.parse(bytes.fromhex("0203000101"))))
-    both.inject(bytes.fromhex("02ee0000"))
-    both.inject(b"\x02")
-    both.inject(bytes.fromhex("0200000401010009"))
-    after = both.supplicant.status().counters
-    assert after.EapolFramesRx == before.EapolFramesRx + 4
-    assert after.InvalidEapolFramesRx == 2
-    assert after.EapLengthErrorFramesRx == 1
-    assert both.open
