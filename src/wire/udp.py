@@ -70,6 +70,7 @@ class Options:
     gro: bool = False
     mark: int = 0
     queue: int = 512  # datagrams
+    share: int = 64  # of them from one address and port: who floods leaves others their place
 
 
 class UdpEndpoint:
@@ -81,12 +82,14 @@ class UdpEndpoint:
         `taken(octets, source, port)` sees every datagram first, in the loop's thread; those for
         which it returns True are not queued.
         """
-        self.dropped: Counter[str] = Counter()  # "queue full", "send buffer full"
+        self.dropped: Counter[str] = Counter()  # by reason: "queue full", "too many of one", ...
         self._socket = sock
         self._taken = taken
         self._family = sock.family
         self._queue: deque[Datagram] = deque()
         self._limit = options.queue
+        self._share = options.share
+        self._held: Counter[tuple[Address, int]] = Counter()  # in the queue, by sender
         self._waiting = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock.fileno(), self._readable)
@@ -114,7 +117,12 @@ class UdpEndpoint:
         while not self._queue:
             self._waiting.clear()
             await self._waiting.wait()
-        return self._queue.popleft()
+        datagram = self._queue.popleft()
+        sender = (datagram.source, datagram.port)
+        self._held[sender] -= 1
+        if not self._held[sender]:
+            del self._held[sender]
+        return datagram
 
     def send(self, octets: bytes, to: Address, port: int, local: Address | None = None) -> None:
         """Send from `local` (any of ours by default). A full send buffer drops and counts.
@@ -181,6 +189,10 @@ class UdpEndpoint:
         if len(self._queue) >= self._limit:
             self.dropped["queue full"] += 1
             return
+        if self._held[sender, port] >= self._share:
+            self.dropped["too many of one"] += 1
+            return
+        self._held[sender, port] += 1
         local = _local(control)
         self._queue.append(Datagram(octets=octets, source=sender, port=port, local=local))
         self._waiting.set()

@@ -322,6 +322,6 @@ def test_a_flood_of_nonsense_keeps_no_tunnel_from_coming_up(ends: tuple[Keying, 
         finally:
             stop.set()
             flooding.join()
-        assert near.tunnels() >= 1
+        until(lambda: near.tunnels() >= 1)
         assert ping(near)
         assert len(daemon.text.splitlines()) < 500  # it does not fill the disk with complaints

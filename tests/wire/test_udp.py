@@ -60,6 +60,20 @@ async def test_a_flood_is_dropped_and_counted_not_kept() -> None:
         assert right.dropped["queue full"] > 0
 
 
+async def test_one_sender_cannot_fill_the_queue_of_all() -> None:
+    with endpoint() as loud, endpoint() as quiet, endpoint(options=Options(share=4)) as right:
+        for number in range(50):
+            loud.send(b"%d" % number, LOOPBACK, right.local[1])
+        quiet.send(b"me too", LOOPBACK, right.local[1])
+        for _ in range(20):  # turns of the loop, in which the endpoint reads them all
+            await asyncio.sleep(0)
+        kept = [(await right.receive()).octets for _ in range(5)]
+        assert kept == [b"0", b"1", b"2", b"3", b"me too"]
+        assert right.dropped["too many of one"] == 46
+        loud.send(b"again", LOOPBACK, right.local[1])
+        assert (await right.receive()).octets == b"again"
+
+
 async def test_what_is_taken_never_reaches_the_queue() -> None:
     seen: list[tuple[bytes, Address]] = []
 
