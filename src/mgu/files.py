@@ -19,10 +19,14 @@ def write_whole(path: Path, content: bytes, mode: int = PUBLIC) -> None:
     Raises: OSError, which names `path`.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
+        _write_whole(path, content, mode)
+    except OSError as error:  # of the temporary file, or of no file at all
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _write_whole(path: Path, content: bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)

@@ -76,7 +76,8 @@ def told(command: Callable[[], int], name: str) -> int:
         return exits.NOBODY_READS
     except OSError as error:
         _print_nowhere()
-        print(f"{name}: cannot write the output: {error.strerror}", file=sys.stderr)
+        what = error.filename or "cannot write the output"
+        print(f"{name}: {what}: {error.strerror}", file=sys.stderr)
         return exits.FAILED
     return code
 

@@ -1,5 +1,7 @@
 """Whole files, or none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,25 @@ def test_an_error_names_the_file_that_was_meant(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="file/below") as refusal:
         write_whole(tmp_path / "file/below", b"")
     assert refusal.value.filename == str(tmp_path / "file/below")
+
+
+def test_a_disk_that_fills_up_is_told_with_the_file_and_leaves_the_old_one(tmp_path: Path) -> None:
+    target = tmp_path / "psk.txt"
+    target.write_text("old")
+    script = """
+import resource, sys
+import subprocess
+import sys
+from pathlib import Path
+from mgu.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    write_whole(Path(sys.argv[1]), bytes(100))
+except OSError as error:
+    print(error.filename)
+"""
+    argv = [sys.executable, "-B", "-c", script, str(target)]
+    child = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True)
+    assert child.stdout == f"{target}\n"
+    assert target.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["psk.txt"]
