@@ -223,10 +223,17 @@ def failure(v: Variables) -> None:
         )
     elif _rx(v, EapCode.FAILURE):
         v.procedures.fail(_refusal(v))
+    elif v.lastId is not None:  # a conversation that began
+        v.procedures.fail(silence(v.timers.ClientTimeout))
     v.eapReq = False
     v.eapFail = True
     _close(v, success=False)
     v.procedures.tell(EapStatus("completion", "failure"))
+
+
+def silence(seconds: int) -> str:
+    """What it means that no request came for so long."""
+    return f"no EAP request for {seconds} s: the switch or its RADIUS server does not answer"
 
 
 def _refusal(v: Variables) -> str:

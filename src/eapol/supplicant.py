@@ -275,10 +275,7 @@ class Supplicant:
     def _backend_entered(self, state: BackendState) -> None:
         self._tell(StateEntered("SUPP_BE", state.name))
         if state is BackendState.TIMEOUT:
-            self._fail(
-                f"no EAP request for {self._v.timers.authPeriod} s:"
-                " the switch or its RADIUS server does not answer"
-            )
+            self._fail(peer.silence(self._v.timers.authPeriod))
 
     def _peer_entered(self, state: EapState) -> None:
         self._tell(StateEntered("EAP", state.name))

@@ -22,7 +22,7 @@ from eapol.notices import (
     ProposedMethod,
     ServerSays,
 )
-from eapol.settings import TlsPolicy, TlsVersion
+from eapol.settings import Timers, TlsPolicy, TlsVersion
 from eapol.status import (
     Decision,
     MethodState,
@@ -103,6 +103,19 @@ def test_a_switch_that_falls_silent_is_asked_again_after_auth_period() -> None:
     assert pae(both) is PaeState.CONNECTING
     assert both.sent("gateway").count(START) == 2
     assert "does not answer" in (both.supplicant.status().failure or "")
+
+
+def test_the_client_timeout_ends_a_conversation_that_the_switch_left() -> None:
+    both = silent(timers=Timers(authPeriod=100, ClientTimeout=20))
+    both.gateway(LinkChanged(up=True))
+    both.inject(frame(eap.request(9, EapType.IDENTITY)))
+    both.run_for(19.5)
+    assert pae(both) is PaeState.AUTHENTICATING
+    both.run_for(1.0)
+    assert pae(both) is PaeState.HELD
+    assert both.supplicant.status().failure == (
+        "no EAP request for 20 s: the switch or its RADIUS server does not answer"
+    )
 
 
 # Authenticating

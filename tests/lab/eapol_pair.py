@@ -160,9 +160,9 @@ def nothing(_sender: str, _octets: bytes) -> None:
     """A wire that carries nothing."""
 
 
-def silent(network: Network = NETWORK) -> Pair:
+def silent(network: Network = NETWORK, timers: Timers | None = None) -> Pair:
     """A gateway whose switch hears nothing."""
-    both = pair(network=network)
+    both = pair(network=network, timers=timers)
     both.tap = nothing
     return both
 
