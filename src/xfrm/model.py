@@ -7,7 +7,6 @@ Addresses are `ipaddress` objects; lifetimes are seconds, octets and packets.
 from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final
 
 from wire.cursor import DecodeError
 from wire.open_enum import OpenEnum
@@ -15,8 +14,6 @@ from wire.secret import Secret
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-
-ANY_PROTOCOL: Final = 0
 
 
 class Malformed(DecodeError):
@@ -59,7 +56,7 @@ class Selector:
 
     src: Network
     dst: Network
-    protocol: int = ANY_PROTOCOL
+    protocol: int = 0
     src_port: int | None = None
     dst_port: int | None = None
 
