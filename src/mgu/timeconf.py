@@ -1,5 +1,7 @@
 """localNTP's configuration on this gateway: where its files are, and who may read them."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ntp.auth import Key
 
 _OTHERS: Final = 0o077
+_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 
 
 class Setup(Record, kw_only=True):
@@ -55,6 +58,10 @@ def given(
 ) -> Setup:
     """What an administrator typed. Raises: ConfigurationError; OSError."""
     known = _read_keys(keys, is_installed=False)
+    if keys and not known:  # to go on would mean to ask without authentication
+        raise ConfigurationError(f"{keys} holds no key; a line is: identifier, algorithm, key")
+    if ca and _CERTIFICATE not in _octets(ca):
+        raise ConfigurationError(f"{ca} holds no certificate in PEM form")
     if key is None and known:
         key = next(iter(known))
     if key is not None and not keys:
@@ -87,28 +94,33 @@ def install(setup: Setup) -> None:
 
 
 def _copy(source: str, to: str, mode: int = 0o644) -> None:
-    from pathlib import Path
-
     from mgu.files import write_whole
 
-    write_whole(under_root(to), Path(source).read_bytes(), mode)
+    write_whole(under_root(to), _octets(source), mode)
+
+
+def _octets(name: str) -> bytes:
+    """Raises: OSError, which names the file even where reading it fails half way."""
+    from pathlib import Path
+
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, name) from None
 
 
 def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
     if not name:
         return {}
-    import logging
-    from pathlib import Path
-
     from ntp import keys
 
-    path = Path(name)
-    if path.stat().st_mode & _OTHERS:
-        remedy = f"others can read the keys in it; do: chmod 600 {path}"
-        if is_installed:
-            raise ConfigurationError(f"{path}: {remedy}")
-        logging.getLogger("ntp").warning("%s: %s", path, remedy)
     try:
-        return keys.parse(path.read_text(encoding="utf-8"), str(path))
+        found = keys.parse(_octets(name).decode("utf-8"), name)
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is no text") from None
+        raise ConfigurationError(f"{name} is no text") from None
+    if os.stat(name).st_mode & _OTHERS:
+        remedy = f"{name}: others can read the keys in it; do: chmod 600 {name}"
+        if is_installed:
+            raise ConfigurationError(remedy)
+        print(f"localNTP: warning: {remedy}", file=sys.stderr)
+    return found

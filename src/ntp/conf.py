@@ -82,7 +82,7 @@ def write(configuration: Configuration) -> str:
 def check_host(text: str) -> str:
     """`text`, if it can be an address or a name. Raises: ConfigurationError."""
     if not text or not all(c.isalnum() or c in "-._:%" for c in text):
-        raise ConfigurationError(f"'{text}' is neither an address nor a host name")
+        raise ConfigurationError(f"{text!r} is neither an address nor a host name")
     return text
 
 

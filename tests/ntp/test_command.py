@@ -185,6 +185,32 @@ def test_a_broken_key_file_is_named_with_its_line_and_without_the_key(
     assert "deadbeef" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("option", "content"),
+    [("--keys", ""), ("--keys", "# none yet\n"), ("--nts-ca", ""), ("--nts-ca", "a certificate")],
+)
+def test_a_file_without_keys_or_certificates_never_means_to_ask_without(
+    gateway: Gateway, tmp_path: Path, option: str, content: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    file.chmod(0o600)
+    result = gateway.run("-n", HERE, "--timeout", "0.3", option, str(file))
+    assert (result.returncode, result.stderr.count("\n")) == (64, 1)
+    assert f"localNTP: {file} holds no " in result.stderr
+    missing = gateway.run("-n", HERE, "--timeout", "0.3", option, str(tmp_path / "absent"))
+    assert missing.returncode == 1
+    assert f"localNTP: {tmp_path / 'absent'}: No such file" in missing.stderr
+
+
+def test_a_key_file_that_others_can_read_is_warned_of(gateway: Gateway, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n")
+    keys.chmod(0o644)
+    result = gateway.run("-n", HERE, "--timeout", "0.3", "--keys", str(keys))
+    assert f"localNTP: warning: {keys}: others can read" in result.stderr
+
+
 def test_a_key_for_md5_must_be_asked_for(gateway: Gateway, tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("1 MD5 secret\n")
