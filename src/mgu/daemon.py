@@ -31,7 +31,8 @@ class _Background:
 def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run `main(stop)` to its end and return its exit code.
 
-    SIGTERM and SIGINT set `stop`; a second one cancels `main`. Under a watchdog (WATCHDOG_USEC)
+    SIGTERM and SIGINT set `stop`; a second one cancels `main`. SIGHUP does nothing, unless `main`
+    takes it: a closed terminal, or who rotates the logs, ends no daemon. Under a watchdog (WATCHDOG_USEC)
     the loop reports every half period that it still turns.
     """
 
@@ -48,6 +49,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
         watchdog = asyncio.create_task(_watchdog())
         try:
             return await task

@@ -38,6 +38,19 @@ def test_sigterm_ends_a_daemon_in_order() -> None:
     assert (result.returncode, result.stderr) == (7, "")
 
 
+def test_a_hangup_ends_no_daemon() -> None:
+    result = python("""
+        import asyncio, os, signal
+        from mgu import daemon
+        async def main(stop):
+            os.kill(os.getpid(), signal.SIGHUP)
+            await asyncio.sleep(0.01)
+            return 7
+        raise SystemExit(daemon.run(main))
+    """)
+    assert (result.returncode, result.stderr) == (7, "")
+
+
 def test_a_second_sigterm_ends_a_daemon_that_does_not_listen() -> None:
     result = python("""
         import asyncio, os, signal

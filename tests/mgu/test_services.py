@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_a_daemon_is_started_once_and_stopped_once() -> None:
     plain.stop(example)
     plain.stop(example)
     assert not plain.running(example)
+    assert log_file(example).read_text() == "serving\nstopped\n"
+
+
+def test_two_that_start_a_daemon_at_the_same_moment_start_one() -> None:
+    example = daemon_of(READY)
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(lambda _: Plain().start(example, 10.0), range(4)))
+    Plain().stop(example)
     assert log_file(example).read_text() == "serving\nstopped\n"
 
 

@@ -4,11 +4,13 @@
 """
 
 import contextlib
+import fcntl
 import os
 import select
 import socket
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -38,8 +40,11 @@ class Plain:
         return process is not None and process.alive
 
     def start(self, service: Service, within: float) -> None:
-        if self.running(service):
-            return
+        with _turn(service):
+            if not self.running(service):
+                self._start(service, within)
+
+    def _start(self, service: Service, within: float) -> None:
         with tempfile.TemporaryDirectory(prefix="mgu-") as folder:
             path = f"{folder}/notify"
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
@@ -70,6 +75,16 @@ def _pid_file(service: Service) -> Path:
 
 def _marker(service: Service) -> Path:
     return under_root(f"{STATE_DIR}/enabled/{service.name}")
+
+
+@contextlib.contextmanager
+def _turn(service: Service) -> Iterator[None]:
+    """Whoever else starts it at this moment waits, and then finds it running."""
+    path = under_root(f"{RUN_DIR}/{service.name}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _recorded(service: Service) -> Process | None:
