@@ -72,14 +72,8 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    made = parser()
-    options = made.parse_args(argv)
-    if options.version:
-        from importlib.metadata import version
-
-        print(f"mgu supplicant {version('mgusec')}")
-        return exits.OK
+def _complete(made: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What argparse cannot say: what must be given, and what is taken if it is not."""
     if options.interface is None:
         made.error("-i is missing: which interface?")
     if options.driver != "wired":
@@ -91,6 +85,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         setattr(options, name, path.absolute() if path is not None else None)
     if options.key_log is None and os.environ.get(EXPORT):
         options.key_log = Path(os.environ[EXPORT]).absolute() / "tls.keys"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    made = parser()
+    options = made.parse_args(argv)
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"mgu supplicant {version('mgusec')}")
+        return exits.OK
+    _complete(made, options)
     from mgu import daemon, logs
 
     with ExitStack() as stack:
