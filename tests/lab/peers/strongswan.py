@@ -171,15 +171,9 @@ class StrongSwan:
         return int(carried[0]), int(carried[1])
 
 
-@contextmanager
-def strongswan(
-    namespace: Namespace, folder: Path, tunnel: Tunnel, *, userspace: bool = False
-) -> Iterator[StrongSwan]:
-    """A charon in `namespace` that has loaded `tunnel`; `folder` takes its files."""
-    charon = require.file(_CHARON)
+def _configuration(folder: Path, userspace: bool) -> str:
     plane = "kernel-libipsec kernel-netlink" if userspace else "kernel-netlink"
-    conf = folder / "strongswan.conf"
-    conf.write_text(f"""
+    return f"""
 charon {{
   load_modular = no
   load = {_PLUGINS} {plane} socket-default vici updown
@@ -204,7 +198,17 @@ charon {{
     {_MARKED if userspace else ""}
   }}
 }}
-""")
+"""
+
+
+@contextmanager
+def strongswan(
+    namespace: Namespace, folder: Path, tunnel: Tunnel, *, userspace: bool = False
+) -> Iterator[StrongSwan]:
+    """A charon in `namespace` that has loaded `tunnel`; `folder` takes its files."""
+    charon = require.file(_CHARON)
+    conf = folder / "strongswan.conf"
+    conf.write_text(_configuration(folder, userspace))
     with Process(
         [str(charon)],
         namespace=namespace,
