@@ -26,6 +26,7 @@ from eapol.events import (
     TimerName,
 )
 from eapol.listeners import Address, Listeners
+from eapol.notices import Notice
 from eapol.options import number_of, option, with_option
 from eapol.settings import Network
 from eapol.status import PortControl, Status
@@ -67,6 +68,10 @@ class Supervised(Protocol):
 
     def passphrase(self, secret: Secret) -> None:
         """The passphrase of the private key, which was asked for."""
+        ...
+
+    def listen(self, tell: Callable[[Notice], None]) -> Callable[[], None]:
+        """Have `tell` called with each notice; what is returned ends that."""
         ...
 
 

@@ -11,8 +11,6 @@ from typing import Any, Protocol, TypeVar
 
 from wire.timer import TimerFired
 
-__all__ = ["Core", "TimerFired", "run"]
-
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
 C = TypeVar("C")

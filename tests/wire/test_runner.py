@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from wire.runner import TimerFired, run
+from wire.runner import run
+from wire.timer import TimerFired
 
 
 class Finished(Exception):

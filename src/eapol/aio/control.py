@@ -20,7 +20,7 @@ import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 from eapol.aio.link import ip_address_of
 from eapol.control import LONGEST, Interpreter, Supervised
@@ -45,14 +45,6 @@ class ControlError(EapolError):
     """The control socket cannot be made; the text says why and what to do."""
 
 
-class Listened(Supervised, Protocol):
-    """A supplicant whose notices can be heard."""
-
-    def listen(self, tell: Callable[[Notice], None]) -> Callable[[], None]:
-        """Have `tell` called with each notice; what is returned ends that."""
-        ...
-
-
 class Control:
     """`async with Control(path, supervised):` serves the socket `path` during the block.
 
@@ -61,7 +53,7 @@ class Control:
     Raises: ControlError.
     """
 
-    def __init__(self, path: Path, supervised: Listened, *, group: str | None = None) -> None:
+    def __init__(self, path: Path, supervised: Supervised, *, group: str | None = None) -> None:
         self._path = path
         self._supervised = supervised
         self._interpreter = Interpreter(supervised, lambda: ip_address_of(supervised.interface))
