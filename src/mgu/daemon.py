@@ -32,8 +32,8 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     """Run `main(stop)` to its end and return its exit code.
 
     SIGTERM and SIGINT set `stop`; a second one cancels `main`. SIGHUP does nothing, unless `main`
-    takes it: a closed terminal, or who rotates the logs, ends no daemon. Under a watchdog (WATCHDOG_USEC)
-    the loop reports every half period that it still turns.
+    takes it: a closed terminal, or who rotates the logs, ends no daemon. Under a watchdog
+    (WATCHDOG_USEC) the loop reports every half period that it still turns.
     """
 
     async def guarded() -> int:
