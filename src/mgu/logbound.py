@@ -41,6 +41,8 @@ class Bound(logging.Filter):
         self._buckets: dict[int, _Bucket] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.INFO:
+            return True  # somebody asked for it (log_level of wpa_cli)
         now = self._clock()
         bucket = self._buckets.setdefault(record.levelno, _Bucket(now))
         if not bucket.allow(now):

@@ -67,3 +67,10 @@ def test_what_an_honest_day_brings_is_all_there(bench: Bench) -> None:
         bench.now += 0.2
         bench.log.info("tunnel %d is renewed", number)
     assert len(bench.heard.texts) == 2000
+
+
+def test_who_asks_for_details_gets_all_of_them(bench: Bench) -> None:
+    bench.log.setLevel(logging.DEBUG)
+    for _ in range(3000):
+        bench.log.debug("entering state")
+    assert len(bench.heard.texts) == 3000
