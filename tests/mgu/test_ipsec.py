@@ -1,6 +1,8 @@
 """The `ipsec` command below a root of its own; no daemon runs."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def files(root: Path) -> dict[str, str]:
-    found = (path for path in root.rglob("*") if path.is_file())
+    """All that outlives a reboot."""
+    found = (
+        path for path in root.rglob("*") if path.is_file() and root / "run" not in path.parents
+    )
     return {str(path.relative_to(root)): path.read_text() for path in found}
 
 
@@ -170,3 +175,17 @@ def test_a_psk_file_that_cannot_be_read_leaves_everything_as_it_was(root: Path) 
     before = files(root)
     assert main([*CREATE, "--dst-preshared-key=k"]) == 1
     assert files(root) == before
+
+
+def test_two_commands_at_once_lose_no_key(root: Path) -> None:
+    argv = [sys.executable, "-P", "-m", "mgu.main", "ipsec", "--create", "--src-address=10.0.0.1"]
+    running = [
+        subprocess.Popen(
+            [*argv, f"--name=n{peer}", f"--dst-address=10.0.0.{peer}", "--dst-preshared-key=k"],
+            stdout=subprocess.DEVNULL,
+        )
+        for peer in range(2, 8)
+    ]
+    assert [process.wait(60) for process in running] == [0] * 6
+    keys = read_keys(root / "etc/racoon/psk.txt")
+    assert sorted(name for name, _ in keys.entries) == [f"10.0.0.{peer}" for peer in range(2, 8)]

@@ -1,9 +1,10 @@
 """`ipsec`: create, start, stop, remove and list IPsec connections (manual, 6.1)."""
 
 import argparse
+import fcntl
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,7 +22,7 @@ from mgu.connections.connection import (
     check,
 )
 from mgu.installation import Installation
-from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, RACOON_SOCKET, under_root
+from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, RACOON_SOCKET, RUN_DIR, under_root
 
 SERVICE: Final = "racoon"
 
@@ -46,6 +47,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _act(options: argparse.Namespace) -> None:
+    acts = (options.install_certs, options.create, options.start, options.stop, options.remove)
+    if any(acts):
+        with _alone():
+            _change(options)
+    if options.list or not any(acts):
+        _list()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One command at a time changes the files that all connections share."""
+    lock = under_root(RUN_DIR) / "ipsec.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _change(options: argparse.Namespace) -> None:
     if options.install_certs:
         _install_certificates(options)
     if options.create:
@@ -56,9 +76,6 @@ def _act(options: argparse.Namespace) -> None:
         _stop(options.name)
     if options.remove:
         _remove(options.name)
-    acted = (options.install_certs, options.create, options.start, options.stop, options.remove)
-    if options.list or not any(acted):
-        _list()
 
 
 def _install_certificates(options: argparse.Namespace) -> None:
