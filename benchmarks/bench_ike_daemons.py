@@ -1,9 +1,9 @@
 """CPU of the whole keying daemon for a tunnel: ours beside strongSwan 5.9.8.
 
 Two ends of the same kind in namespaces, user-space ESP at both: Main Mode with a pre-shared key
-(group 2), Quick Mode, tunnel mode in UDP, then the delete. The user and system time of the two
-daemons' processes, divided by the number of tunnels; what the commands that ask for them cost is
-not in it. Most of ours is not the engine (0.6 ms an end, `bench_ike.py`): routes asked of the kernel over
+(group 2), Quick Mode, tunnel mode in UDP, then the delete. The time that the two daemons ran,
+divided by the number of tunnels; what the commands that ask for them cost is not in it. Most of
+ours is not the engine (0.6 ms an end, `bench_ike.py`): it is routes asked of the kernel over
 netlink at each change of an SA, the admin socket, system calls.
 """
 
