@@ -37,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.NO_PERMISSION
     except KeyboardInterrupt:
         return exits.FAILED
+    except BrokenPipeError:
+        raise  # nobody reads what we print: `mgu.main.told`
     except OSError as error:
         print(f"wpa_cli: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return exits.FAILED

@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             elif options.pidfile is not None:
                 stack.enter_context(daemon.pidfile(options.pidfile))
         except (daemon.AlreadyRunning, OSError) as error:
-            print(f"mgu supplicant: {error}", file=sys.stderr)
+            print(f"mgu supplicant: {_said(error)}", file=sys.stderr)
             return exits.FAILED
         logs.setup(
             "wpa_supplicant",
@@ -132,8 +132,15 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
         _log.error("%s", error)
         return exits.NO_PERMISSION
     except (EapolError, OSError) as error:
-        _log.error("%s", error)
+        _log.error("%s", _said(error))
         return exits.FAILED
+
+
+def _said(error: Exception) -> str:
+    """Without Python's "[Errno 2]"."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _kept(config: "Config") -> frozenset[str]:
