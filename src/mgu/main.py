@@ -57,10 +57,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """The installed scripts: `mgu`, and the historic names, each of which is a command."""
+    _complete_streams()
     name = Path(sys.argv[0]).name
     name = HISTORIC.get(name, name)
     arguments = [name, *sys.argv[1:]] if name in COMMANDS else sys.argv[1:]
     return told(lambda: main(arguments), name)
+
+
+def _complete_streams() -> None:
+    """Whoever starts us may have closed them; no file of ours must get the number of one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def told(command: Callable[[], int], name: str) -> int:

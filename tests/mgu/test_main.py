@@ -53,6 +53,14 @@ def test_a_reader_that_went_away_is_no_fault(name: str) -> None:
     assert (result.returncode, result.stderr) == (exits.NOBODY_READS, "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("program", [["-c", AS, "mgu"], ["-m", "mgu.commands.localntp"]])
+def test_closed_streams_are_no_fault(program: list[str], closed: str) -> None:
+    argv = ["/bin/sh", "-c", f'"$@" {closed}', "sh", sys.executable, *program, "-h"]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert (result.returncode, "Traceback" in result.stderr) == (exits.OK, False)
+
+
 def test_output_that_cannot_be_written_is_a_failure_that_is_told() -> None:
     with Path("/dev/full").open("wb") as full:
         result = called_as("ipsec", "-h", stdout=full.fileno())

@@ -230,7 +230,7 @@ def command() -> NoReturn:
     """The installed script: `main`, and out. To let the interpreter take itself apart costs 3 ms
     of the 25 that a query on a LAN takes, and nothing here waits for it."""
     code = main()
-    with contextlib.suppress(OSError):  # nobody reads any more
+    with contextlib.suppress(OSError, AttributeError):  # nobody reads any more, or ever did
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
