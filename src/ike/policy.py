@@ -99,7 +99,6 @@ class Remote:
     generate_policy: GeneratePolicy = GeneratePolicy.OFF
     support_proxy: bool = False  # accepted; here identities of others always work
     rekey: Switch = Switch.ON  # phase 1 before it expires; FORCE: also without DPD or children
-    weak_phase1_check: bool = False  # heed unencrypted deletes and notifies
     send_cert: bool = True
     send_cr: bool = True
     verify_cert: bool = True

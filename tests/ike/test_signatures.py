@@ -17,6 +17,7 @@ from ike.crypto.credentials import Credentials
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.doi.identity import describe, matches
 from ike.doi.numbers import Authentication, IdType
+from ike.isakmp.numbers import ExchangeType
 from ike.isakmp.payloads import Identification
 from ike.policy import Config, Identifier, Phase1Proposal, Switch
 from ike.sa import Address
@@ -75,6 +76,21 @@ def test_two_gateways_of_one_ca_meet() -> None:
     (view,) = right.engine.isakmp_sas()
     assert view.authentication == "RSA_SIGNATURE"
     assert "CN=gw-0001".lower() in view.remote_id.lower()
+
+
+def test_aggressive_mode_signs_too() -> None:
+    ca, world = _site(), _world()
+    only = {"exchange_modes": (ExchangeType.AGGRESSIVE,)}
+    left, right = pair(
+        world,
+        left=_config(RIGHT, ca.client, _root(ca), **only),
+        right=_config(LEFT, ca.server, _root(ca), **only),
+    )
+    assert connect(world, left)
+    world.run(1)
+    assert mirrored(left, right)
+    exchanges = [ExchangeType(datagram.octets[18]).name for datagram in world.datagrams]
+    assert exchanges.count("AGGRESSIVE") == 3
 
 
 def test_a_certificate_of_rsa_1024_as_in_the_manual_works() -> None:

@@ -36,6 +36,7 @@ _NOT_HEEDED: Final = {
     "esp_frag": "ESP packets are not fragmented before encryption",
     "script": "no scripts are run; follow 'racoonctl show-event' instead",
     "match_empty_cr": "an empty certificate request matches",
+    "weak_phase1_check": "unauthenticated deletes and notifies never change what is established",
 }
 _REFUSED: Final = {
     "peers_certfile": "a peer is known by its CA here (ca_type), not by a certificate of its own",
@@ -167,7 +168,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "dpd_retry": lambda r, v: replace(r, dpd_retry=number(v[0])),
     "dpd_maxfail": lambda r, v: replace(r, dpd_maxfail=number(v[0])),
     "rekey": lambda r, v: replace(r, rekey=choice(v[0], Switch)),
-    "weak_phase1_check": lambda r, v: replace(r, weak_phase1_check=switch(v[0])),
     "ph1id": lambda r, v: replace(r, ph1id=number(v[0])),
 }
 
