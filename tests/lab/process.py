@@ -8,13 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from lab.netns import Namespace
 
 _SHOWN = 20_000  # characters of each log in a report
+_PATIENCE = 3.0 if os.environ.get("UML") == "1" else 1.0  # a guest beside others is slow
 
 
 class Ended(AssertionError):
@@ -89,14 +90,14 @@ class Process:
 
         Raises: Ended if the process ends before, or `within` seconds pass.
         """
-        limit = time.monotonic() + within
+        limit = time.monotonic() + within * _PATIENCE
         while (found := self._look(pattern, limit)) is None:  # noqa: ASYNC110 - a file is read
             await asyncio.sleep(0.01)
         return found
 
     def wait_line(self, pattern: str, within: float = 10.0) -> re.Match[str]:
         """As `line`, for tests and fixtures without a loop."""
-        limit = time.monotonic() + within
+        limit = time.monotonic() + within * _PATIENCE
         while (found := self._look(pattern, limit)) is None:
             time.sleep(0.01)
         return found
@@ -125,6 +126,14 @@ class Process:
         with contextlib.suppress(ProcessLookupError):  # its children, and itself if still there
             os.killpg(self._child.pid, signal.SIGKILL)
         return self._child.wait()
+
+
+def until(condition: Callable[[], bool], within: float = 60.0) -> None:
+    """Look until it is so. Raises: AssertionError after `within` seconds."""
+    limit = time.monotonic() + within * _PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, f"not so within {within:g} s"
+        time.sleep(0.05)
 
 
 def _in_private(folders: Sequence[str]) -> list[str]:

@@ -7,15 +7,13 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab import require, uml
 from lab.netns import Namespace, Veth, lose, sweep
-from lab.process import Ended, Process
+from lab.process import Ended, Process, until
 
 pytestmark = pytest.mark.interop
 
@@ -144,14 +142,6 @@ def test_a_guest_ends_with_the_run_that_booted_it() -> None:
         assert guests(mark)
         run.kill()
     until(lambda: not guests(mark))
-
-
-def until(condition: Callable[[], bool], within: float = 60.0) -> None:
-    """Look until it is so."""
-    limit = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 def booted(guest: Path) -> bool:

@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     _mount_tmpfs("/run")
     signal.signal(signal.SIGTERM, _on_term)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     return run(options.peers, options.output)
 
 

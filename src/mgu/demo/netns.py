@@ -183,6 +183,11 @@ class Namespace:
         """Change a link: link("eth0", state="up")."""
         self.netlink("link", "set", index=self.index(ifname), **fields)
 
+    def operstate(self, ifname: str) -> str:
+        """UP, DOWN, LOWERLAYERDOWN, ... (RFC 2863, ifOperStatus)."""
+        (link,) = self.netlink("get_links", self.index(ifname))
+        return str(link.get("operstate"))
+
     def add_address(self, ifname: str, address: str) -> None:
         """`address` with its prefix length, such as 192.168.1.10/24."""
         interface = ip_interface(address)
@@ -230,7 +235,15 @@ class Veth:
             host.netlink("link", "add", ifname=ifname, index=index, kind="veth", peer=peer)
         for namespace, name in (left, right):
             namespace.link(name, state="up")
+        self._await_carrier()
         self._routes: list[dict[str, Any]] = []
+
+    def _await_carrier(self, *, there: bool = True, within: float = 5.0) -> None:
+        """Until both ends know; what is sent before is dropped. A busy machine takes a while."""
+        limit = time.monotonic() + within
+        for namespace, ifname in (self.left, self.right):
+            while (namespace.operstate(ifname) == "UP") != there and time.monotonic() < limit:
+                time.sleep(0.005)
 
     def cut(self) -> None:
         """Pull the plug at the right end: the left end loses its carrier."""
@@ -242,11 +255,13 @@ class Veth:
             if (gateway := route.get("gateway"))
         ]
         namespace.link(ifname, state="down")
+        self._await_carrier(there=False)
 
     def restore(self) -> None:
         """Plug it in again; routes that the right end lost come back."""
         namespace, ifname = self.right
         namespace.link(ifname, state="up")
+        self._await_carrier()
         for route in self._routes:
             namespace.netlink("route", "replace", **route)
         self._routes = []
