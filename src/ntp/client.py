@@ -12,6 +12,7 @@ the candidate. A liar can only choose among the dates at which a certificate it 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from ntp.association import is_final
 from ntp.conclude import conclude, votes_agree
@@ -45,7 +46,8 @@ from ntp.source import Source, reference_id
 from ntp.timestamp import SECOND, date_text
 from wire.timer import TimerFired
 
-_AGAIN = 0.05  # s; after our clock was set by somebody
+_AGAIN: Final = 0.05  # s; after our clock was set by somebody
+_RATE: Final = "it asks us to slow down (RATE)"
 
 
 class Client:
@@ -111,11 +113,12 @@ class Client:
                 why = f"it forbade us to ask again ({peer.source.refused})"
                 peer.give_up(Failure.REFUSED, why)
             else:
-                peer.next_at = now
                 if peer.source.nts and not self._trusted:
                     peer.source.association.authentication = None
-        if self._trusted and self._needs_nts:
-            self._secure(now)
+                self._ask_at(peer, now)
+                if peer.settled:
+                    peer.give_up(Failure.REFUSED, _RATE)
+        self._secured = self._trusted and self._needs_nts
 
     def _take(self, event: Event, now: float) -> None:
         match event:
@@ -157,6 +160,12 @@ class Client:
         else:
             self._secure(now)
 
+    def _ask_at(self, peer: Peer, at: float) -> None:
+        """Ask at `at`, or when the server allows it; too late for this round: not any more."""
+        peer.next_at = max(at, peer.source.not_before)
+        if self._end is not None and peer.next_at >= self._end:
+            peer.stop()
+
     def _ask(self, peer: Peer, now: float) -> None:
         if peer.pending:
             self._forget(peer)
@@ -188,10 +197,10 @@ class Client:
         if peer.settled:
             return
         if event.hosts:
-            peer.next_at = now
+            self._ask_at(peer, now)
         else:
             peer.why = event.why
-            peer.next_at = now + self._policy.retry
+            self._ask_at(peer, now + self._policy.retry)
 
     def _send_failed(self, event: SendFailed, now: float) -> None:
         """The network may be late at boot, and an ICMP message may be forged: ask again later."""
@@ -228,7 +237,9 @@ class Client:
             said, floor = date_text(sample.date), date_text(self._floor)
             peer.give_up(Failure.REFUSED, f"it says {said}, which is before the floor, {floor}")
         else:
-            peer.took(sample, now)
+            peer.took(sample)
+            if not peer.settled:
+                self._ask_at(peer, now + self._policy.spacing)
             self._watch_majority(now)
 
     def _refused(self, peer: Peer, error: ServerError, now: float) -> None:
@@ -238,16 +249,15 @@ class Client:
                 peer.source.association.authentication = None
                 self._exchange_keys(peer, now)
             case ClockStepped():
-                peer.next_at = now + _AGAIN
+                self._ask_at(peer, now + _AGAIN)
             case Implausible():
                 peer.failure, peer.why = Failure.UNUSABLE, str(error)
-                peer.next_at = now + self._policy.retry
+                self._ask_at(peer, now + self._policy.retry)
             case KissOfDeath(code=b"RATE"):
-                peer.source.slow_down(max(self._policy.spacing, self._policy.interval))
-                peer.failure, peer.why = Failure.REFUSED, "it asks us to slow down (RATE)"
-                peer.next_at = now + peer.source.at_least
-                if self._end is not None and peer.next_at >= self._end:
-                    peer.stop()
+                peer.source.slow_down(max(self._policy.spacing, self._policy.interval), now)
+                if not peer.samples:  # else what it said before still counts
+                    peer.failure, peer.why = Failure.REFUSED, _RATE
+                self._ask_at(peer, now)
             case KissOfDeath():
                 if is_final(error):
                     peer.source.refused = error.code.decode("ascii")
@@ -271,7 +281,7 @@ class Client:
         self._secured, self._grace_end = True, None
         for peer in self._peers:
             if not peer.source.nts:
-                if not peer.settled and not self._trusted:
+                if not peer.settled:
                     self._forget(peer)
                     peer.stop()
             elif not peer.source.refused:

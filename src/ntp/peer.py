@@ -76,8 +76,9 @@ class Peer:
 
     def asked(self, request: Request, number: int, address: Address, now: float) -> None:
         self.pending, self.number, self.last = request, number, address
+        self.source.asked(now)
         wait = self.policy.retry * 2 ** min(self.silences, 8)
-        self.next_at = now + max(min(wait, LONGEST_RETRY), self.source.at_least)
+        self.next_at = max(now + min(wait, LONGEST_RETRY), self.source.not_before)
 
     def unanswered(self) -> None:
         """The pending request was in vain."""
@@ -85,7 +86,7 @@ class Peer:
         self.silences += 1
         self.source.association.lost()
 
-    def took(self, sample: Sample, now: float) -> None:
+    def took(self, sample: Sample) -> None:
         """An answer is in: one more sample, or enough of them."""
         self.pending, self.failure, self.why = None, Failure.SILENT, ""
         self.samples.append(sample)
@@ -93,17 +94,15 @@ class Peer:
             self.failure = Failure.UNUSABLE
             self.why = f"it may be {sample.error / 1e9:.1f} s wrong by its own account"
         if len(self.samples) >= self.policy.samples:
-            self.settled, self.next_at = True, None
-        else:
-            self.next_at = now + max(self.policy.spacing, self.source.at_least)
+            self.stop()
 
     def give_up(self, failure: Failure, why: str) -> None:
         """No use to ask again in this round."""
-        self.pending = self.next_at = None
-        self.settled, self.failure, self.why = True, failure, why
+        self.stop()
+        self.failure, self.why = failure, why
 
     def stop(self) -> None:
-        """The round goes on without this source."""
+        """It has said what it will say in this round."""
         self.pending = self.next_at = None
         self.settled = True
 

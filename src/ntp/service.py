@@ -6,8 +6,8 @@ silence back off in the same way. Each interval is moved by a random part, so th
 gateways after a power cut does not ask as one. A change of the network, a wake-up after suspend,
 or somebody else's hand on the clock brings the next round forward.
 
-Once right, a jump must be seen in two rounds before it is made: one bad hour of a server, or one
-packet held back on the way, must not move the date.
+Once right, the same jump must be seen in two rounds before it is made: one bad hour of a server, or
+one packet held back on the way, must not move the date.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,10 +37,9 @@ class Begin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundEnded:
-    """`at_least`: what the slowest of the servers wants between two questions, s."""
+    """All servers were asked; this came of it."""
 
     outcome: Outcome
-    at_least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class Service:
         self._last_round = float("-inf")
         self._next_round: float | None = None
         self._next_save: float | None = None
-        self._jump_seen = False
+        self._jump: int | None = None  # ns; an offset that must be seen again to be believed
 
     @property
     def deadline(self) -> float | None:
@@ -137,11 +136,16 @@ class Service:
         commands: list[Command] = []
         if self._next_save is not None and self._next_save <= now:
             self._next_save = now + SAVE_EVERY
-            if self._right and not self._jump_seen:  # a wrong date must not become the floor
+            if self._may_save:
                 commands.append(SaveDate())
         if self._next_round is not None and self._next_round <= now:
             commands += self._ask(now)
         return commands
+
+    @property
+    def _may_save(self) -> bool:
+        """A wrong date must not become the floor."""
+        return self._right and self._jump is None
 
     def _ask(self, now: float) -> list[Command]:
         self._asking, self._last_round, self._next_round = True, now, None
@@ -154,26 +158,30 @@ class Service:
         if not outcome.verdict.usable:
             longest = 2.0 ** (MAXPOLL if self._right else MINPOLL)
             first = 2.0**self._poll if self._right else FIRST_RETRY
-            self._schedule(min(first * 2**self._silences, longest), ended.at_least, now)
+            self._schedule(min(first * 2**self._silences, longest), now)
             self._silences = min(self._silences + 1, 16)
             return []
         self._silences = 0
         step = abs(outcome.offset) >= STEPT
-        if step and self._right and not self._jump_seen:
-            self._jump_seen = True
-            self._schedule(CONFIRM, ended.at_least, now)
+        if step and self._right and not self._is_confirmed(outcome):
+            self._schedule(CONFIRM if self._jump is None else 2.0**MINPOLL, now)
+            self._jump = outcome.offset
             return []
-        self._jump_seen = False
+        self._jump = None
         calm = self._right and abs(outcome.offset) < RIGHT
         self._poll = min(self._poll + 1, MAXPOLL) if calm else MINPOLL
         self._right = True
         if self._next_save is None:
             self._next_save = now + SAVE_EVERY
-        self._schedule(2.0**self._poll, ended.at_least, now)
+        self._schedule(2.0**self._poll, now)
         return [SetClock(outcome=outcome, step=step, poll=self._poll)]
 
-    def _schedule(self, interval: float, at_least: float, now: float) -> None:
-        self._next_round = now + max(interval * (1 - JITTER * self._random()), at_least)
+    def _is_confirmed(self, outcome: Outcome) -> bool:
+        """Whether the round before saw the same jump."""
+        return self._jump is not None and abs(outcome.offset - self._jump) < STEPT + outcome.error
+
+    def _schedule(self, interval: float, now: float) -> None:
+        self._next_round = now + interval * (1 - JITTER * self._random())
 
     def _bring_forward(self, now: float) -> list[Command]:
         """Ask soon; but a flapping link must not make us a nuisance to the servers."""
@@ -192,7 +200,7 @@ class Service:
     def _restart(self, now: float) -> list[Command]:
         """What was known of the clock no longer holds: begin as after a boot."""
         self._poll, self._silences = MINPOLL, 0
-        self._right = self._jump_seen = False
+        self._right, self._jump = False, None
         commands: list[Command] = [CancelRound()] if self._asking else []
         self._asking = False
         self._next_round = now + SETTLE
@@ -201,6 +209,6 @@ class Service:
     def _stop(self) -> list[Command]:
         self._next_round = self._next_save = None
         commands: list[Command] = [CancelRound()] if self._asking else []
-        if self._right and not self._jump_seen:
+        if self._may_save:
             commands.append(SaveDate())
         return commands

@@ -13,8 +13,8 @@ class Source:
     """One server: its name, how it is asked, and what it demanded of us.
 
     `hosts`: numeric addresses, tried in turn; empty until `lookup` is resolved. `at_least`: seconds
-    between two requests, as the server wants it. `refused`: the kiss code by which the server
-    forbade us to ask again, for good.
+    between two requests, as the server wants it; `not_before`: when it may be asked next (monotonic
+    s). `refused`: the kiss code by which the server forbade us to ask again, for good.
     """
 
     def __init__(
@@ -32,12 +32,18 @@ class Source:
         self.nts = nts
         self.nts_host, self.nts_port = lookup or name, nts_port
         self.at_least = 0.0
+        self.not_before = float("-inf")
         self.refused = ""
         self.serve_from(lookup or name, port)
 
-    def slow_down(self, asked_every: float) -> None:
+    def asked(self, now: float) -> None:
+        """A request goes out `now`."""
+        self.not_before = now + self.at_least
+
+    def slow_down(self, asked_every: float, now: float) -> None:
         """RATE: ask at most half as often as now, every `asked_every` s (RFC 5905, 7.4)."""
         self.at_least = min(2 * max(self.at_least, asked_every), MAX_SPACING)
+        self.not_before = now + self.at_least
 
     def serve_from(self, host: str, port: int) -> None:
         """The key exchange named who serves the time (RFC 8915, 4.1.7 and 4.1.8)."""

@@ -1,6 +1,7 @@
 """Every lie ends in the right verdict, and what can be forged delays nothing but the forger."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 
@@ -32,7 +33,7 @@ from ntp.sample import Stamps
 from ntp.timestamp import SECOND
 from wire.secret import Secret
 
-HOST = "10.0.0.1"
+HOST, OTHER = "10.0.0.1", "10.0.0.2"
 YEAR = 31_556_952 * SECOND
 CMAC = Key(7, Algorithm.AES128CMAC, Secret(bytes(range(16))))
 SHA1 = Key(8, Algorithm.SHA1, Secret(b"twenty octets of key"))
@@ -136,6 +137,42 @@ def test_rate_doubles_the_interval_between_rounds_too() -> None:
     asked = source(HOST)
     Network({HOST: in_place_of(kiss(b"RATE"))}).run([asked], Policy(interval=64.0))
     assert asked.at_least == 128.0
+
+
+def test_what_a_server_said_before_rate_still_counts() -> None:
+    core, count = honest(server()), itertools.count()
+
+    def respond(octets: bytes, now: float) -> Iterable[bytes]:
+        return (in_place_of(kiss(b"RATE")) if next(count) == 2 else core)(octets, now)
+
+    policy = Policy(samples=4, timeout=16.0, interval=64.0)
+    outcome = Network({HOST: respond}).run([source(HOST)], policy)
+    assert outcome.verdict is Verdict.UNCONFIRMED
+
+
+def test_rate_of_one_server_keeps_nobody_from_asking_the_others() -> None:
+    network = Network({HOST: in_place_of(kiss(b"RATE"))})
+    sources = [source(HOST), source(OTHER)]
+    network.run(sources, Policy(interval=64.0))
+    network.servers[OTHER] = honest(server())
+    network.sent.clear()
+    outcome = network.run(sources, Policy(interval=64.0))
+    assert outcome.verdict is Verdict.UNCONFIRMED
+    assert [send.to.host for send in network.sent] == [OTHER]
+    assert "RATE" in next(report for report in outcome.servers if report.server == HOST).why
+
+
+def test_a_server_that_said_rate_is_asked_no_oftener_than_it_wants() -> None:
+    network = Network({HOST: in_place_of(kiss(b"RATE"))})
+    asked = source(HOST)
+    network.run([asked], Policy(interval=64.0))
+    network.servers[HOST] = honest(server())
+    for _ in range(40):
+        network.now += 10.0
+        network.run([asked], Policy(samples=4, timeout=16.0, interval=64.0), trusted=True)
+    gaps = [later - earlier for earlier, later in pairwise(network.times)]
+    assert len(gaps) >= 2
+    assert min(gaps) >= 128.0
 
 
 @pytest.mark.parametrize("year", [1970, 1971, 1999, 2025])

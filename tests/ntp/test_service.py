@@ -107,6 +107,16 @@ def test_a_jump_of_a_right_clock_must_be_seen_twice() -> None:
     assert command.step
 
 
+def test_two_rounds_that_see_different_jumps_confirm_neither() -> None:
+    service = Running()
+    service.begin(good())
+    service.next(good(3600 * SECOND))
+    assert service.next(good(-60 * SECOND)) == []
+    (command,) = service.next(good(-60 * SECOND))
+    assert isinstance(command, SetClock)
+    assert command.outcome.offset == -60 * SECOND
+
+
 def test_one_bad_round_moves_nothing() -> None:
     service = Running()
     service.begin(good())
@@ -154,14 +164,6 @@ def test_a_network_that_comes_up_in_the_first_round_begins_it_anew() -> None:
     (command,) = service.next(good(SECOND))
     assert isinstance(command, SetClock)
     assert service.gaps == [4.0]
-
-
-def test_a_server_that_wants_fewer_questions_gets_fewer() -> None:
-    service = Running()
-    outcome = good().outcome
-    service.begin(RoundEnded(outcome=outcome, at_least=500.0))
-    service.next(good())
-    assert service.gaps == [500.0]
 
 
 def test_the_date_is_saved_every_hour_and_at_the_end() -> None:

@@ -143,8 +143,7 @@ class _Running:
         if not outcome.verdict.usable:
             log.warning("%s", outcome.why)
         self._guarded(lambda: self._host.told(outcome))
-        at_least = max((source.at_least for source in self._sources), default=0.0)
-        self._inbox.put_nowait(RoundEnded(outcome=outcome, at_least=at_least))
+        self._inbox.put_nowait(RoundEnded(outcome=outcome))
 
     def _set(self, command: SetClock) -> None:
         try:
