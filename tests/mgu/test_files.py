@@ -1,12 +1,14 @@
 """Whole files, or none."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from mgu.files import PRIVATE, write_whole
+from mgu.files import PRIVATE, locked, write_whole
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
@@ -41,6 +43,7 @@ def test_a_disk_that_fills_up_is_told_with_the_file_and_leaves_the_old_one(tmp_p
 import resource, sys
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from mgu.files import write_whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
@@ -54,3 +57,18 @@ except OSError as error:
     assert child.stdout == f"{target}\n"
     assert target.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["psk.txt"]
+
+
+def test_a_lock_is_for_one_at_a_time_and_for_its_owner_only(tmp_path: Path) -> None:
+    path, inside = tmp_path / "run" / "lock", []
+
+    def enter(number: int) -> None:
+        with locked(path):
+            inside.append(number)
+            os.sched_yield()
+            inside.append(number)
+
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(enter, range(40)))
+    assert inside[::2] == inside[1::2]
+    assert path.stat().st_mode & 0o777 == PRIVATE

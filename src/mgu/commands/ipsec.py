@@ -1,10 +1,9 @@
 """`ipsec`: create, start, stop, remove and list IPsec connections (manual, 6.1)."""
 
 import argparse
-import fcntl
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -21,6 +20,7 @@ from mgu.connections.connection import (
     Connection,
     check,
 )
+from mgu.files import locked
 from mgu.installation import Installation
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_DIR, RACOON_SOCKET, RUN_DIR, under_root
 
@@ -49,20 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _act(options: argparse.Namespace) -> None:
     acts = (options.install_certs, options.create, options.start, options.stop, options.remove)
     if any(acts):
-        with _alone():
+        # One command at a time changes the files that all connections share.
+        with locked(under_root(RUN_DIR) / "ipsec.lock"):
             _change(options)
     if options.list or not any(acts):
         _list()
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """One command at a time changes the files that all connections share."""
-    lock = under_root(RUN_DIR) / "ipsec.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _change(options: argparse.Namespace) -> None:

@@ -4,17 +4,15 @@
 """
 
 import contextlib
-import fcntl
 import os
 import select
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mgu.files import write_whole
+from mgu.files import locked, write_whole
 from mgu.paths import RUN_DIR, STATE_DIR, under_root
 from mgu.services.process import Process
 from mgu.services.table import Service, ServiceError
@@ -40,7 +38,8 @@ class Plain:
         return process is not None and process.alive
 
     def start(self, service: Service, within: float) -> None:
-        with _turn(service):
+        # Whoever else starts it at this moment waits, and then finds it running.
+        with locked(under_root(f"{RUN_DIR}/{service.name}.lock")):
             if not self.running(service):
                 self._start(service, within)
 
@@ -75,16 +74,6 @@ def _pid_file(service: Service) -> Path:
 
 def _marker(service: Service) -> Path:
     return under_root(f"{STATE_DIR}/enabled/{service.name}")
-
-
-@contextlib.contextmanager
-def _turn(service: Service) -> Iterator[None]:
-    """Whoever else starts it at this moment waits, and then finds it running."""
-    path = under_root(f"{RUN_DIR}/{service.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _recorded(service: Service) -> Process | None:
