@@ -2,9 +2,17 @@
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from mgu import exits
+
+
+_WIDTH: Final = 78
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Of a fixed width: to look at the terminal's costs every start 3 ms of imports."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=_WIDTH)
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,7 +39,7 @@ class Parser(argparse.ArgumentParser):
             add_help=add_help,
             prefix_chars=prefix_chars,
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
         )
 
     def error(self, message: str) -> NoReturn:

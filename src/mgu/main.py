@@ -3,14 +3,14 @@
 The commands are imported when they run, so that each starts as fast as its own needs allow.
 """
 
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from mgu import exits
+from mgu.streams import complete, told
 
 
 class Entry(NamedTuple):
@@ -57,54 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """The installed scripts: `mgu`, and the historic names, each of which is a command."""
-    _complete_streams()
+    complete()
     name = Path(sys.argv[0]).name
     name = HISTORIC.get(name, name)
     arguments = [name, *sys.argv[1:]] if name in COMMANDS else sys.argv[1:]
     return told(lambda: main(arguments), name)
-
-
-def _complete_streams() -> None:
-    """Whoever starts us may have closed them; no file of ours must get the number of one."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-
-
-def told(command: Callable[[], int], name: str) -> int:
-    """What `command` returns, once all that it printed was taken.
-
-    Nobody reads any more (`mgu -h | head -1`): no message, and what a shell has for SIGPIPE.
-    """
-    try:
-        code = _exit_code(command)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _print_nowhere()
-        return exits.NOBODY_READS
-    except OSError as error:
-        _print_nowhere()
-        what = error.filename or "cannot write the output"
-        print(f"{name}: {what}: {error.strerror}", file=sys.stderr)
-        return exits.FAILED
-    return code
-
-
-def _exit_code(command: Callable[[], int]) -> int:
-    """argparse leaves by SystemExit, after -h as after wrong usage."""
-    try:
-        return command()
-    except SystemExit as left:
-        if not isinstance(left.code, int | None):
-            raise
-        return left.code or exits.OK
-
-
-def _print_nowhere() -> None:
-    """The interpreter flushes at its end, too, and would complain."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
 
 
 if __name__ == "__main__":

@@ -286,6 +286,17 @@ def test_activation_installs_the_key_file_for_its_owner_only(
     assert f"server {HERE} port {port} key 7\nkeys /etc/localntp.keys\n" in configuration
 
 
+def test_a_result_that_cannot_be_written_is_a_failure_that_is_told(gateway: Gateway) -> None:
+    environment = {**os.environ, "MGU_ROOT": str(gateway.root), "PYTHONUNBUFFERED": ""}
+    argv = [sys.executable, "-m", "mgu.commands.localntp", "-s"]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            argv, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 1
+    assert result.stderr == "localNTP: cannot write the output: No space left on device\n"
+
+
 def test_the_command_imports_neither_asyncio_nor_the_heavy_packages(gateway: Gateway) -> None:
     code = (
         "import sys; from mgu.commands.localntp import main; main(sys.argv[1:]); "

@@ -9,6 +9,8 @@ from typing import Final, NoReturn
 
 from mgu import clock as gateway_clock
 from mgu import exits, timeconf, timekeeping
+from mgu.arguments import Parser
+from mgu.streams import complete, told
 from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
@@ -49,12 +51,6 @@ ones are refused as being before the floor, remove /var/lib/mgu/time.
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(exits.USAGE, f"{self.prog}: {message}; {self.prog} -h tells more\n")
-
-
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < (value := float(text)) <= 3600:
@@ -68,19 +64,8 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"must be a number of 1 to 65535, not '{text}'")
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Of a fixed width: to look at the terminal's costs every start 3 ms of imports."""
-    return argparse.RawDescriptionHelpFormatter(prog, width=96)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="localNTP",
-        description=__doc__,
-        epilog=_EPILOG,
-        formatter_class=_formatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("localNTP", description=__doc__, epilog=_EPILOG)
     add = parser.add_mutually_exclusive_group().add_argument
     add("-a", action="store_true", dest="activate", help="set the clock, now and from now on")
     add("-d", action="store_true", dest="deactivate", help="stop the service; keep the file")
@@ -136,7 +121,7 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _run(parser: _Parser, options: argparse.Namespace) -> int:
+def _run(parser: Parser, options: argparse.Namespace) -> int:
     setup = _setup(parser, options)
     floor = timekeeping.floor()
     made = sources(
@@ -184,7 +169,7 @@ def _is_given(options: argparse.Namespace) -> bool:
     return bool(options.servers or options.nts)
 
 
-def _setup(parser: _Parser, options: argparse.Namespace) -> timeconf.Setup:
+def _setup(parser: Parser, options: argparse.Namespace) -> timeconf.Setup:
     """What to ask: the command line's servers, else the configured ones."""
     if not _is_given(options):
         setup = timeconf.installed()
@@ -229,11 +214,8 @@ def _deactivate() -> int:
 def command() -> NoReturn:
     """The installed script: `main`, and out. To let the interpreter take itself apart costs 3 ms
     of the 25 that a query on a LAN takes, and nothing here waits for it."""
-    code = main()
-    with contextlib.suppress(OSError, AttributeError):  # nobody reads any more, or ever did
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    complete()
+    os._exit(told(main, "localNTP"))
 
 
 if __name__ == "__main__":

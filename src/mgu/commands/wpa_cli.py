@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return exits.FAILED
     except BrokenPipeError:
-        raise  # nobody reads what we print: `mgu.main.told`
+        raise  # nobody reads what we print: `mgu.streams.told`
     except OSError as error:
         print(f"wpa_cli: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return exits.FAILED

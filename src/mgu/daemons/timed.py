@@ -1,6 +1,5 @@
 """mgu timed: keeps the gateway's clock right, as /etc/localntp.conf says."""
 
-import argparse
 import asyncio
 import json
 import logging
@@ -9,9 +8,10 @@ import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from mgu import daemon, exits, logs, privileges, timeconf, timekeeping
+from mgu.arguments import Parser
 from mgu.commands.localntp_text import as_json, as_text
 from mgu.files import write_whole
 from mgu.paths import LOCALNTP_CONF, TIME_STATUS, under_root
@@ -26,12 +26,6 @@ from ntp.sources import sources
 KEEP: Final = frozenset({"CAP_SYS_TIME"})
 
 log = logging.getLogger("ntp")
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(exits.USAGE, f"{self.prog}: {message}; {self.prog} -h tells more\n")
 
 
 class Gateway:
@@ -68,14 +62,13 @@ class Gateway:
         daemon.notify(f"STATUS={text.splitlines()[0]}")
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="timed",
-        description=__doc__,
-        epilog="exit codes: 0 stopped, 1 failed, 4 no permission to set the clock, 64 usage or "
-        "configuration",
-        allow_abbrev=False,
-    )
+_EPILOG: Final = """\
+exit codes: 0 stopped, 1 failed, 4 no permission to set the clock, 64 usage or configuration
+"""
+
+
+def _parser() -> Parser:
+    parser = Parser("timed", description=__doc__, epilog=_EPILOG)
     parser.add_argument("-B", action="store_true", dest="background", help="run in the background")
     parser.add_argument("-P", type=Path, dest="pidfile", metavar="FILE", help="pid file")
     parser.add_argument("-d", action="count", default=0, dest="debug", help="log more")
