@@ -6,7 +6,6 @@ from typing import Final, NoReturn
 
 from mgu import exits
 
-
 _WIDTH: Final = 78
 
 

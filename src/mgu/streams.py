@@ -1,4 +1,4 @@
-"""What every installed script does about its standard streams: none there, nobody reads, disk full."""
+"""The standard streams of an installed script: one is not there, nobody reads, the disk is full."""
 
 import os
 import sys
