@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -201,6 +202,31 @@ def test_a_file_without_keys_or_certificates_never_means_to_ask_without(
     missing = gateway.run("-n", HERE, "--timeout", "0.3", option, str(tmp_path / "absent"))
     assert missing.returncode == 1
     assert f"localNTP: {tmp_path / 'absent'}: No such file" in missing.stderr
+
+
+def test_our_server_serves_clients_with_its_keys_and_limits_their_rate(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("1 AES128CMAC 000102030405060708090a0b0c0d0e0f\n")
+    keys.chmod(0o600)
+    port = free_port()
+    where = ["-b", HERE, "-p", str(port)]
+    argv = [sys.executable, "-m", "ntp.aio.server", *where, "--keys", str(keys), "--rate", "60"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith(b"serving")
+        keyed = gateway.asks(port, "--keys", str(keys), "--json", "--dry-run")
+        codes = {gateway.asks(port, "--dry-run").returncode for _ in range(8)}
+        server.terminate()
+    assert json.loads(keyed.stdout)["authenticated"] is True
+    assert codes == {0, 3}
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unbound:
+        unbound.bind((HERE, 0))
+        return int(unbound.getsockname()[1])
 
 
 def test_a_key_file_that_others_can_read_is_warned_of(gateway: Gateway, tmp_path: Path) -> None:

@@ -180,6 +180,14 @@ def test_a_port_where_nobody_listens_is_no_refusal_of_trust(server: Server) -> N
     assert "refused" in answer.why
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", "."])
+def test_a_name_that_can_be_nobodys_is_an_answer_too(server: Server, host: str) -> None:
+    command = ExchangeKeys(server="s", host=host, port=1, at=0)
+    answer = exchange_keys(command, str(server.ca))
+    assert isinstance(answer, KeysRefused)
+    assert not answer.untrusted
+
+
 def test_a_file_of_authorities_that_is_none_is_named(server: Server) -> None:
     server.ca.write_text("nothing")
     command = ExchangeKeys(server="s", host=HERE, port=1, at=0)

@@ -7,7 +7,13 @@ import pytest
 from lab.pki import KeyKind, Usage, Validity, key, site
 from ntp.nts.names import names_host
 
-NAMES = ["time.example.net", "*.pool.example.net", "192.0.2.1", "2001:db8::1"]
+NAMES = [
+    "time.example.net",
+    "zeit.xn--mnchen-3ya.example",
+    "*.pool.example.net",
+    "192.0.2.1",
+    "2001:db8::1",
+]
 CERTIFICATE = (
     site()
     .root.issue(
@@ -51,6 +57,12 @@ def test_it_is(host: str) -> None:
 )
 def test_it_is_not(host: str) -> None:
     assert not names_host(CERTIFICATE, host)
+
+
+def test_a_name_of_other_letters_is_compared_in_its_ascii_form() -> None:
+    assert names_host(CERTIFICATE, "zeit.m\u00fcnchen.example")
+    assert not names_host(CERTIFICATE, "zeit.munchen.example")
+    assert not names_host(CERTIFICATE, "zeit..m\u00fcnchen.example")
 
 
 def test_a_certificate_without_alternative_names_is_for_nobody() -> None:

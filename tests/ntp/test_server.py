@@ -1,5 +1,8 @@
 """The server core: what it answers, whom, and how often."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,3 +104,15 @@ def test_it_remembers_a_bounded_number_of_clients() -> None:
     for number in range(CLIENTS + 100):
         ask(core, request(), host=f"10.0.{number >> 8}.{number & 255}")
     assert len(core._clients) == CLIENTS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-p", "0"), ("-p", "70000"), ("--date", "tomorrow"), ("--stratum", "16"), ("-b", "a b")],
+)
+def test_what_the_server_cannot_serve_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    argv = [sys.executable, "-m", "ntp.aio.server", *arguments]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode in (1, 2)
+    assert "Traceback" not in result.stderr
+    assert arguments[-1] in result.stderr

@@ -43,6 +43,9 @@ def exchange_keys(
     except KeyExchangeFailed as error:
         why, untrusted = f"NTS key exchange: {error}", True
         return KeysRefused(server=command.server, why=why, untrusted=untrusted)
+    except UnicodeError:
+        why = f"NTS key exchange: {command.host} is no host name"
+        return KeysRefused(server=command.server, why=why, untrusted=False)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         why = f"NTS key exchange on TCP port {command.port}: {reason}"

@@ -15,8 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final, Self
 
+from ntp import keys
 from ntp.aio.exchange import (
     ANCILLARY,
     Ancillary,
@@ -25,8 +27,11 @@ from ntp.aio.exchange import (
     restart_stamps,
     sent_stamp,
 )
+from ntp.auth import Keys
+from ntp.errors import ConfigurationError
 from ntp.messages import Address
 from ntp.server import Datagram, Sent, Server, Settings
+from ntp.source import NTP_PORT
 from ntp.timestamp import SECOND
 
 _IP_PKTINFO: Final = 8
@@ -148,32 +153,66 @@ async def serve(
         await stop.wait()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ntp.aio.server", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("-b", dest="bind", action="append", metavar="ADDRESS", help="default: all")
-    parser.add_argument("-p", dest="port", type=int, default=123, help="UDP port (default: 123)")
-    parser.add_argument("--date", help="date to serve, ISO 8601; without a zone it is UTC")
-    parser.add_argument("--stratum", type=int, default=1)
+    add = parser.add_argument
+    add("-b", dest="bind", action="append", metavar="ADDRESS", help="default: all of IPv4")
+    add("-p", dest="port", type=_number(0xFFFF), default=NTP_PORT, metavar="N", help="UDP (123)")
+    date = "date to serve, ISO 8601; without a zone it is UTC"
+    add("--date", type=_date, metavar="DATE", help=date)
+    add("--stratum", type=_number(15), default=1, metavar="N", help="1 to 15 (1)")
+    add("--keys", metavar="FILE", help="symmetric keys that clients may ask with (ntp.keys)")
+    rate = "seconds between two requests of a client, after the first 8 (default: no limit)"
+    add("--rate", type=_number(3600), default=0, metavar="S", help=rate)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
     options = parser.parse_args(argv)
-    date = _date(options.date) if options.date else time.time_ns()
-    settings = Settings(date=date, at=time.monotonic(), stratum=options.stratum)
     addresses = [Address(host, options.port) for host in options.bind or ["0.0.0.0"]]
     try:
+        settings = Settings(
+            date=time.time_ns() if options.date is None else options.date,
+            at=time.monotonic(),
+            stratum=options.stratum,
+            keys=_keys(options.keys) if options.keys else {},
+            rate=options.rate,
+        )
         asyncio.run(_until_signal(settings, addresses))
+    except ConfigurationError as error:
+        parser.error(str(error))
     except OSError as error:
-        where = ", ".join(map(str, addresses))
-        print(f"cannot serve on {where}: {error.strerror}", file=sys.stderr)
+        what = error.filename or f"cannot serve on {', '.join(map(str, addresses))}"
+        print(f"{what}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
 
+def _number(most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"must be a number of 1 to {most}, not '{text}'")
+
+    return number
+
+
 def _date(text: str) -> int:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no date of ISO 8601") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return math.floor(moment.timestamp()) * SECOND + moment.microsecond * 1000
+
+
+def _keys(name: str) -> Keys:
+    """Raises: ConfigurationError; OSError."""
+    return keys.parse(Path(name).read_text(encoding="utf-8", errors="replace"), name)
 
 
 async def _until_signal(settings: Settings, addresses: Sequence[Address]) -> None:
