@@ -109,9 +109,7 @@ def test_a_step_of_decades_is_exact_to_5_us(offset: int) -> None:
     assert min(residues) <= 5 * MICROSECOND
 
 
-@pytest.mark.parametrize(
-    "boot", [datetime(1970, 1, 2, tzinfo=UTC), datetime(2040, 6, 1, tzinfo=UTC)]
-)
+@pytest.mark.parametrize("boot", [AT_1970, datetime(2040, 6, 1, tzinfo=UTC)])
 def test_a_gateway_that_boots_at_a_wrong_date_is_set_right(
     gateway: Gateway, time_server: TimeServer, boot: datetime
 ) -> None:
@@ -151,18 +149,18 @@ def test_a_restart_keeps_the_floor(gateway: Gateway, time_server: TimeServer) ->
         assert time.time_ns() >= saved
 
 
-@pytest.mark.parametrize("year", [2030, 2045])
 def test_a_hand_on_the_clock_is_noticed_and_put_right(
-    gateway: Gateway, time_server: TimeServer, year: int
+    gateway: Gateway, time_server: TimeServer
 ) -> None:
     gateway.configure()
     set_to(AT_1970)
     with gateway.timed() as service:
         service.wait_line("stepped")
-        set_to(datetime(year, 1, 1, tzinfo=UTC))
-        service.wait_line("was set by another program", within=2.0)
-        service.wait_line("stepped", within=30.0)
-    assert abs(time_server.error()) < 10 * SECOND
+        for year in (2045, 2030):
+            set_to(datetime(year, 1, 1, tzinfo=UTC))
+            service.wait_line("was set by another program", within=2.0)
+            service.wait_line("stepped", within=30.0)
+            assert abs(time_server.error()) < 10 * SECOND
 
 
 def test_without_the_capability_the_command_says_so(
