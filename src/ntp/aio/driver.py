@@ -7,26 +7,13 @@ in the kernel's buffer and not in a queue of ours, and a query costs no more tha
 import asyncio
 import contextlib
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 
 from ntp.aio.ask import Answer, Asked, answer
 from ntp.aio.exchange import Exchange
-from ntp.aio.oneshot import reason
+from ntp.aio.round import Round
 from ntp.client import Client
-from ntp.messages import (
-    Command,
-    Event,
-    ExchangeKeys,
-    Finished,
-    Forget,
-    Outcome,
-    Resolve,
-    Send,
-    SendFailed,
-    Start,
-)
+from ntp.messages import Event, Outcome
 from wire.timer import TimerFired
 
 
@@ -35,83 +22,49 @@ async def run(client: Client, shift: int = 0, ca: str = "") -> Outcome:
     return await _Round(client, shift, ca).run()
 
 
-class _Round:
+class _Round(Round):
     def __init__(self, client: Client, shift: int, ca: str) -> None:
-        self._client = client
-        self._shift = shift
-        self._ca = ca
         self._loop = asyncio.get_running_loop()
-        self._outcome: asyncio.Future[Outcome] = self._loop.create_future()
-        self._requests: dict[int, Exchange] = {}
+        super().__init__(client, self._loop.time, shift)
+        self._ca = ca
+        self._done: asyncio.Future[Outcome] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Outcome:
         try:
-            self._handle(Start(date=time.time_ns() + self._shift))
-            return await self._outcome
+            self.begin()
+            return await self._done
         finally:
             if self._timer:
                 self._timer.cancel()
-            for number in list(self._requests):
-                self._forget(number)
+            self.close()
             for task in self._tasks:
                 task.cancel()
 
-    def _handle(self, event: Event) -> None:
-        events = deque([event])
-        while events and not self._outcome.done():
-            for command in self._client.handle(events.popleft(), self._loop.time()):
-                followed = self._perform(command)
-                if followed:
-                    events.append(followed)
+    def handle(self, event: Event) -> None:
+        super().handle(event)
+        if self.outcome is not None and not self._done.done():
+            self._done.set_result(self.outcome)
         self._set_timer()
 
-    def _perform(self, command: Command) -> Event | None:
-        """Carry out `command`; the event that it leads to at once, if any."""
-        match command:
-            case Send():
-                return self._send(command)
-            case Forget():
-                self._forget(command.request)
-            case Resolve() | ExchangeKeys():
-                task = self._loop.create_task(self._ask(command))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-            case Finished():
-                if not self._outcome.done():
-                    self._outcome.set_result(command.outcome)
-        return None
-
-    def _send(self, command: Send) -> Event | None:
-        try:
-            exchange = Exchange(command.request, command.to, command.octets, self._shift)
-        except OSError as error:
-            return SendFailed(request=command.request, why=reason(error))
-        self._requests[command.request] = exchange
-        self._loop.add_reader(exchange.fileno(), self._read, exchange)
-        return None
-
-    def _forget(self, number: int) -> None:
-        exchange = self._requests.pop(number, None)
-        if exchange:
-            self._loop.remove_reader(exchange.fileno())
-            exchange.close()
-
-    def _read(self, exchange: Exchange) -> None:
+    def watch(self, exchange: Exchange) -> None:
         """One datagram a turn of the loop, so that a flood leaves time for timers and others."""
-        try:
-            event: Event | None = exchange.read()
-        except OSError as error:
-            event = SendFailed(request=exchange.number, why=reason(error))
-        if event:
-            self._handle(event)
+        self._loop.add_reader(exchange.fileno(), self.read, exchange)
 
-    async def _ask(self, command: Asked) -> None:
-        self._handle(await _in_thread(lambda: answer(command, self._ca)))
+    def unwatch(self, exchange: Exchange) -> None:
+        self._loop.remove_reader(exchange.fileno())
+
+    def ask(self, command: Asked) -> None:
+        task = self._loop.create_task(self._answer(command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, command: Asked) -> None:
+        self.handle(await _in_thread(lambda: answer(command, self._ca)))
 
     def _set_timer(self) -> None:
-        deadline = None if self._outcome.done() else self._client.deadline
+        deadline = None if self._done.done() else self.client.deadline
         if self._timer and self._timer.when() != deadline:
             self._timer.cancel()
             self._timer = None
@@ -120,7 +73,7 @@ class _Round:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._handle(TimerFired())
+        self.handle(TimerFired())
 
 
 async def _in_thread(work: Callable[[], Answer]) -> Answer:
