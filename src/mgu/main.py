@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from mgu import exits
-from mgu.streams import complete, told
+from mgu.streams import put_in_order, told
 
 
 class Entry(NamedTuple):
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def program() -> int:
     """The installed scripts: `mgu`, and the historic names, each of which is a command."""
-    complete()
+    put_in_order()
     name = Path(sys.argv[0]).name
     name = HISTORIC.get(name, name)
     arguments = [name, *sys.argv[1:]] if name in COMMANDS else sys.argv[1:]

@@ -1,4 +1,4 @@
-"""The standard streams of an installed script: one is not there, nobody reads, the disk is full."""
+"""What an installed script takes over and leaves: streams that are closed, readers gone, a full disk."""
 
 import os
 import sys
@@ -7,8 +7,13 @@ from collections.abc import Callable
 from mgu import exits
 
 
-def complete() -> None:
-    """Whoever starts us may have closed them; no file of ours must get the number of one."""
+def put_in_order() -> None:
+    """What a program takes over from whoever starts it.
+
+    Streams may be closed: no file of ours must get the number of one. The umask may be 0: no folder
+    of ours is writable by others.
+    """
+    os.umask(os.umask(0o022) | 0o022)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))

@@ -66,3 +66,15 @@ def test_output_that_cannot_be_written_is_a_failure_that_is_told() -> None:
         result = called_as("ipsec", "-h", stdout=full.fileno())
     assert result.returncode == exits.FAILED
     assert result.stderr == "ipsec: cannot write the output: No space left on device\n"
+
+
+def test_a_careless_umask_makes_no_folder_that_others_can_write_to(tmp_path: Path) -> None:
+    create = ["ipsec", "--create", "--name=node", "--dst-address=192.0.2.1"]
+    words = ["--src-address=192.0.2.2", "--dst-preshared-key=secret"]
+    argv = ["/bin/sh", "-c", 'umask 0; exec "$@"', "sh", sys.executable, "-c", AS, *create, *words]
+    env = {**os.environ, "MGU_ROOT": str(tmp_path)}
+    result = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=20)
+    assert result.returncode == 0, result.stderr
+    made = list(tmp_path.rglob("*"))
+    assert made
+    assert [path for path in made if path.stat().st_mode & 0o022] == []

@@ -4,13 +4,13 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from mgu import clock as gateway_clock
 from mgu import exits, timeconf, timekeeping
 from mgu.arguments import Parser
-from mgu.streams import complete, told
+from mgu.streams import put_in_order, told
 from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
@@ -191,22 +191,22 @@ def _activate() -> int:
     """Have the service run, now and at every boot, with what was just configured."""
     from mgu import services
 
-    try:
-        services.enable(SERVICE)
-        services.stop(SERVICE)
-        services.start(SERVICE)
-    except services.ServiceError as error:
-        return _say(str(error), exits.FAILED)
-    return exits.OK
+    return _serviced(services.enable, services.stop, services.start)
 
 
 def _deactivate() -> int:
     from mgu import services
 
+    return _serviced(services.disable, services.stop)
+
+
+def _serviced(*actions: Callable[[str], None]) -> int:
+    from mgu.services import ServiceError
+
     try:
-        services.disable(SERVICE)
-        services.stop(SERVICE)
-    except services.ServiceError as error:
+        for action in actions:
+            action(SERVICE)
+    except ServiceError as error:
         return _say(str(error), exits.FAILED)
     return exits.OK
 
@@ -214,7 +214,7 @@ def _deactivate() -> int:
 def command() -> NoReturn:
     """The installed script: `main`, and out. To let the interpreter take itself apart costs 3 ms
     of the 25 that a query on a LAN takes, and nothing here waits for it."""
-    complete()
+    put_in_order()
     os._exit(told(main, "localNTP"))
 
 
