@@ -26,7 +26,15 @@ class Setup(Record, kw_only=True):
 
 
 def installed() -> Setup:
-    """What /etc/localntp.conf says; nothing if it is not there.
+    """What /etc/localntp.conf says, with its keys. Raises: ConfigurationError; OSError."""
+    configuration = configured()
+    return Setup(
+        configuration=configuration, keys=_read_keys(configuration.keys, is_installed=True)
+    )
+
+
+def configured() -> Configuration:
+    """What /etc/localntp.conf says, without the keys, which are root's; nothing if it is not there.
 
     Raises: ConfigurationError; OSError.
     """
@@ -34,16 +42,15 @@ def installed() -> Setup:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return Setup(configuration=Configuration(), keys={})
+        return Configuration()
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path} is no text") from None
     configuration = conf.parse(text, str(path))
-    located = replace(
+    return replace(
         configuration,
         keys=str(under_root(configuration.keys)) if configuration.keys else "",
         ca=str(under_root(configuration.ca)) if configuration.ca else "",
     )
-    return Setup(configuration=located, keys=_read_keys(located.keys, is_installed=True))
 
 
 def given(

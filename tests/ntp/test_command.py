@@ -294,6 +294,8 @@ def test_an_installed_key_file_that_others_can_read_is_refused(gateway: Gateway)
     result = gateway.run("--dry-run")
     assert result.returncode == 64
     assert f"chmod 600 {keys}" in result.stderr
+    keys.unlink()
+    assert gateway.run("-s").returncode == 0  # it shows no key, and anybody may ask for it
 
 
 def test_activation_installs_the_key_file_for_its_owner_only(

@@ -17,7 +17,7 @@ def show(*, as_json: bool) -> int:
         "schema_version": SCHEMA_VERSION,
         "date_ns": clock.now(),
         "floor_ns": timekeeping.floor(),
-        "servers": [server.host for server in timeconf.installed().configuration.servers],
+        "servers": [server.host for server in timeconf.configured().servers],
         "enabled": services.enabled("localntp"),
         "running": services.running("localntp"),
         "synchronized": under_root(TIME_SYNCHRONIZED).exists(),

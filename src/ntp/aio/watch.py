@@ -81,7 +81,7 @@ def has_news(octets: bytes, carriers: dict[int, bool]) -> bool:
 
 @contextmanager
 def clock(changed: Callable[[], None]) -> Iterator[None]:
-    """Call `changed` when the date jumped while the block runs; a libc without timerfd: never."""
+    """Call `changed` when the date jumped while the block runs; a kernel without timerfd: never."""
     loop = asyncio.get_running_loop()
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.timerfd_create(time.CLOCK_REALTIME, _TFD_NONBLOCK | _TFD_CLOEXEC)
