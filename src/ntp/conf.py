@@ -15,6 +15,7 @@ from ntp.errors import ConfigurationError
 from ntp.source import NTP_PORT, NTS_KE_PORT
 from wire.record import Record
 
+LARGEST_KEY_ID: Final = 0xFFFFFFFF
 DIRECTIVES: Final = ("server", "keys", "ca")
 _HEAD: Final = "# Written by localNTP -a; see localNTP -h\n"
 
@@ -111,7 +112,13 @@ def _server(words: list[str]) -> ServerLine:
 
 
 def _number(option: str, word: str) -> int:
-    largest = 0xFFFFFFFF if option == "key" else 0xFFFF
-    if not (word.isascii() and word.isdigit() and 1 <= int(word) <= largest):
+    largest = LARGEST_KEY_ID if option == "key" else 0xFFFF
+    if not is_number(word, largest):
         raise ConfigurationError(f"'{option}' needs a number of 1 to {largest}, not '{word}'")
     return int(word)
+
+
+def is_number(word: str, largest: int) -> bool:
+    """Whether `word` is decimal, 1 to `largest`; Python reads no number of thousands of digits."""
+    digits = word.isascii() and word.isdigit() and len(word) <= len(str(largest))
+    return digits and 1 <= int(word) <= largest

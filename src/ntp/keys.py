@@ -8,6 +8,7 @@ for MD5; we do not guess. ntpd may list hosts after the key; they do not matter 
 from typing import Final
 
 from ntp.auth import Algorithm, Key
+from ntp.conf import LARGEST_KEY_ID, is_number
 from ntp.errors import ConfigurationError
 from wire.secret import Secret
 
@@ -47,8 +48,8 @@ def _key(words: list[str]) -> Key:
     if len(words) < 3:
         raise ConfigurationError("a key is: identifier, algorithm, key")
     identifier, algorithm_name, secret = words[:3]
-    if not (identifier.isascii() and identifier.isdigit() and 1 <= int(identifier) < 1 << 32):
-        raise ConfigurationError("the identifier must be a number of 1 to 4294967295")
+    if not is_number(identifier, LARGEST_KEY_ID):
+        raise ConfigurationError(f"the identifier must be a number of 1 to {LARGEST_KEY_ID}")
     algorithm = _ALGORITHMS.get(algorithm_name.upper())
     if algorithm is None:
         raise ConfigurationError("the algorithm must be AES128CMAC, SHA1 or MD5")

@@ -45,6 +45,7 @@ def test_arbitrary_text_raises_only_our_own_error(text: str) -> None:
         "server a port",
         "server a port 0",
         "server a port 65536",
+        pytest.param("server a port " + "1" * 5000, id="a number without end"),
         "server a key x",
         "server a colour red",
         "server a nts key 1",
@@ -74,7 +75,15 @@ def test_key_files_of_ntpd_and_of_chrony_are_read() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["1", "0 MD5 a", "x MD5 a", "1 ROT13 secret", "1 AES128CMAC short", "1 SHA1 HEX:zz"],
+    [
+        "1",
+        "0 MD5 a",
+        "x MD5 a",
+        pytest.param("1" * 5000 + " MD5 a", id="a number without end"),
+        "1 ROT13 secret",
+        "1 AES128CMAC short",
+        "1 SHA1 HEX:zz",
+    ],
 )
 def test_a_wrong_key_is_named_and_not_shown(line: str) -> None:
     with pytest.raises(ConfigurationError, match="f, line 1: ") as raised:

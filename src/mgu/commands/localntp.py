@@ -15,6 +15,7 @@ from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
 from ntp.client import Client
+from ntp.conf import is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Outcome, Verdict
 from ntp.peer import Policy
@@ -59,7 +60,7 @@ def _seconds(text: str) -> float:
 
 
 def _port(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= 0xFFFF:
+    if is_number(text, 0xFFFF):
         return int(text)
     raise argparse.ArgumentTypeError(f"must be a number of 1 to 65535, not '{text}'")
 

@@ -28,6 +28,7 @@ from ntp.aio.exchange import (
     sent_stamp,
 )
 from ntp.auth import Keys
+from ntp.conf import is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Address
 from ntp.server import Datagram, Sent, Server, Settings
@@ -193,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _number(most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= most:
+        if is_number(text, most):
             return int(text)
         raise argparse.ArgumentTypeError(f"must be a number of 1 to {most}, not '{text}'")
 
