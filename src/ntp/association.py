@@ -18,7 +18,7 @@ from ntp import checks
 from ntp.errors import ClockStepped, KissOfDeath
 from ntp.packet import Header, Mode, Packet
 from ntp.sample import Sample, Stamps, offset_and_delay
-from ntp.timestamp import SECOND, to_unix_ns
+from ntp.timestamp import SECOND, power_of_two_to_ns, to_unix_ns
 from wire.record import Record, replace
 
 INTERLEAVE_WITHIN: Final = 64.0  # s; an older exchange says too little about the clock now
@@ -148,7 +148,7 @@ class Association:
         t2 = to_unix_ns(measured.receive, self.pivot)
         t3 = to_unix_ns(header.transmit, self.pivot)
         offset, delay = offset_and_delay(stamps.sent, t2, t3, stamps.received)
-        precision = checks.precision_of(header)
+        precision = power_of_two_to_ns(header.precision)
         distance = checks.root_distance(header)
         checks.check_numbers(
             delay=delay,

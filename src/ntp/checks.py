@@ -12,7 +12,7 @@ from typing import Final
 from ntp.errors import Implausible, KissOfDeath, Malformed, Skip, Unusable
 from ntp.packet import Header, Leap, Mode, Packet
 from ntp.sample import MAXDISP
-from ntp.timestamp import SECOND, power_of_two_to_ns, short_to_ns
+from ntp.timestamp import SECOND, short_to_ns
 
 MAX_OCTETS: Final = 2048  # more than any answer to what we ask
 MAX_PROCESSING: Final = SECOND  # ns; T3 - T2 of a server that works
@@ -77,8 +77,3 @@ def check_numbers(
         raise Implausible(f"the round trip took {delay / SECOND:.1f} s, longer than we waited")
     if since_reference is not None and since_reference < -precision:
         raise Implausible("the server was last set in the future")
-
-
-def precision_of(header: Header) -> int:
-    """The server's clock reading precision in ns."""
-    return power_of_two_to_ns(header.precision)

@@ -329,6 +329,10 @@ class Client:
                 peer.unanswered()
             if not peer.samples:
                 peer.source.forget_addresses()
+                if peer.passed_over and peer.failure is Failure.SILENT:
+                    peer.why += (
+                        f"; datagrams from there that answer nothing of ours: {peer.passed_over}"
+                    )
         self._end = None
         outcome = conclude(self._peers, secured=self._secured, candidate=self._candidate)
         self._commands.append(Finished(outcome=outcome))

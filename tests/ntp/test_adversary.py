@@ -45,6 +45,7 @@ def test_a_forgery_is_passed_over_until_the_deadline(attack: Attack) -> None:
     network = Network({HOST: in_place_of(attack)})
     outcome = network.run([source(HOST)])
     assert outcome.verdict is Verdict.NO_ANSWER
+    assert "answer nothing of ours" in outcome.why
     assert network.now == 5.0
 
 
