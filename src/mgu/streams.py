@@ -1,4 +1,4 @@
-"""What an installed script takes over and leaves: streams that are closed, readers gone, a full disk."""
+"""What an installed script takes over and leaves: closed streams, readers gone, a full disk."""
 
 import os
 import sys
