@@ -1,4 +1,4 @@
-"""What an installed script takes over and leaves: closed streams, readers gone, a full disk."""
+"""What a script takes over and leaves: closed streams, readers that went away, a full disk."""
 
 import os
 import sys
