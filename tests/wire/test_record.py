@@ -42,6 +42,25 @@ def test_the_first_object_is_as_the_others() -> None:
     assert {Often(a=1), Often(a=1)} == {Often(a=1, b="b")}
 
 
+def test_a_wrong_name_is_refused_by_the_first_object_too() -> None:
+    class Seldom(Record):
+        a: int
+        b: str = "b"
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'c'"):
+        Seldom(c=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_many_objects_are_as_the_first(count: int) -> None:
+    class Counted(Record):
+        a: int
+        b: str = "b"
+
+    made = [Counted(each) if each % 2 else Counted(b="b", a=each) for each in range(count)]
+    assert made == [Counted(a=each) for each in range(count)]
+
+
 @pytest.mark.parametrize("arguments", [(), (1, 2, 3)])
 def test_missing_and_surplus_arguments_are_refused(arguments: tuple[int, ...]) -> None:
     with pytest.raises(TypeError):
