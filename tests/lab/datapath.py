@@ -33,6 +33,8 @@ class End:
         if source:
             words += ["-I", source]
         done = await asyncio.to_thread(self.host.run, *words, to, check=False)
+        if done.returncode != 0 or " 0% packet loss" not in done.stdout:
+            print(done.stdout, done.stderr, self.path.counters)
         return done.returncode == 0 and " 0% packet loss" in done.stdout
 
     async def usage(self, spi: int) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 KERNEL: Final = "linux.uml"
+_COMPILER: Final = "gcc"
 _MODULES: Final = """
     esp4 ah4 esp6 ah6 ipcomp ipcomp6 xfrm4_tunnel xfrm6_tunnel xfrm_user xfrm_interface af_key
     authenc cbc ctr gcm ccm seqiv echainiv sha512_generic des_generic camellia_generic cast5_generic
@@ -47,6 +48,8 @@ def unavailable() -> str | None:
         return f"{KERNEL} (Debian's user-mode-linux; tests/lab/install-peers installs it)"
     if not Path("/usr/lib/uml/modules").is_dir():
         return "/usr/lib/uml/modules (Debian's user-mode-linux)"
+    if _has_amx() and shutil.which(_COMPILER) is None:
+        return f"{_COMPILER} (Debian's gcc and libc6-dev: this processor needs uml-xstate.c)"
     return None
 
 
@@ -120,6 +123,7 @@ def _boot(guest: Path, memory: str, within: float) -> bool:
             stdout=console,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=_environment(guest),
         )
         try:
             process.wait(within)
@@ -130,6 +134,20 @@ def _boot(guest: Path, memory: str, within: float) -> bool:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     return True
+
+
+def _has_amx() -> bool:
+    return " amx_tile" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+
+
+def _environment(guest: Path) -> dict[str, str] | None:
+    """What the kernel is started with: uml-xstate.c says why."""
+    if not _has_amx():
+        return None
+    source, library = Path(__file__).with_name("uml-xstate.c"), guest / "xstate.so"
+    compiler = [_COMPILER, "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    subprocess.run([*compiler, "-o", str(library), str(source)], check=True)
+    return {**os.environ, "LD_PRELOAD": str(library)}
 
 
 def _in_a_cage() -> list[str]:
