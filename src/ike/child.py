@@ -56,6 +56,8 @@ class Child:
     generated: bool = False
     created: float = 0.0
     aging: bool = False
+    sends: bool = True
+    """Whether its outbound SAs are still there."""
     _timers: list[Timer] = field(default_factory=list)
 
     def start(self) -> None:
@@ -88,11 +90,24 @@ class Child:
         for timer in self._timers:
             timer.cancel()
 
+    def within_life(self, seconds: float) -> float:
+        """So many seconds, but at most a third of what is left of its life."""
+        hard = self.pairs[0].inbound.lifetime.hard_seconds
+        if hard is None:
+            return seconds
+        return min(seconds, (self.created + hard - self.context.now) / 3)
+
+    def stop_sending(self) -> None:
+        """Take the outbound SAs out of the data plane."""
+        if self.sends:
+            self.sends = False
+            for pair in self.pairs:
+                self.context.emit(DeleteSa(sa=pair.outbound.id, direction=pair.outbound.direction))
+
     def remove(self) -> None:
-        """Take the SAs out of the data plane, outbound first: nothing is sent into the void."""
+        """Take all out of the data plane, outbound first: nothing is sent into the void."""
         self.stop()
-        for pair in self.pairs:
-            self.context.emit(DeleteSa(sa=pair.outbound.id, direction=pair.outbound.direction))
+        self.stop_sending()
         for pair in self.pairs:
             self.context.emit(DeleteSa(sa=pair.inbound.id, direction=pair.inbound.direction))
 

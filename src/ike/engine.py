@@ -3,6 +3,7 @@
 engine   one event after the other, what administrators ask, what they may look at
 intake   datagrams: whose they are; strangers
 keeper   what SAs there should be: make, renew, give up
+children the sets of IPsec SAs: renewed, replaced without a gap, taken down
 peer     one ISAKMP SA (handshake: its phase 1); initiator, responder: one Quick Mode each
 exchanges, keys, doi, nat   what the octets mean; isakmp, crypto   octets
 """
@@ -95,9 +96,9 @@ class Engine:
             case DeleteIpsec():
                 child = self._book.child_of(event.sa)
                 if child is not None:
-                    self._keeper.remove_child(child, tell=True)
+                    self._keeper.children.remove(child, tell=True)
             case DeletePolicySas():
-                self._keeper.remove_children(self._book.children_for(event.policy))
+                self._keeper.children.remove_all(self._book.children_for(event.policy))
             case Flush():
                 self._flush(event)
             case Reload():
@@ -117,10 +118,10 @@ class Engine:
             case SaExpired(hard=False):
                 child.soften()
             case SaExpired():
-                self._keeper.child_expired(child)
+                self._keeper.children.child_expired(child)
             case SaGone():
                 self._context.info(f"purged IPsec-SA spi={event.sa.spi}.")
-                self._keeper.remove_child(child, tell=True)
+                self._keeper.children.remove(child, tell=True)
 
     def _establish(self, event: EstablishIsakmp) -> None:
         context, config = self._context, self._context.config
@@ -144,14 +145,14 @@ class Engine:
 
     def _delete_isakmp(self, event: DeleteIsakmp) -> None:
         if event.children:
-            self._keeper.remove_children(self._book.children_with(event.remote, event.local))
+            self._keeper.children.remove_all(self._book.children_with(event.remote, event.local))
         for sa in list(self._book.with_peer(event.remote, event.local)):
             self._context.info(f"purging ISAKMP-SA spi={sa.cookies}.")
             sa.delete()
 
     def _flush(self, event: Flush) -> None:
         if event.ipsec:
-            self._keeper.remove_children(self._book.children)
+            self._keeper.children.remove_all(self._book.children)
         if event.isakmp:
             for sa in self._book.isakmps():
                 sa.delete()
@@ -160,7 +161,7 @@ class Engine:
         """No way to tell anybody."""
         for child in list(self._book.children):
             if child.local.address == event.address:
-                self._keeper.remove_child(child, tell=False)
+                self._keeper.children.remove(child, tell=False)
         for sa in self._book.isakmps():
             if sa.local.address == event.address:
                 sa.close(EventKind.PHASE1_DOWN)

@@ -1,6 +1,7 @@
 """Quick Mode as initiator."""
 
 from dataclasses import replace
+from typing import Final
 
 from ike.child import Child
 from ike.context import Context
@@ -15,7 +16,13 @@ from ike.isakmp.payloads import Notification
 from ike.negotiation import Negotiation, NegotiationOwner
 from ike.peer import Isakmp
 from ike.sa import Mode, PolicyEntry, Role
+from ike.timers import Timer
 from wire.cursor import Cursor, DecodeError
+
+HANDOVER: Final = 1.0
+"""Seconds from message 3 of a renewal to our first use of the new SA. The peer installs its inbound
+SA when its daemon has read message 3; what its kernel gets before that under the new SPI is lost.
+"""
 
 
 class Initiator(Negotiation):
@@ -36,6 +43,7 @@ class Initiator(Negotiation):
         self.replaces = replaces
         self.facts.selector = policy.selector
         self._offers: list[tuple[Phase2Suite, ...]] = []
+        self._handover: Timer | None = None
 
     def start(self) -> None:
         """Ask for SPIs, then send message 1."""
@@ -106,7 +114,24 @@ class Initiator(Negotiation):
         assert self.exchange is not None
         self._row = 3
         self.exchange.send(build_third(self.facts), awaited=False)
+        if self.replaces is not None and self.replaces.sends:
+            wait = self.replaces.within_life(HANDOVER)
+            self._handover = self._context.later("handover", wait, self._install_outbound)
+        else:
+            self._install_outbound()
+
+    def hand_over(self) -> bool:
+        """Use the new SA now, as nothing else carries the traffic; False if there is none yet."""
+        if self._handover is None or not self._handover.pending:
+            return False
+        self._handover.cancel()
         self._install_outbound()
+        return True
+
+    def _end(self) -> None:
+        if self._handover is not None:
+            self._handover.cancel()
+        super()._end()
 
 
 def _shortened(suite: Phase2Suite, told: Lifetime) -> Phase2Suite:

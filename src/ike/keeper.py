@@ -1,15 +1,9 @@
-"""What is to be there, and keeps it there: which SAs to make, to renew, to give up.
-
-Make before break: a new SA is complete before the old one goes, and only the side that made the new
-one takes the old one down, after a grace, so that packets on their way still find their SA.
-"""
-
-from collections.abc import Iterable
-from typing import Final
+"""What is to be there, and keeps it there: which SAs to make, to renew, to give up."""
 
 from ike.book import Book, Pending
 from ike.child import Child
-from ike.commands import AddPolicy, EventKind, RemovePolicy
+from ike.children import ISAKMP_PORT, Children
+from ike.commands import EventKind
 from ike.context import Context
 from ike.errors import LocalError, OutOfTurn
 from ike.exchanges.main import initial_contact
@@ -28,12 +22,6 @@ from ike.sa import Address, Endpoint, PolicyEntry, Role
 from ike.secured import SecuredExchange
 from ike.weak import Weakness
 
-ISAKMP_PORT: Final = 500
-REPLACED_GRACE: Final = 10.0
-"""Seconds for which a replaced set of SAs stays."""
-RETRY: Final = 10.0
-"""Seconds until a failed renewal is tried again, as long as the old SAs live."""
-
 
 class Keeper:
     """Owner of all ISAKMP SAs, negotiations and children."""
@@ -42,6 +30,7 @@ class Keeper:
         self.closing = False  # nothing new is begun
         self._context = context
         self._book = book
+        self.children = Children(context, book, self.want)
         self._weakness = Weakness(context)
 
     # --- wishes ---
@@ -150,7 +139,7 @@ class Keeper:
         return self._book.established(peer, local) is None and not self._book.children_with(peer)
 
     def _initiate(self, sa: Isakmp, policy: PolicyEntry, replaces: Child | None) -> None:
-        negotiation = Initiator(self._context, self, sa, policy, replaces)
+        negotiation = Initiator(self._context, self.children, sa, policy, replaces)
         self._book.negotiations.append(negotiation)
         negotiation.start()
 
@@ -182,7 +171,7 @@ class Keeper:
                 old.close(EventKind.PHASE1_DOWN)
         for child in self._book.children_with(sa.home):
             if child.peer_id == sa.facts.peer_id and child.created < sa.begun:
-                self.remove_child(child, tell=False)
+                self.children.remove(child, tell=False)
 
     def phase1_aging(self, sa: Isakmp) -> None:
         """Renew it, if it is of use and nobody has yet."""
@@ -208,15 +197,17 @@ class Keeper:
         self._book.remove(sa)
         others = self._book.coming(sa.home, sa.local.address)
         interrupted = [n for n in self._book.negotiations if n.sa is sa]
+        gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
         for negotiation in interrupted:
-            negotiation.fail("the ISAKMP-SA is gone")
+            complete = not gone and isinstance(negotiation, Initiator) and negotiation.hand_over()
+            if not complete:
+                negotiation.fail("the ISAKMP-SA is gone")
         if not others:
             self._drop_pending(sa.home)
-        gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
         if gone and not any(other.established for other in others):
             for child in self._book.children_with(sa.home, sa.local.address):
                 self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
-                self.remove_child(child, tell=False)
+                self.children.remove(child, tell=False)
         if kind is EventKind.PHASE1_DPD_TIMEOUT:  # what was wanted then is wanted still
             for negotiation in interrupted:
                 if isinstance(negotiation, Initiator) and negotiation.policy is not None:
@@ -233,7 +224,7 @@ class Keeper:
         running = sum(n.sa is sa for n in self._book.negotiations)
         if running >= self._context.config.limits.negotiations:
             raise OutOfTurn(f"{running} Quick Modes at once under one ISAKMP-SA")
-        negotiation = Responder(self._context, self, sa, exchange)
+        negotiation = Responder(self._context, self.children, sa, exchange)
         negotiation.take(message)
         negotiation.begin()
         self._book.negotiations.append(negotiation)
@@ -272,103 +263,7 @@ class Keeper:
             child = self._book.outbound(sa, delete.protocol, number)
             if child is not None:
                 self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
-                self.remove_child(child, tell=False)
+                self.children.remove(child, tell=False)
         for negotiation in [n for n in self._book.negotiations if n.sa is sa]:
             if negotiation.has_any(delete.spis):
                 negotiation.fail("the peer deleted the IPsec-SA before it was complete")
-
-    # --- phase 2 ---
-
-    def child_established(self, negotiation: Negotiation, child: Child) -> None:
-        book = self._book
-        book.negotiations.remove(negotiation)
-        book.add_child(child)
-        if child.generated:
-            self._context.emit(AddPolicy(policy=child.policy))
-        if negotiation.role is Role.RESPONDER:
-            return
-        for old in list(book.children_for(child.policy)):
-            if old is not child and old.created <= negotiation.started:
-                self._remove_later(old)
-
-    def _remove_later(self, child: Child) -> None:
-        child.aging = True
-        self._context.later(
-            "replaced SAs", REPLACED_GRACE, lambda: self.remove_child(child, tell=True)
-        )
-
-    def negotiation_failed(self, negotiation: Negotiation, kind: EventKind) -> None:
-        book = self._book
-        if negotiation in book.negotiations:
-            book.negotiations.remove(negotiation)
-        if negotiation.policy is None:
-            return
-        if not isinstance(negotiation, Initiator):
-            if negotiation.wanted_here and negotiation.sa.established:
-                self.want(negotiation.policy)
-            return
-        sa, policy, replaces = negotiation.sa, negotiation.policy, negotiation.replaces
-        silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
-        if silent and sa.established:
-            self._context.warning(
-                f"the peer may have lost the ISAKMP-SA {sa.cookies}: a new one is tried",
-                sa.peer.address,
-            )
-            sa.close(EventKind.PHASE1_DOWN)
-            self.want(policy, replaces)
-        elif replaces is not None:
-            self._retry(policy, replaces)
-
-    def _retry(self, policy: PolicyEntry, replaces: Child) -> None:
-        def again() -> None:
-            if replaces in self._book.children:
-                self.want(policy, replaces)
-
-        self._context.later("renewal again", RETRY, again)
-
-    def child_aging(self, child: Child) -> None:
-        """Renew it, unless a younger set for the same traffic is there."""
-        if child not in self._book.children:
-            return
-        for other in self._book.children_for(child.policy):
-            if other is not child and other.created >= child.created and not other.aging:
-                return
-        remote = self._context.config.remote_for(child.home)
-        if remote is not None and not remote.passive:
-            in_udp = child.local.port == self._context.config.natt_port
-            self.want(child.policy, child, ISAKMP_PORT if in_udp else child.local.port)
-
-    def child_expired(self, child: Child) -> None:
-        inbound, outbound = child.pairs[0].inbound, child.pairs[0].outbound
-        for sa, ends in (
-            (inbound, f"{inbound.source}[0]->{inbound.destination}[0]"),
-            (outbound, f"{outbound.source}[0]->{outbound.destination}[0]"),
-        ):
-            self._context.info(
-                f"IPsec-SA expired: {sa.protocol.name}/{sa.mode.value} {ends} "
-                f"spi={sa.spi}(0x{sa.spi:x})"
-            )
-        self.remove_child(child, tell=True)
-
-    def remove_child(self, child: Child, *, tell: bool) -> None:
-        """Take a set of SAs down, and tell the peer if there is a way to."""
-        if not self._book.remove_child(child):
-            return
-        context = self._context
-        child.remove()
-        sa = self._book.established(child.home, child.local.address, child.peer_id)
-        if tell and sa is not None:
-            sa.say(child.deletes())
-        if child.generated and not any(True for _ in self._book.children_for(child.policy)):
-            context.emit(RemovePolicy(policy=child.policy))
-        context.report(
-            EventKind.PHASE2_DOWN,
-            child.local,
-            child.peer,
-            child.message_id,
-            child.policy.selector,
-        )
-
-    def remove_children(self, children: Iterable[Child], *, tell: bool = True) -> None:
-        for child in list(children):
-            self.remove_child(child, tell=tell)

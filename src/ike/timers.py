@@ -21,6 +21,10 @@ class Timer:
         self.at = at
         self.action: Callable[[], None] | None = action
 
+    @property
+    def pending(self) -> bool:
+        return self.action is not None
+
     def cancel(self) -> None:
         self.action = None
 
@@ -44,7 +48,7 @@ class TimerQueue:
 
     @property
     def deadline(self) -> float | None:
-        while self._heap and self._heap[0][2].action is None:
+        while self._heap and not self._heap[0][2].pending:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
@@ -57,5 +61,5 @@ class TimerQueue:
                 action()
 
     def view(self) -> list[TimerView]:
-        live = [timer for _, _, timer in self._heap if timer.action is not None]
+        live = [timer for _, _, timer in self._heap if timer.pending]
         return [TimerView(t.name, t.at, t.created) for t in sorted(live, key=lambda t: t.at)]

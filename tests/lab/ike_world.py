@@ -251,6 +251,11 @@ def mirrored(a: Node, b: Node) -> bool:
     return _twins(a.sas.values(), b.sas) and _twins(b.sas.values(), a.sas)
 
 
+def receivable(a: Node, b: Node) -> bool:
+    """Whether what either side may send at this moment finds its SA at the other."""
+    return _twins(a.of(Direction.OUT), b.sas) and _twins(b.of(Direction.OUT), a.sas)
+
+
 def _twins(sas: Iterable[IpsecSa], others: dict[SaId, IpsecSa]) -> bool:
     for sa in sas:
         twin = others.get(sa.id)
