@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from typing import Final, NoReturn
 
 from mgu import exits
+from wire.lean import Final, NoReturn
 
 _WIDTH: Final = 78
 

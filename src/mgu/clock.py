@@ -6,7 +6,8 @@ nanoseconds, and setting the date rewrites FILE. The demo and the tests use it.
 
 import os
 import time
-from typing import TYPE_CHECKING
+
+from wire.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -1,6 +1,6 @@
 """Exit codes that the commands share; a command with more says so in its help."""
 
-from typing import Final
+from wire.lean import Final
 
 OK: Final = 0
 FAILED: Final = 1

@@ -1,7 +1,8 @@
 """Where the manual puts each file. Everything hangs below one root, `MGU_ROOT` (default `/`)."""
 
 import os
-from typing import TYPE_CHECKING
+
+from wire.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

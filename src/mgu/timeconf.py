@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
 
 from mgu.paths import LOCALNTP_CA, LOCALNTP_CONF, LOCALNTP_KEYS, under_root
 from ntp import conf
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError
+from wire.lean import TYPE_CHECKING, Final
 from wire.record import Record, replace
 
 if TYPE_CHECKING:

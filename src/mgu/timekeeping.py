@@ -7,11 +7,11 @@ saved last. No server is believed below it, and it resolves the eras of NTP.
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
 
 from mgu import clock
 from mgu.paths import SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
 from ntp.timestamp import SECOND, date_text
+from wire.lean import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import logging

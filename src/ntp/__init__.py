@@ -8,7 +8,7 @@
 the server role `ntp.server.Server`; docs/localNTP.md tells the rest.
 """
 
-from typing import TYPE_CHECKING
+from wire.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntp.aio.library import agree, query

@@ -12,13 +12,13 @@ fields are random bits. After a loss the next request is a basic one.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
 
 from ntp import checks
 from ntp.errors import ClockStepped, KissOfDeath
 from ntp.packet import Header, Mode, Packet
 from ntp.sample import Sample, Stamps, offset_and_delay
 from ntp.timestamp import SECOND, power_of_two_to_ns, to_unix_ns
+from wire.lean import Final, Protocol
 from wire.record import Record, replace
 
 INTERLEAVE_WITHIN: Final = 64.0  # s; an older exchange says too little about the clock now

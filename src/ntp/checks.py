@@ -7,12 +7,12 @@ Then, whether the server has time to give. Last, whether the numbers can be true
 """
 
 from collections.abc import Container
-from typing import Final
 
 from ntp.errors import Implausible, KissOfDeath, Malformed, Skip, Unusable
 from ntp.packet import Header, Leap, Mode, Packet
 from ntp.sample import MAXDISP
 from ntp.timestamp import SECOND, short_to_ns
+from wire.lean import Final
 
 MAX_OCTETS: Final = 2048  # more than any answer to what we ask
 MAX_PROCESSING: Final = SECOND  # ns; T3 - T2 of a server that works

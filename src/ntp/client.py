@@ -12,7 +12,6 @@ the candidate. A liar can only choose among the dates at which a certificate it 
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from ntp.association import is_final
 from ntp.conclude import conclude, votes_agree
@@ -44,6 +43,7 @@ from ntp.peer import Failure, Peer, Policy
 from ntp.select import Agreement
 from ntp.source import Source, reference_id
 from ntp.timestamp import SECOND, date_text
+from wire.lean import Final
 from wire.timer import TimerFired
 
 _AGAIN: Final = 0.05  # s; after our clock was set by somebody

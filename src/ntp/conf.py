@@ -9,10 +9,9 @@
 Options of `server`: `port N` (UDP), `nts-port N` (TCP of the key exchange).
 """
 
-from typing import Final
-
 from ntp.errors import ConfigurationError
 from ntp.source import NTP_PORT, NTS_KE_PORT
+from wire.lean import Final
 from wire.record import Record
 
 LARGEST_KEY_ID: Final = 0xFFFFFFFF

@@ -1,9 +1,9 @@
 """Events and commands of the client core. Closed unions: mypy checks that each is handled."""
 
 from enum import Enum
-from typing import TYPE_CHECKING
 
 from ntp.sample import Sample, Stamps
+from wire.lean import TYPE_CHECKING
 from wire.record import Record
 from wire.timer import TimerFired
 

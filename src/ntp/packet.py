@@ -7,9 +7,9 @@ Anything else is junk, and a packet with junk is none.
 
 from enum import IntEnum
 from struct import Struct
-from typing import Final, Self
 
 from ntp.errors import Malformed
+from wire.lean import Final, Self
 from wire.record import Record
 
 HEADER_LENGTH: Final = 48

@@ -1,13 +1,13 @@
 """One source during one round: what was asked, what came, what is due."""
 
 from enum import Enum, auto
-from typing import Final
 
 from ntp.association import Request
 from ntp.messages import Address
 from ntp.sample import Sample
 from ntp.select import best_of
 from ntp.source import Source
+from wire.lean import Final
 from wire.record import Record
 
 LONGEST_RETRY: Final = 8.0  # s

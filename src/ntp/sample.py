@@ -3,9 +3,8 @@
 All dates and durations are whole nanoseconds; dates are Unix time.
 """
 
-from typing import Final
-
 from ntp.timestamp import SECOND
+from wire.lean import Final
 from wire.record import Record
 
 STEPT: Final = SECOND * 128 // 1000  # further off, the clock is stepped (RFC 5905, A.1.1)

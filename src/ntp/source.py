@@ -1,8 +1,7 @@
 """A time server as we know it, from one round to the next."""
 
-from typing import Final
-
 from ntp.association import Association
+from wire.lean import Final
 
 NTP_PORT: Final = 123
 NTS_KE_PORT: Final = 4460  # TCP, RFC 8915, 8

@@ -1,12 +1,12 @@
 """From a configuration to sources that a client core can ask."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ntp.association import Association, Entropy
 from ntp.conf import ServerLine
 from ntp.errors import ConfigurationError
 from ntp.source import Source
+from wire.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntp.auth import KeyAuthentication, Keys

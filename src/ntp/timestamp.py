@@ -8,7 +8,7 @@ Dates in this package are whole nanoseconds since 1970 (Unix time); a float of t
 steps of 0.2 us.
 """
 
-from typing import Final
+from wire.lean import Final
 
 SECOND: Final = 10**9  # ns
 UNIX_EPOCH: Final = 2_208_988_800  # 1970-01-01 in seconds of era 0

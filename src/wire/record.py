@@ -8,9 +8,12 @@ class costs as much as any other; its `__init__` is compiled when some objects h
 No inheritance among records, no default factories, no ClassVar: use a dataclass for those.
 """
 
-from typing import Any, Final, NoReturn, TypeVar, dataclass_transform
+from wire.lean import TYPE_CHECKING, Any, Final, NoReturn, dataclass_transform
 
-R = TypeVar("R", bound="Record")
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    R = TypeVar("R", bound="Record")
 _UNCOMPILED: Final = 3  # objects of a class
 
 
@@ -62,13 +65,13 @@ class Record(metaclass=_Maker):
         return _restored, (type(self), {field: getattr(self, field) for field in _fields(self)})
 
 
-def replace(record: R, /, **changes: Any) -> R:
+def replace(record: "R", /, **changes: Any) -> "R":
     """A copy of `record` with other values in the fields named. Raises: TypeError."""
     values = {field: getattr(record, field) for field in _fields(record)}
     return type(record)(**(values | changes))
 
 
-def _restored(made: type[R], values: dict[str, Any]) -> R:
+def _restored(made: "type[R]", values: dict[str, Any]) -> "R":
     return made(**values)
 
 

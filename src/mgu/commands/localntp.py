@@ -5,12 +5,10 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
 
 from mgu import clock as gateway_clock
 from mgu import exits, timeconf, timekeeping
 from mgu.arguments import Parser
-from mgu.streams import put_in_order, told
 from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
@@ -21,6 +19,7 @@ from ntp.messages import Outcome, Verdict
 from ntp.peer import Policy
 from ntp.sample import STEPT
 from ntp.sources import sources
+from wire.lean import Final
 
 SERVICE: Final = "localntp"
 NO_MAJORITY: Final = 2
@@ -210,14 +209,3 @@ def _serviced(*actions: Callable[[str], None]) -> int:
     except ServiceError as error:
         return _say(str(error), exits.FAILED)
     return exits.OK
-
-
-def command() -> NoReturn:
-    """The installed script: `main`, and out. To let the interpreter take itself apart costs 3 ms
-    of the 25 that a query on a LAN takes, and nothing here waits for it."""
-    put_in_order()
-    os._exit(told(main, "localNTP"))
-
-
-if __name__ == "__main__":
-    command()

@@ -1,10 +1,10 @@
 """What localNTP prints about a round."""
 
 import time
-from typing import Any, Final
 
 from ntp.messages import Outcome, Report, Verdict
 from ntp.timestamp import SECOND
+from wire.lean import Any, Final
 
 SCHEMA_VERSION: Final = 1
 

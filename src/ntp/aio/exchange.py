@@ -11,11 +11,11 @@ the error queue, though that does not make it one.
 import socket
 import struct
 import time
-from typing import Final
 
 from ntp.messages import Address, Received
 from ntp.sample import Stamps
 from ntp.timestamp import SECOND
+from wire.lean import Final
 
 # linux/net_tstamp.h, asm-generic/socket.h. The "new" option has 64-bit times on every machine.
 SO_TIMESTAMPING: Final = 65

@@ -8,13 +8,13 @@ import os
 import select
 import time
 from collections import deque
-from typing import Final
 
 from ntp.aio.ask import Answer, Asked, answer
 from ntp.aio.exchange import Exchange
 from ntp.aio.round import Round
 from ntp.client import Client
 from ntp.messages import Outcome
+from wire.lean import Final
 from wire.timer import TimerFired
 
 _AT_ONCE: Final = 16  # datagrams of one socket before the others and the clock have their turn
