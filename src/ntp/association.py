@@ -19,7 +19,7 @@ from ntp.packet import Header, Mode, Packet
 from ntp.sample import Sample, Stamps, offset_and_delay
 from ntp.timestamp import SECOND, power_of_two_to_ns, to_unix_ns
 from wire.lean import Final, Protocol
-from wire.record import Record, replace
+from wire.record import Record
 
 INTERLEAVE_WITHIN: Final = 64.0  # s; an older exchange says too little about the clock now
 _STEP: Final = SECOND // 100  # ns; the two clocks of one machine differ less within a request
@@ -122,12 +122,11 @@ class Association:
         checks.check_server(header, own_id)
         this = _Exchange(stamps=stamps, receive=header.receive, at=now)
         self._check_own_clock(request, this, previous)
-        interleaved = previous is not None and header.origin != request.transmit
-        measured = previous if interleaved and previous else this
-        sample = self._measure(header, measured, this)
+        measured = previous if previous and header.origin != request.transmit else this
+        sample = self._measure(header, measured, this, authenticated=request.sealed is not None)
         if self.interleaved and stamps.by_kernel:
             self._previous = this
-        return replace(sample, interleaved=interleaved, authenticated=request.sealed is not None)
+        return sample
 
     def _check_own_clock(
         self, request: Request, this: _Exchange, previous: _Exchange | None
@@ -143,7 +142,9 @@ class Association:
             if abs(passed - elapsed) > _SLACK:
                 raise ClockStepped("our clock was set between two requests")
 
-    def _measure(self, header: Header, measured: _Exchange, this: _Exchange) -> Sample:
+    def _measure(
+        self, header: Header, measured: _Exchange, this: _Exchange, *, authenticated: bool
+    ) -> Sample:
         stamps = measured.stamps
         t2 = to_unix_ns(measured.receive, self.pivot)
         t3 = to_unix_ns(header.transmit, self.pivot)
@@ -171,6 +172,8 @@ class Association:
             reference_id=header.reference_id,
             root_distance=distance,
             by_kernel=stamps.by_kernel,
+            interleaved=measured is not this,
+            authenticated=authenticated,
         )
 
     def _random(self) -> int:

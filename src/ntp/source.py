@@ -66,9 +66,9 @@ def is_numeric(host: str) -> bool:
             return False
         return True
     parts = host.split(".")
-    return len(parts) == 4 and all(
-        part.isascii() and part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts
-    )
+    if len(parts) != 4 or not host.isascii() or not all(map(str.isdigit, parts)):
+        return False
+    return max(map(len, parts)) <= 3 and max(map(int, parts)) <= 255
 
 
 def reference_id(host: str) -> bytes:
