@@ -284,8 +284,12 @@ async def test_esp_in_udp_and_a_peer_behind_a_nat_that_moves(ends: Ends) -> None
 
 
 async def test_soft_and_hard_expiry_by_time(ends: Ends) -> None:
-    await ends.a.kernel.add_sa(sa(lifetime=Lifetime(soft_seconds=1, hard_seconds=2)))
     events = ends.a.kernel.events()
+    other = sa(spi=0x9999)  # for the first SA the kernel loads modules: its time begins before
+    await ends.a.kernel.add_sa(other)
+    await ends.a.kernel.delete_sa(other.id)
+    assert await next_event(events) == Gone(other.id)
+    await ends.a.kernel.add_sa(sa(lifetime=Lifetime(soft_seconds=1, hard_seconds=2)))
     soft, hard = [await next_event(events) for _ in range(2)]
     assert isinstance(soft, Expire)
     assert isinstance(hard, Expire)
