@@ -47,13 +47,14 @@ def pytest_sessionfinish() -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the kernel tests of a module together: they share a guest, and its boot."""
     if _IN_GUEST:
         return
     for item in items:
         if item.get_closest_marker("kernel"):
-            item.add_marker(pytest.mark.xdist_group(_module(item)))
+            if config.pluginmanager.has_plugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group(_module(item)))
             item.add_marker(pytest.mark.timeout(_GUEST_LIMIT + 60), append=False)
 
 
