@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mgu import services
+from mgu.daemons import iked, supplicant, timed
 from mgu.services.plain import Plain, log_file
 from mgu.services.process import Process
 from mgu.services.systemd import unit_text
@@ -154,3 +155,11 @@ def test_a_script_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="not ours"):
         SysV(tmp_path).enable(services.service("racoon"))
     assert script.read_text() == "#!/bin/sh\n# Debian's\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("localntp", timed.KEEP), ("wpa_supplicant", supplicant.KEEP), ("racoon", iked.KEEP)],
+)
+def test_a_service_has_what_its_daemon_keeps(name: str, kept: frozenset[str]) -> None:
+    assert kept <= services.service(name).capabilities

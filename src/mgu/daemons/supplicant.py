@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from mgu import exits, paths
 from mgu.arguments import Parser
 
+KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_OVERRIDE"})
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 
 EPILOG: Final = f"""SIGHUP has the configuration read again, as 'wpa_cli reconfigure'.
@@ -146,8 +147,7 @@ def _said(error: Exception) -> str:
 def _kept(config: "Config") -> frozenset[str]:
     """Of the capabilities of root. Members of the control socket's group are answered at sockets
     of their own, which Debian's wpa_cli makes writable for nobody else."""
-    group = config.ctrl_interface_group
-    return frozenset({"CAP_NET_RAW"} | (set() if group is None else {"CAP_DAC_OVERRIDE"}))
+    return KEEP if config.ctrl_interface_group is not None else KEEP - {"CAP_DAC_OVERRIDE"}
 
 
 async def _serve(

@@ -49,7 +49,7 @@ SERVICES: Final = (
         stage="port",
         summary="IEEE 802.1X port authentication",
         command=("supplicant", "-D", "wired", "-i", "eth0", "-c", WPA_SUPPLICANT_CONF),
-        capabilities=frozenset({"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_CHOWN"}),
+        capabilities=frozenset({"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE"}),
         after=("localntp",),
     ),
     Service(
