@@ -9,12 +9,15 @@ import itertools
 import os
 import select
 import socket
+import stat
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, Self
 
+from wire.lean import TYPE_CHECKING, Final, Self
 from wire.unix import short_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 REPLY_LIMIT: Final = 10.0  # seconds
 _LARGEST: Final = 1 << 16  # octets; replies are below 4096, an event with a certificate may not be
@@ -51,10 +54,10 @@ class Client:
     Raises: NotServed; PermissionError when only root, or the socket's group, may ask.
     """
 
-    def __init__(self, folder: Path, interface: str, own_folder: str = "/tmp") -> None:
+    def __init__(self, folder: "Path | str", interface: str, own_folder: str = "/tmp") -> None:
         self.interface = interface
-        self.path = folder / interface
-        self._own = Path(own_folder, f"wpa_ctrl_{os.getpid()}-{next(_numbers)}")
+        self.path = os.path.join(folder, interface)
+        self._own = os.path.join(own_folder, f"wpa_ctrl_{os.getpid()}-{next(_numbers)}")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._connect()
@@ -63,9 +66,9 @@ class Client:
             raise
 
     def _connect(self) -> None:
-        self._own.unlink(missing_ok=True)  # of a client that died and had our number
-        self._socket.bind(str(self._own))
-        self._own.chmod(0o777)  # the supplicant may have dropped what lets root write anywhere
+        self._remove()  # of a client that died and had our number
+        self._socket.bind(self._own)
+        os.chmod(self._own, 0o777)  # the supplicant may have dropped what lets root write anywhere
         try:
             with short_name(self.path) as name:
                 self._socket.connect(name)
@@ -75,7 +78,7 @@ class Client:
                 " start the service wpa_supplicant"
             ) from None
         except PermissionError as error:
-            raise PermissionError(error.errno, error.strerror, str(self.path)) from None
+            raise PermissionError(error.errno, error.strerror, self.path) from None
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +92,11 @@ class Client:
     def close(self) -> None:
         """Can be repeated."""
         self._socket.close()
-        self._own.unlink(missing_ok=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._own)
 
     def request(self, command: str, within: float = REPLY_LIMIT) -> str:
         """The reply to one command; events that come before it are dropped."""
@@ -123,11 +130,18 @@ class Client:
         return NotServed(f"the supplicant of {self.interface} does not answer ({what})")
 
 
-def interfaces(folder: Path) -> list[str]:
+def interfaces(folder: "Path | str") -> list[str]:
     """The interfaces that have a control socket in `folder`, in the order of their names."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(path.name for path in folder.iterdir() if path.is_socket())
+        return sorted(name for name in os.listdir(folder) if _is_socket(folder, name))
     return []
+
+
+def _is_socket(folder: "Path | str", name: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(os.path.join(folder, name)).st_mode)
+    except FileNotFoundError:  # removed since, or a link that leads nowhere
+        return False
 
 
 def wire_form(words: Sequence[str]) -> str:

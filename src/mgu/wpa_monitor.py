@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import deque
-from pathlib import Path
 from typing import Final
 
 from mgu import exits
@@ -19,7 +18,7 @@ PROMPT: Final = "> "
 _EVENT: Final = "CTRL-EVENT-"
 
 
-def interactive(folder: Path, interface: str, own_folder: str, ping: int) -> int:
+def interactive(folder: str, interface: str, own_folder: str, ping: int) -> int:
     """Send what is typed, show what happens, until `quit` or the end of the input."""
     print("Interactive mode: 'help' lists the commands, 'quit' ends.\n", flush=True)
     typed = _Lines(sys.stdin.fileno())
@@ -105,13 +104,13 @@ def _prompt() -> None:
 
 
 def act(
-    folder: Path, interface: str, own_folder: str, ping: int, script: str, *, background: bool
+    folder: str, interface: str, own_folder: str, ping: int, script: str, *, background: bool
 ) -> int:
     """Run `script IF CONNECTED|DISCONNECTED` on events, until the supplicant ends.
 
     A port that is open already is a CONNECTED, so that nothing is missed between two starts.
     """
-    environment = {**os.environ, "WPA_CTRL_DIR": str(folder)}
+    environment = {**os.environ, "WPA_CTRL_DIR": folder}
     with Client(folder, interface, own_folder) as supplicant:
         supplicant.request("ATTACH")
         if background:

@@ -1,7 +1,8 @@
 """A bounded reader: the only way octets from the wire enter the packages."""
 
 from struct import Struct
-from typing import Any
+
+from wire.lean import Any
 
 
 class DecodeError(Exception):

@@ -10,9 +10,9 @@ from collections.abc import Callable
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any, Final, NoReturn, Protocol, Self, dataclass_transform
+    from typing import Any, Final, NoReturn, Protocol, Self, dataclass_transform, final
 
-    __all__ = ["Any", "Final", "NoReturn", "Protocol", "Self", "dataclass_transform"]
+    __all__ = ["Any", "Final", "NoReturn", "Protocol", "Self", "dataclass_transform", "final"]
 else:
 
     class _Form:
@@ -36,6 +36,9 @@ else:
 
     class Protocol:
         """A base class that says nothing."""
+
+    def final(made: type) -> type:
+        return made
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
         return lambda made: made

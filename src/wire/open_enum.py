@@ -1,7 +1,8 @@
 """Enumerations of numbers that others assign: a number without a name survives."""
 
 from enum import IntEnum
-from typing import Self
+
+from wire.lean import Self
 
 
 class OpenEnum(IntEnum):

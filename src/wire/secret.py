@@ -1,7 +1,6 @@
 """Octets that must not reach a log, an exception or a traceback."""
 
-from hmac import compare_digest
-from typing import final
+from wire.lean import final
 
 
 @final
@@ -25,6 +24,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        from hmac import compare_digest  # late: it brings OpenSSL's library
+
         return compare_digest(self._octets, other._octets)
 
     def __hash__(self) -> int:

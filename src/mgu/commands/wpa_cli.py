@@ -3,13 +3,12 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 from mgu import exits
 from mgu.arguments import Parser
-from mgu.paths import WPA_CTRL_DIR, under_root
+from mgu.paths import WPA_CTRL_DIR, located
 from mgu.wpa_ctrl import COMMANDS, Client, NotServed, fields, interfaces, wire_form
+from wire.lean import Final
 
 DESCRIPTION: Final = "Ask the IEEE 802.1X supplicant of this gateway, and tell it what to do."
 
@@ -26,7 +25,8 @@ REFUSALS: Final = ("FAIL", "UNKNOWN COMMAND")
 def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     options = _parser().parse_args(["status" if word == "-status" else word for word in words])
-    folder = Path(options.folder) if options.folder else under_root(WPA_CTRL_DIR)
+    folder = options.folder or located(WPA_CTRL_DIR)
+    folder = folder.rstrip("/") or "/"
     try:
         return _run(options, folder)
     except NotServed as error:
@@ -59,10 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace, folder: Path) -> int:
+def _run(options: argparse.Namespace, folder: str) -> int:
     interface = options.interface or _selected(folder, quiet=options.json)
     if options.script is not None or not options.command:
-        from mgu import wpa_monitor  # late: one question needs none of it
+        from pathlib import Path  # late, as all here: one question needs none of it
+
+        from mgu import wpa_monitor
 
         if options.script is None:
             return wpa_monitor.interactive(folder, interface, options.own_folder, options.ping)
@@ -80,7 +82,7 @@ def _run(options: argparse.Namespace, folder: Path) -> int:
     return exits.FAILED if reply.strip() in REFUSALS else exits.OK
 
 
-def _selected(folder: Path, *, quiet: bool) -> str:
+def _selected(folder: str, *, quiet: bool) -> str:
     found = interfaces(folder)
     if not found:
         raise NotServed(
