@@ -1,11 +1,14 @@
 """The keying daemon's admin socket from the side of who asks: blocking, and light to import."""
 
 import socket
-from pathlib import Path
 
 from ike.admin.framing import HEADER, Reply, Request, reply_length
 from mgu import exits
+from wire.lean import TYPE_CHECKING
 from wire.unix import short_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Refused(Exception):
@@ -19,7 +22,7 @@ class Refused(Exception):
 class Connection:
     """One request, its reply, and the events that may follow it."""
 
-    def __init__(self, path: Path, *, dump: bool = False) -> None:
+    def __init__(self, path: "Path | str", *, dump: bool = False) -> None:
         self._dump = dump
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

@@ -330,3 +330,16 @@ def test_it_starts_without_anything_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("words", ["show-sa", "status", "reload-config", "vpn-connect 127.0.0.1"])
+def test_what_asks_for_no_ipsec_sa_does_not_pay_for_their_model(words: str) -> None:
+    check = (
+        "import sys; from mgu.commands.racoonctl import main; main(sys.argv[1:]);"
+        "heavy = {'dataclasses', 'typing', 'pathlib', 'hmac', 'shutil', 'datetime', 'xfrm.model'};"
+        "print(*sorted(heavy & set(sys.modules)))"
+    )
+    argv = [sys.executable, "-c", check, "-s", "/nobody", *words.split()]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+    assert "cannot connect to racoon admin socket /nobody" in done.stderr

@@ -6,12 +6,12 @@ than 65535 octets.
 """
 
 import struct
-from dataclasses import dataclass
-from typing import Final, Self
 
 from ike.admin.errors import AdminError, undecodable_is_admin_error
 from wire.cursor import Cursor
+from wire.lean import Final, Self
 from wire.open_enum import OpenEnum
+from wire.record import Record
 
 HEADER: Final = struct.Struct("=HHHH")  # length with this header, command, version/errno, protocol
 VERSION: Final = 1
@@ -53,8 +53,7 @@ class StatusForm(OpenEnum):
     JSON = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Record, kw_only=True):
     """`subject` is a Subject, or a StatusForm for the status commands."""
 
     command: Command
@@ -81,8 +80,7 @@ class Request:
         return HEADER.pack(length, command, self.version, self.subject) + self.body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Record, kw_only=True):
     """`errno` is the system's error number, 0 for success."""
 
     command: Command

@@ -1,13 +1,13 @@
 """What requests and replies on the admin socket carry: C structures of racoon on x86-64."""
 
 import struct
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Self
 
 from ike.admin.errors import AdminError, undecodable_is_admin_error
 from wire.cursor import Cursor
+from wire.lean import Final, Self
 from wire.open_enum import OpenEnum
+from wire.record import Record
 from wire.secret import Secret
 
 Address = IPv4Address | IPv6Address
@@ -20,8 +20,7 @@ _SOCKADDR_IN6: Final = struct.Struct("!HI16s")
 _FAMILY: Final = struct.Struct("=H")
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(Record):
     """A socket address: port 0 is any; `address` None is the unspecified family."""
 
     address: Address | None
@@ -56,8 +55,7 @@ class Endpoint:
 _INDEX: Final = struct.Struct("=BBBx4x")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
+class Index(Record, kw_only=True):
     """Which SA a command means: end points, and for IPsec SAs their prefixes and protocol."""
 
     src: Endpoint
@@ -87,8 +85,7 @@ class Index:
 _CREDENTIALS: Final = struct.Struct("=i4xQQ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Record, kw_only=True):
     """Who to be and with which password, for XAuth; both strings end with a NUL on the wire."""
 
     id_type: int
@@ -139,8 +136,7 @@ _ISAKMP_SA: Final = struct.Struct("=16sii")
 _ISAKMP_SA_TAIL: Final = struct.Struct("=BB6xqi4x")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IsakmpSaRecord:
+class IsakmpSaRecord(Record, kw_only=True):
     """One row of `show-sa isakmp`. `exchange` is ISAKMP's exchange type; `created` Unix seconds."""
 
     cookies: bytes
@@ -189,8 +185,7 @@ def isakmp_sas(body: bytes) -> list[IsakmpSaRecord]:
 _SCHEDULE: Final = struct.Struct("=qqqq")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleRecord:
+class ScheduleRecord(Record, kw_only=True):
     """One timer: it fires at `due` (monotonic seconds), in `tick` seconds.
 
     `created` is Unix seconds.
@@ -237,8 +232,7 @@ _EVENT: Final = struct.Struct("=I4xq")
 _EVENT_TAIL: Final = struct.Struct("=I4x")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRecord:
+class EventRecord(Record, kw_only=True):
     """What happened and to whom; `when` is Unix seconds. `attributes` are for mode-cfg only."""
 
     type: EventType

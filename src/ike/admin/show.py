@@ -1,8 +1,6 @@
 """Tables and lines that racoonctl prints, word for word as racoon's does."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Final
 
 from ike.admin.records import (
     Endpoint,
@@ -12,6 +10,7 @@ from ike.admin.records import (
     ScheduleRecord,
     Side,
 )
+from wire.lean import Final
 
 _SHORT: Final = 22  # columns of "address.port"
 _LONG: Final = 45
@@ -80,6 +79,8 @@ def event_line(event: EventRecord) -> str:
 
 def local_time(seconds: int) -> str:
     """Unix seconds as a date of the time zone here; one that no calendar has, as a number."""
+    from datetime import UTC, datetime  # late: most commands show no date
+
     try:
         date = datetime.fromtimestamp(seconds, UTC).astimezone()
     except (OverflowError, ValueError, OSError):

@@ -1,10 +1,10 @@
 """Names of IP protocols: /etc/protocols, and the usual ones where that file is missing."""
 
 from functools import cache
-from pathlib import Path
-from typing import Final
 
-FILE: Final = Path("/etc/protocols")
+from wire.lean import Final
+
+FILE: Final = "/etc/protocols"
 _USUAL: Final = {
     "icmp": 1,
     "igmp": 2,
@@ -28,7 +28,8 @@ def known() -> dict[str, int]:
     """Every name and alias with its number, `any` among them as 0."""
     names = {"any": 0} | _USUAL
     try:
-        lines = FILE.read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(FILE, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
     except OSError:
         return names
     for line in lines:

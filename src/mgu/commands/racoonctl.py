@@ -11,9 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from ike.admin.errors import AdminError
 from ike.admin.framing import Command, Request, StatusForm, Subject
@@ -30,7 +27,9 @@ from ike.admin.show import event_line, isakmp_table, schedule_table
 from ike.conf.protocols import protocol_number
 from mgu import exits, paths
 from mgu.admin_client import Connection, Refused
-from wire.secret import Secret
+from mgu.arguments import Parser
+from wire.lean import Final
+from wire.record import Record
 
 USAGE: Final = """\
 usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
@@ -93,7 +92,7 @@ _FAILURES: Final = frozenset(
 
 
 def _parser(name: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"racoonctl {name}", allow_abbrev=False, add_help=False)
+    parser = Parser(f"racoonctl {name}", add_help=False)
     parser.error = _usage  # type: ignore[method-assign, assignment]
     return parser
 
@@ -102,8 +101,7 @@ def _usage(message: str) -> None:
     raise Refused(f"{message}; 'racoonctl' alone shows the usage", exits.USAGE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record, kw_only=True):
     """A command, understood: what to ask, what to do with the answer, and what to wait for.
 
     `absent` is what it means when the daemon finds no such thing. With `watch` events follow; they
@@ -205,6 +203,8 @@ def _establishing(subject: Subject, body: bytes, identity: str | None) -> Reques
     if identity is None:
         return Request(command=Command.ESTABLISH_SA, subject=subject, body=body)
     from getpass import getpass
+
+    from wire.secret import Secret
 
     login = Credentials(id_type=2, identity=identity.encode(), password=Secret(getpass().encode()))
     command = Command.ESTABLISH_SA_WITH_PASSWORD
@@ -322,7 +322,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser("")
     parser.add_argument("-l", action="count", default=0)
     parser.add_argument("-d", action="store_true")
-    parser.add_argument("-s", type=Path, default=paths.under_root(paths.RACOON_SOCKET))
+    parser.add_argument("-s", default=paths.located(paths.RACOON_SOCKET))
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("command", nargs="?")
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
