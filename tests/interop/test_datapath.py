@@ -80,6 +80,18 @@ async def test_host_to_host_in_transport_mode(pair: Pair, fields: dict[str, Any]
     assert not pair.right.path.counters
 
 
+async def test_what_comes_late_is_not_taken_for_lost(pair: Pair) -> None:
+    """Nobody forwards while this thread waits elsewhere; ping is under way then."""
+    await tunnel(pair)
+    ping = asyncio.create_task(pair.left.ping(pair.right.inner))
+    async with asyncio.timeout(5):
+        while (await pair.left.usage(0x1002))[1] == 0:  # noqa: ASYNC110 - nobody tells of a packet
+            await asyncio.sleep(0.001)
+    pair.right.host.run("ping", "-c", "1", "-W", "0.5", "192.0.2.99", check=False)
+    assert await ping
+    assert await pair.left.usage(0x1001) == await pair.right.usage(0x1001) == (3 * 84, 3)
+
+
 async def test_tcp_arrives_whole_over_a_lossy_link(pair: Pair) -> None:
     await tunnel(pair)
     lose(pair.wire, 3)
@@ -152,7 +164,7 @@ async def test_hosts_behind_the_gateways_reach_each_other(make_host: MakeHost) -
             behind.add_address("eth0", f"{net}.1/24")
             behind.add_route("default", f"{net}.254")
         await tunnel(pair)
-        words = ("ping", "-c", "3", "-i", "0.05", "-W", "2", "-s", "3000", "10.2.0.1")
+        words = ("ping", "-c", "3", "-l", "3", "-i", "2", "-W", "2", "-s", "3000", "10.2.0.1")
         await asyncio.to_thread(client.run, *words)
         octets = os.urandom(1 << 20)
         assert await transfer((client, "10.1.0.1"), (server, "10.2.0.1"), octets) == octets
