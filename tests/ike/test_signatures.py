@@ -1,19 +1,13 @@
 """Main Mode with RSA signatures and X.509 certificates (RFC 2409, 5.1), in memory."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ike.commands import EventKind
-from ike.crypto.credentials import Credentials
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.doi.identity import describe, matches
 from ike.doi.numbers import Authentication, IdType
@@ -21,54 +15,22 @@ from ike.isakmp.numbers import ExchangeType
 from ike.isakmp.payloads import Identification
 from ike.policy import Config, Identifier, Phase1Proposal, Switch
 from ike.sa import Address
+from lab.ike_rsa import NOW, credentials, dated_world, ike_site, refusal_of, root_of, signing
 from lab.ike_world import LEFT, RIGHT, World, config, connect, mirrored, pair
-from lab.pki import Issued, KeyKind, Site, Usage, Validity, key, site
+from lab.pki import Issued, KeyKind, Site, Usage, Validity, key
 from wire.cursor import DecodeError
-from wire.secret import Secret
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
-DN = Identifier(IdType.DER_ASN1_DN)
-
-
-def _site(depth: int = 2, name: str = "IKE Root") -> Site:
-    return site(depth=depth, now=NOW, name=name)
-
-
-def _credentials(issued: Issued, *authorities: bytes) -> Credentials:
-    private = issued.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return Credentials(
-        certificate=issued.certificate.public_bytes(Encoding.DER),
-        private_key=Secret(private),
-        authorities=authorities,
-    )
-
-
-def _root(of: Site) -> bytes:
-    return of.root.certificate.public_bytes(Encoding.DER)
 
 
 def _config(peer: Address, issued: Issued, *authorities: bytes, **changes: object) -> Config:
-    proposal = Phase1Proposal(authentication=Authentication.RSA_SIGNATURE)
-    return config(
-        peer,
-        proposals=(proposal,),
-        credentials=_credentials(issued, *authorities),
-        **{"my_identifier": DN, **changes},
-    )
-
-
-def _world() -> World:
-    world = World()
-    world.date = NOW
-    return world
+    return signing(peer, credentials(issued, *authorities), **changes)
 
 
 def test_two_gateways_of_one_ca_meet() -> None:
-    ca, world = _site(), _world()
+    ca, world = ike_site(), dated_world()
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.client, _root(ca)),
-        right=_config(LEFT, ca.server, _root(ca)),
+        left=_config(RIGHT, ca.client, root_of(ca)),
+        right=_config(LEFT, ca.server, root_of(ca)),
     )
     assert connect(world, left)
     world.run(1)
@@ -79,12 +41,12 @@ def test_two_gateways_of_one_ca_meet() -> None:
 
 
 def test_aggressive_mode_signs_too() -> None:
-    ca, world = _site(), _world()
+    ca, world = ike_site(), dated_world()
     only = {"exchange_modes": (ExchangeType.AGGRESSIVE,)}
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.client, _root(ca), **only),
-        right=_config(LEFT, ca.server, _root(ca), **only),
+        left=_config(RIGHT, ca.client, root_of(ca), **only),
+        right=_config(LEFT, ca.server, root_of(ca), **only),
     )
     assert connect(world, left)
     world.run(1)
@@ -94,12 +56,12 @@ def test_aggressive_mode_signs_too() -> None:
 
 
 def test_a_certificate_of_rsa_1024_as_in_the_manual_works() -> None:
-    ca, world = _site(), _world()
+    ca, world = ike_site(), dated_world()
     small = ca.leaf(Usage.CLIENT, KeyKind.RSA_1024)
     left, right = pair(
         world,
-        left=_config(RIGHT, small, _root(ca)),
-        right=_config(LEFT, ca.server, _root(ca)),
+        left=_config(RIGHT, small, root_of(ca)),
+        right=_config(LEFT, ca.server, root_of(ca)),
     )
     assert connect(world, left)
     world.run(1)
@@ -108,49 +70,39 @@ def test_a_certificate_of_rsa_1024_as_in_the_manual_works() -> None:
 
 def _refused(issued: Issued, ca: Site, date: datetime | None = NOW, **changes: object) -> str:
     """What the responder says of an initiator with this certificate, that it does not let in."""
-    world = _world()
-    world.date = date
-    left, right = pair(
-        world,
-        left=_config(RIGHT, issued, _root(ca), **changes),
-        right=_config(LEFT, ca.server, _root(ca)),
-    )
-    assert not connect(world, left, 30)
-    assert not right.engine.isakmp_sas() or not right.sas
-    assert EventKind.PHASE1_UP not in right.kinds()
-    (first, *_) = [text for text in right.texts() if text.startswith("Main message refused")]
-    return first
+    left = _config(RIGHT, issued, root_of(ca), **changes)
+    return refusal_of(left, _config(LEFT, ca.server, root_of(ca)), date)
 
 
 def test_certificates_that_are_not_good_are_refused_with_the_reason() -> None:
-    ca = _site()
+    ca = ike_site()
     assert "expired on" in _refused(ca.expired(Usage.CLIENT), ca)
     assert "is not valid before" in _refused(ca.not_yet_valid(Usage.CLIENT), ca)
-    stranger = _site(name="Somebody else")
+    stranger = ike_site(name="Somebody else")
     assert "no trusted CA has issued" in _refused(stranger.client, ca)
 
 
 def test_without_the_date_dates_are_not_checked() -> None:
-    ca, world = _site(), World()
+    ca, world = ike_site(), World()
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.expired(Usage.CLIENT), _root(ca)),
-        right=_config(LEFT, ca.server, _root(ca)),
+        left=_config(RIGHT, ca.expired(Usage.CLIENT), root_of(ca)),
+        right=_config(LEFT, ca.server, root_of(ca)),
     )
     assert connect(world, left)
     assert right.kinds()
 
 
 def test_an_identity_must_be_in_the_certificate() -> None:
-    ca = _site()
+    ca = ike_site()
     name = Identifier(IdType.FQDN, "somebody.example")
     assert "ID mismatched with subjectAltName" in _refused(ca.client, ca, my_identifier=name)
-    world = _world()
+    world = dated_world()
     server = Identifier(IdType.FQDN, "radius.example.test")
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.server, _root(ca), my_identifier=server),
-        right=_config(LEFT, ca.client, _root(ca)),
+        left=_config(RIGHT, ca.server, root_of(ca), my_identifier=server),
+        right=_config(LEFT, ca.client, root_of(ca)),
     )
     assert connect(world, left)
     world.run(1)
@@ -158,20 +110,20 @@ def test_an_identity_must_be_in_the_certificate() -> None:
 
 
 def test_a_signature_by_another_key_is_refused() -> None:
-    ca = _site()
+    ca = ike_site()
     other = replace(ca.client, key=key(KeyKind.RSA_2048, "a thief"))
     assert "SIG mismatched" in _refused(other, ca)
 
 
 def test_what_is_no_ca_issues_nothing() -> None:
-    ca, world = _site(), _world()
+    ca, world = ike_site(), dated_world()
     from mgu.demo.pki import Authority
 
     rogue = Authority(ca.client.certificate, ca.client.key, (ca.client.certificate,))
     thief = rogue.issue(
         "thief", Validity.around(NOW), key(KeyKind.RSA_2048, "thief"), usage=Usage.CLIENT
     )
-    authorities = (_root(ca), ca.client.certificate.public_bytes(Encoding.DER))
+    authorities = (root_of(ca), ca.client.certificate.public_bytes(Encoding.DER))
     left, right = pair(
         world,
         left=_config(RIGHT, thief, *authorities),
@@ -182,11 +134,11 @@ def test_what_is_no_ca_issues_nothing() -> None:
 
 
 def test_verify_cert_off_takes_any_certificate_that_signs_rightly() -> None:
-    ca, stranger, world = _site(), _site(name="Somebody else"), _world()
+    ca, stranger, world = ike_site(), ike_site(name="Somebody else"), dated_world()
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.client, _root(ca), verify_cert=False),
-        right=_config(LEFT, stranger.server, _root(stranger), verify_cert=False),
+        left=_config(RIGHT, ca.client, root_of(ca), verify_cert=False),
+        right=_config(LEFT, stranger.server, root_of(stranger), verify_cert=False),
     )
     assert connect(world, left)
     world.run(1)
@@ -194,17 +146,17 @@ def test_verify_cert_off_takes_any_certificate_that_signs_rightly() -> None:
 
 
 def test_peers_identifier_may_hold_stars() -> None:
-    ca, expected = _site(), {"CN=gw-0001": True, "CN=*": True, "CN=other": False}
+    ca, expected = ike_site(), {"CN=gw-0001": True, "CN=*": True, "CN=other": False}
     for text, works in expected.items():
-        world = _world()
+        world = dated_world()
         checks = {
             "verify_identifier": True,
             "peers_identifiers": (Identifier(IdType.DER_ASN1_DN, _whole(ca, text)),),
         }
         left, right = pair(
             world,
-            left=_config(RIGHT, ca.client, _root(ca)),
-            right=_config(LEFT, ca.server, _root(ca), **checks),
+            left=_config(RIGHT, ca.client, root_of(ca)),
+            right=_config(LEFT, ca.server, root_of(ca), **checks),
         )
         assert connect(world, left, 20) is works, text
         assert bool(right.kinds()) is works
@@ -218,7 +170,7 @@ def _whole(ca: Site, common_name: str) -> str:
 
 
 def test_missing_credentials_are_named_before_anything_is_sent() -> None:
-    world = _world()
+    world = dated_world()
     proposal = Phase1Proposal(authentication=Authentication.RSA_SIGNATURE)
     left, _ = pair(world, left=config(RIGHT, proposals=(proposal,)))
     assert not connect(world, left, 5)
@@ -227,11 +179,11 @@ def test_missing_credentials_are_named_before_anything_is_sent() -> None:
 
 
 def test_signatures_travel_in_fragments() -> None:
-    ca, world = _site(), _world()
+    ca, world = ike_site(), dated_world()
     left, right = pair(
         world,
-        left=_config(RIGHT, ca.client, _root(ca), ike_frag=Switch.ON),
-        right=_config(LEFT, ca.server, _root(ca), ike_frag=Switch.ON),
+        left=_config(RIGHT, ca.client, root_of(ca), ike_frag=Switch.ON),
+        right=_config(LEFT, ca.server, root_of(ca), ike_frag=Switch.ON),
     )
     assert connect(world, left)
     world.run(1)

@@ -3,9 +3,8 @@
 A signature is over HASH_I or HASH_R as it is, in PKCS #1 block type 1 without naming the hash.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import lru_cache
+from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature as BadSignature
@@ -19,7 +18,15 @@ from ike.crypto.credentials import Credentials
 from ike.crypto.prf import equal
 from ike.errors import InvalidCertificate, InvalidSignature, LocalError
 
-MAX_CHAIN = 8
+UNDECODABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for octets that are no X.509, now or when a part is looked at."""
 
 
 @lru_cache(maxsize=64)
@@ -41,11 +48,14 @@ def sign(credentials: Credentials, digest: bytes) -> bytes:
 
 
 def load(der: bytes) -> x509.Certificate:
-    """Raises: InvalidCertificate."""
+    """A certificate, every part that is looked at later decoded now. Raises: InvalidCertificate."""
     try:
-        return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+        found = x509.load_der_x509_certificate(der)
+        _ = found.version, found.subject, found.issuer, found.extensions
+        _ = found.not_valid_before_utc, found.not_valid_after_utc
+    except UNDECODABLE as error:
         raise InvalidCertificate(f"the certificate cannot be read: {error}") from error
+    return found
 
 
 def check_signature(certificate: x509.Certificate, signature: bytes, digest: bytes) -> None:
@@ -64,81 +74,9 @@ def check_signature(certificate: x509.Certificate, signature: bytes, digest: byt
         raise InvalidSignature("SIG mismatched")
 
 
-def check_chain(
-    leaf: x509.Certificate,
-    others: Sequence[x509.Certificate],
-    authorities: Iterable[bytes],
-    date: datetime | None,
-) -> None:
-    """Whether `leaf` leads to one of `authorities` by way of `others`. Dates count if we have one.
-
-    Raises: InvalidCertificate; the text names the certificate and what is wrong with it.
-    """
-    trusted = [load(der) for der in authorities]
-    current = leaf
-    for _ in range(MAX_CHAIN):
-        _check_dates(current, date)
-        if any(current == anchor for anchor in trusted):
-            return
-        issuer = _issuer(current, trusted) or _issuer(current, others)
-        if issuer is None:
-            raise InvalidCertificate(
-                f"no trusted CA has issued {current.subject.rfc4514_string()}; its issuer is "
-                f"{current.issuer.rfc4514_string()}"
-            )
-        _check_authority(issuer)
-        current = issuer
-    raise InvalidCertificate(f"a chain of more than {MAX_CHAIN} certificates")
-
-
-def _issuer(
-    certificate: x509.Certificate, candidates: Sequence[x509.Certificate]
-) -> x509.Certificate | None:
-    for candidate in candidates:
-        if candidate.subject != certificate.issuer or candidate == certificate:
-            continue
-        try:
-            certificate.verify_directly_issued_by(candidate)
-        except (ValueError, TypeError, BadSignature, UnsupportedAlgorithm):
-            continue
-        return candidate
-    return None
-
-
-def _check_authority(certificate: x509.Certificate) -> None:
-    """A certificate that says that it is no CA issues nothing; one of version 1 says nothing."""
-    try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    except x509.ExtensionNotFound:
-        if certificate.version is x509.Version.v1:
-            return
-        raise InvalidCertificate(
-            f"{certificate.subject.rfc4514_string()} is no CA certificate"
-        ) from None
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise InvalidCertificate(f"extensions that cannot be read: {error}") from error
-    if not constraints.value.ca:
-        raise InvalidCertificate(f"{certificate.subject.rfc4514_string()} is no CA certificate")
-
-
-def _check_dates(certificate: x509.Certificate, date: datetime | None) -> None:
-    if date is None:
-        return
-    name = certificate.subject.rfc4514_string()
-    if date < certificate.not_valid_before_utc:
-        start = certificate.not_valid_before_utc
-        raise InvalidCertificate(f"{name} is not valid before {start:%Y-%m-%d %H:%M} UTC")
-    if date > certificate.not_valid_after_utc:
-        end = certificate.not_valid_after_utc
-        raise InvalidCertificate(f"{name} expired on {end:%Y-%m-%d %H:%M} UTC")
-
-
 def alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
-    """Raises: InvalidCertificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
-    except (ValueError, x509.DuplicateExtension) as error:
-        raise InvalidCertificate(f"extensions that cannot be read: {error}") from error
     return list(found.value)

@@ -4,13 +4,14 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from ike.crypto import signatures
+from ike.crypto import chains, signatures
 from ike.crypto.credentials import Credentials
 from ike.crypto.names import parse_name
 from ike.doi.identity import address_identity, describe, own_identity
 from ike.doi.numbers import IdType
-from ike.errors import InvalidCertificate, InvalidIdInformation, LocalError
+from ike.errors import InvalidCertificate, InvalidIdInformation, InvalidSignature, LocalError
 from ike.exchanges.phase1 import Phase1
 from ike.exchanges.table import Count, one, optional
 from ike.isakmp.message import Message, Payload
@@ -25,7 +26,7 @@ X509_SIGNATURE: Final = 4
 
 
 class RsaSignature:
-    proof: tuple[Count, ...] = (one(P.SIG), optional(P.CERT, signatures.MAX_CHAIN))
+    proof: tuple[Count, ...] = (one(P.SIG), optional(P.CERT, chains.MAX_CHAIN))
 
     def prepare(self, facts: Phase1) -> None:
         credentials = self._credentials(facts)
@@ -61,23 +62,20 @@ class RsaSignature:
         signature = Payload(P.SIG, signatures.sign(credentials, digest))
         if not facts.remote.send_cert:
             return [signature]
-        certificate = Certificate(X509_SIGNATURE, credentials.certificate)
-        return [Payload(P.CERT, bytes(certificate)), signature]
+        shown = (credentials.certificate, *credentials.chain)
+        bodies = [bytes(Certificate(X509_SIGNATURE, der)) for der in shown]
+        return [*(Payload(P.CERT, body) for body in bodies), signature]
 
     def verify(
         self, facts: Phase1, message: Message, identity: Identification, digest: bytes
     ) -> None:
-        sent = [Certificate.parse(body) for body in message.all(P.CERT)]
-        found = [signatures.load(c.data) for c in sent if c.encoding == X509_SIGNATURE]
-        if not found:
-            raise InvalidCertificate("no peer's CERT payload found.")
-        leaf, *others = found
-        signatures.check_signature(leaf, message.first(P.SIG), digest)
+        found = _certificates(message)
+        leaf = _signer(found, message.first(P.SIG), digest)
         if facts.remote.verify_cert:
-            authorities = self._credentials(facts).authorities
-            signatures.check_chain(leaf, others, authorities, facts.date())
+            ours = self._credentials(facts)
+            chains.check_chain(leaf, found, ours.authorities, ours.crls, facts.date())
             self._check_identity(leaf, identity)
-        facts.certificates = tuple(c.data for c in sent)
+        facts.certificates = tuple(c.public_bytes(Encoding.DER) for c in found)
 
     def _check_identity(self, leaf: x509.Certificate, identity: Identification) -> None:
         """The identity must be the certificate's (RFC 4945, 3.1). Raises: InvalidIdInformation."""
@@ -98,6 +96,40 @@ class RsaSignature:
         if facts.remote.credentials is None:
             raise LocalError(f"remote {facts.remote.name}: rsasig needs certificate_type")
         return facts.remote.credentials
+
+
+def _certificates(message: Message) -> list[x509.Certificate]:
+    """What the peer sent, without what cannot be read (RFC 4945, 3.3.10).
+
+    Raises: InvalidCertificate if nothing is left.
+    """
+    found, wrong = [], InvalidCertificate("no peer's CERT payload found.")
+    for sent in map(Certificate.parse, message.all(P.CERT)):
+        if sent.encoding != X509_SIGNATURE:
+            continue
+        try:
+            found.append(signatures.load(sent.data))
+        except InvalidCertificate as error:
+            wrong = error
+    if not found:
+        raise wrong
+    return found
+
+
+def _signer(found: list[x509.Certificate], signature: bytes, digest: bytes) -> x509.Certificate:
+    """The certificate whose key has signed: the order says nothing (RFC 4945, 3.3.10.3).
+
+    Raises: InvalidCertificate, InvalidSignature: what is wrong with the first, if none has.
+    """
+    reasons: list[InvalidCertificate | InvalidSignature] = []
+    for certificate in found:
+        try:
+            signatures.check_signature(certificate, signature, digest)
+        except (InvalidCertificate, InvalidSignature) as error:
+            reasons.append(error)
+        else:
+            return certificate
+    raise reasons[0]
 
 
 def _is(name: x509.GeneralName, identity: Identification) -> bool:
