@@ -1,7 +1,7 @@
-"""Certificates and private keys that racoon.conf names, as DER for the engine."""
+"""Certificates, private keys and CRLs that racoon.conf names, as DER for the engine."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -11,10 +11,14 @@ from ike.conf.files import Folders
 from ike.conf.psk import check_private
 from ike.conf.syntax import Statement, Word
 from ike.crypto.credentials import Credentials
+from ike.errors import InvalidCertificate, LocalError
 from ike.policy import Remote
 from wire.secret import Secret
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")
+_HASHED_CRL: Final = re.compile(r"[0-9a-f]{8}\.r[0-9]")
+_BEGIN_CRL: Final = b"-----BEGIN X509 CRL-----"
+_NONE: Final = Credentials(certificate=b"", private_key=Secret(b""))
 
 
 class Certificates:
@@ -23,30 +27,54 @@ class Certificates:
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
 
-    def own(self, values: Sequence[Word]) -> Credentials:
-        """`certificate_type x509 CERT KEY`. Raises: ConfError."""
+    def own(self, made: Remote, values: Sequence[Word]) -> Credentials:
+        """`certificate_type x509 CERT KEY`, with what `ca_type` gave. Raises: ConfError."""
         kind, *names = values
         if kind.text != "x509":
             raise ConfError("only x509 certificates are supported", kind.place, ["x509"])
         certificate, key = (self._path(name) for name in names)
-        return Credentials(
-            certificate=_certificates(certificate, names[0].place)[0],
-            private_key=_private_key(key, names[1].place),
+        shown, *others = _certificates(certificate, names[0].place)
+        private = _private_key(key, shown, names[1].place)
+        return replace(
+            made.credentials or _NONE,
+            certificate=shown,
+            private_key=private,
+            chain=tuple(others),
         )
 
     def with_authority(self, made: Remote, setting: Statement) -> Credentials:
-        """`ca_type x509 CA` added to what `certificate_type` gave. Raises: ConfError."""
-        name = setting.words[2]
-        authorities = tuple(_certificates(self._path(name), name.place))
-        if made.credentials is None:
-            return Credentials(certificate=b"", private_key=Secret(b""), authorities=authorities)
-        return replace(made.credentials, authorities=authorities)
+        """`ca_type x509 CA`, whose file may hold CRLs, too, added to what `certificate_type` gave.
 
-    def hashed_authorities(self) -> tuple[bytes, ...]:
-        """Every CA that `openssl rehash` linked in the certificate folder, as racoon finds them."""
+        Raises: ConfError.
+        """
+        name = setting.words[2]
+        path = self._path(name)
+        return replace(
+            made.credentials or _NONE,
+            authorities=tuple(_certificates(path, name.place)),
+            crls=tuple(_crls(path, name.place)),
+        )
+
+    def completed(self, made: Credentials) -> Credentials:
+        """With the certificate folder's CRLs, its CAs if none is named, and our chain in order.
+
+        Raises: ConfError.
+        """
+        crls = (*made.crls, *self._hashed(_HASHED_CRL, _hashed_crls))
+        made = replace(
+            made,
+            authorities=made.authorities or tuple(self._hashed(_HASHED, _certificates)),
+            crls=tuple(dict.fromkeys(crls)),
+        )
+        return replace(made, chain=_chain(made))
+
+    def _hashed(
+        self, name: re.Pattern[str], read: Callable[[Path, Place | None], list[bytes]]
+    ) -> Iterator[bytes]:
+        """What `openssl rehash` linked in the certificate folder, as racoon finds it."""
         folder = self._folders.certificate
-        found = sorted(p for p in folder.glob("*.[0-9]") if _HASHED.fullmatch(p.name))
-        return tuple(der for path in found for der in _certificates(path, None))
+        found = sorted(p for p in folder.glob("*.*") if name.fullmatch(p.name))
+        return (der for path in found for der in read(path, None))
 
     def _path(self, name: Word) -> Path:
         return self._folders.below(self._folders.certificate, name.text)
@@ -56,15 +84,59 @@ def _certificates(path: Path, place: Place | None) -> list[bytes]:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
+    from ike.crypto.signatures import load
+
     content = _content(path, place)
     try:
         found = x509.load_pem_x509_certificates(content)
     except ValueError:
         raise ConfError(f"{path} holds no certificate in PEM form", place) from None
-    return [certificate.public_bytes(Encoding.DER) for certificate in found]
+    encoded = [certificate.public_bytes(Encoding.DER) for certificate in found]
+    try:
+        for der in encoded:
+            load(der)
+    except InvalidCertificate as error:
+        raise ConfError(f"{path}: {error}", place) from None
+    return encoded
 
 
-def _private_key(path: Path, place: Place) -> Secret:
+def _crls(path: Path, place: Place | None) -> list[bytes]:
+    """All CRLs of a PEM file; there may be none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from ike.crypto.revocation import load
+
+    encoded = []
+    for part in _content(path, place).split(_BEGIN_CRL)[1:]:
+        try:
+            der = x509.load_pem_x509_crl(_BEGIN_CRL + part).public_bytes(Encoding.DER)
+            load(der)
+        except (ValueError, LocalError):
+            text = f"{path}: a CRL in it cannot be read; 'openssl crl -in {path} -noout' says why"
+            raise ConfError(text, place) from None
+        encoded.append(der)
+    return encoded
+
+
+def _hashed_crls(path: Path, place: Place | None) -> list[bytes]:
+    found = _crls(path, place)
+    if not found:
+        raise ConfError(f"{path} holds no CRL in PEM form", place)
+    return found
+
+
+def _chain(made: Credentials) -> tuple[bytes, ...]:
+    """What to send after our certificate: out of its file and, as strongSwan does, of the CAs."""
+    from ike.crypto.chains import chain_to_send
+    from ike.crypto.signatures import load
+
+    if not made.certificate:
+        return ()
+    return tuple(chain_to_send(load(made.certificate), [*made.chain, *made.authorities]))
+
+
+def _private_key(path: Path, certificate: bytes, place: Place) -> Secret:
     from cryptography.hazmat.primitives import serialization as form
 
     content = _content(path, place)
@@ -75,8 +147,22 @@ def _private_key(path: Path, place: Place) -> Secret:
         raise ConfError(f"the private key {path} is encrypted; store it decrypted", place) from None
     except ValueError:
         raise ConfError(f"{path} holds no private key in PEM form", place) from None
+    if not _belongs(key.public_key(), certificate):
+        text = f"the private key {path} is not that of the first certificate in the file before it"
+        raise ConfError(text, place)
     der = key.private_bytes(form.Encoding.DER, form.PrivateFormat.PKCS8, form.NoEncryption())
     return Secret(der)
+
+
+def _belongs(key: object, certificate: bytes) -> bool:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    from ike.crypto.signatures import load
+
+    try:
+        return load(certificate).public_key() == key
+    except (ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def _content(path: Path, place: Place | None) -> bytes:

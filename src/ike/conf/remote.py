@@ -89,11 +89,7 @@ def _complete(made: Remote, statement: Statement, certificates: Certificates) ->
     if made.credentials is None:
         text = f"the remote {made.name} proposes rsasig but names no certificate_type"
         raise ConfError(text, statement.place)
-    if made.credentials.authorities:
-        return made
-    return replace(
-        made, credentials=replace(made.credentials, authorities=certificates.hashed_authorities())
-    )
+    return replace(made, credentials=certificates.completed(made.credentials))
 
 
 def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
@@ -101,10 +97,7 @@ def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
         case "exchange_mode":
             return replace(made, exchange_modes=_modes(setting, notes))
         case "certificate_type":
-            credentials = notes.certificates.own(setting.values)
-            if made.credentials:
-                credentials = replace(credentials, authorities=made.credentials.authorities)
-            return replace(made, credentials=credentials)
+            return replace(made, credentials=notes.certificates.own(made, setting.values))
         case "ca_type":
             return replace(made, credentials=notes.certificates.with_authority(made, setting))
         case name if name in _NOT_HEEDED:

@@ -1,0 +1,144 @@
+"""Certificates, keys and CRLs of racoon.conf: where they are looked for, what becomes of them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ike.conf.configuration import load
+from ike.conf.errors import ConfError
+from ike.crypto.credentials import Credentials
+from lab.ike_rsa import ike_site
+from lab.pki import Site, Usage, key
+
+CA = ike_site(depth=4)
+OTHER = ike_site(name="Somebody else")
+
+OFFICE = """
+path certificate "/certs";
+remote 10.0.0.9 { exchange_mode main; certificate_type x509 "gw.pem" "gw.key"; %s
+    proposal { encryption_algorithm aes 128; hash_algorithm sha1;
+        authentication_method rsasig; dh_group 2; } }
+"""
+LATER = """
+remote 10.0.0.10 inherit 10.0.0.9 { passive on; }
+"""
+
+
+@pytest.fixture
+def certs(tmp_path: Path) -> Path:
+    """The certificate folder, with the gateway's certificate alone, its key, and the root."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    (folder / "gw.pem").write_bytes(CA.client.certificate_pem(with_chain=False))
+    _private(folder / "gw.key", CA.client.key_pem())
+    (folder / "ca.pem").write_bytes(CA.root.certificate_pem())
+    return folder
+
+
+def _private(path: Path, octets: bytes) -> None:
+    path.write_bytes(octets)
+    path.chmod(0o600)
+
+
+def _read(certs: Path, ca: str = 'ca_type x509 "ca.pem";', more: str = "") -> list[Credentials]:
+    conf = certs.parent / "racoon.conf"
+    conf.write_text(OFFICE % ca + more)
+    found = [remote.credentials for remote in load(conf, certs.parent).engine.remotes]
+    return [credentials for credentials in found if credentials is not None]
+
+
+def _refusal(certs: Path) -> str:
+    with pytest.raises(ConfError) as caught:
+        _read(certs)
+    return str(caught.value)
+
+
+def _der(site: Site) -> list[bytes]:
+    return [certificate.public_bytes(Encoding.DER) for certificate in site.client.chain]
+
+
+def _pem(*certificates: x509.Certificate) -> bytes:
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
+
+
+def test_what_the_certificates_file_holds_below_the_root_is_sent_in_order(certs: Path) -> None:
+    lower, higher = CA.client.chain
+    foreign, root = OTHER.root.certificate, CA.root.certificate
+    (certs / "gw.pem").write_bytes(_pem(CA.client.certificate, root, higher, foreign, lower))
+    (made,) = _read(certs)
+    assert made.certificate == CA.client.certificate.public_bytes(Encoding.DER)
+    assert list(made.chain) == _der(CA)
+
+
+def test_intermediates_that_are_in_the_cas_file_are_sent_too(certs: Path) -> None:
+    assert _read(certs)[0].chain == ()
+    (certs / "ca.pem").write_bytes(_pem(CA.root.certificate, *CA.client.chain))
+    assert list(_read(certs)[0].chain) == _der(CA)
+
+
+def test_the_key_must_be_that_of_the_first_certificate(certs: Path) -> None:
+    (certs / "gw.pem").write_bytes(_pem(*CA.client.chain, CA.client.certificate))
+    said = _refusal(certs)
+    assert "gw.key is not that of the first certificate in the file before it" in said
+    assert "racoon.conf:3:" in said
+
+
+def test_crls_are_found_by_the_names_that_openssl_gives_them(certs: Path) -> None:
+    (certs / "rung.pem").write_bytes(CA.crl_pem(CA.leaf(Usage.CLIENT)))
+    os.symlink("rung.pem", certs / "0a1b2c3d.r0")
+    os.symlink("rung.pem", certs / "0a1b2c3d.r1")
+    made, later = _read(certs, more=LATER)
+    (crl,) = made.crls
+    assert x509.load_der_x509_crl(crl).issuer == CA.issuer.certificate.subject
+    assert later.crls == made.crls
+
+
+def test_crls_in_the_cas_file_count_with_or_without_others(certs: Path) -> None:
+    root, rung = CA.root.crl([], CA.valid).public_bytes(Encoding.PEM), CA.crl_pem()
+    (certs / "ca.pem").write_bytes(root + CA.root.certificate_pem() + rung)
+    (made,) = _read(certs)
+    assert len(made.crls) == 2
+    (certs / "0a1b2c3d.r0").write_bytes(OTHER.crl_pem())
+    (more,) = _read(certs)
+    assert more.crls[:2] == made.crls
+    assert len(more.crls) == 3
+
+
+def test_without_ca_type_the_folder_has_the_cas_and_their_crls(certs: Path) -> None:
+    (certs / "0a1b2c3d.0").write_bytes(CA.root.certificate_pem())
+    (certs / "0a1b2c3d.r0").write_bytes(CA.crl_pem())
+    (made,) = _read(certs, ca="")
+    assert made.authorities == (CA.root.certificate.public_bytes(Encoding.DER),)
+    assert len(made.crls) == 1
+
+
+def test_the_order_of_the_statements_does_not_matter(certs: Path) -> None:
+    (certs / "ca.pem").write_bytes(CA.root.certificate_pem() + CA.crl_pem())
+    (made,) = _read(certs)
+    conf = certs.parent / "racoon.conf"
+    first = 'certificate_type x509 "gw.pem" "gw.key";'
+    second = 'ca_type x509 "ca.pem";'
+    conf.write_text((OFFICE % second).replace(f"{first} {second}", f"{second} {first}"))
+    assert load(conf, certs.parent).engine.remotes[0].credentials == made
+
+
+@pytest.mark.parametrize("octets", [b"", b"nonsense", CA.root.certificate_pem()])
+def test_a_crl_file_without_a_crl_is_refused_by_name(certs: Path, octets: bytes) -> None:
+    (certs / "0a1b2c3d.r0").write_bytes(octets)
+    assert "0a1b2c3d.r0 holds no CRL in PEM form" in _refusal(certs)
+
+
+def test_half_a_crl_is_refused_with_the_command_that_shows_it(certs: Path) -> None:
+    whole = CA.crl_pem()
+    (certs / "0a1b2c3d.r0").write_bytes(whole[: len(whole) // 2])
+    assert "0a1b2c3d.r0: a CRL in it cannot be read; 'openssl crl -in " in _refusal(certs)
+
+
+def test_a_key_of_another_is_refused_even_without_a_chain(certs: Path) -> None:
+    stranger = replace(CA.client, key=key(whose="a thief"))
+    _private(certs / "gw.key", stranger.key_pem())
+    assert "is not that of the first certificate" in _refusal(certs)
