@@ -1,9 +1,9 @@
 """Several files written as one: all of them, or after an error none."""
 
 from pathlib import Path
-from typing import Self
 
 from mgu.files import PUBLIC, write_whole
+from wire.lean import Self
 
 
 class Installation:

@@ -1,7 +1,6 @@
 """ifcfg files, psk.txt and the racoon files that `ipsec` writes and administrators edit."""
 
 import stat
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ike.sa import Mode
 from mgu.connections import folder, keys, racoon
 from mgu.connections.connection import BadConnection, Connection, check, parse, render
 from mgu.paths import RACOON_CONF, under_root
+from wire.record import replace
 from wire.secret import Secret
 
 PEER = ip_address("192.168.1.200")

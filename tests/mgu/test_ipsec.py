@@ -189,3 +189,24 @@ def test_two_commands_at_once_lose_no_key(root: Path) -> None:
     assert [process.wait(60) for process in running] == [0] * 6
     keys = read_keys(root / "etc/racoon/psk.txt")
     assert sorted(name for name, _ in keys.entries) == [f"10.0.0.{peer}" for peer in range(2, 8)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-h"], ["--list"], [*CREATE, "--dst-preshared-key=theirs"]],
+    ids=lambda words: words[0],
+)
+def test_it_imports_nothing_that_is_slow_to_import(words: list[str]) -> None:
+    program = (
+        "import sys; from mgu.commands.ipsec import main\n"
+        "try: code = main(sys.argv[1:])\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'asyncio', 'cryptography', 'OpenSSL', 'pyroute2', 'lark', 'subprocess'}\n"
+        "heavy |= {'dataclasses', 'typing', 'hmac', 'tempfile', 'difflib'}\n"
+        "heavy |= {'ike.sa', 'ike.policy'}\n"
+        "heavy |= {'pathlib', 'socket', 'ipaddress'} if '-h' in sys.argv else set()\n"
+        "sys.exit(code or sorted(heavy & set(sys.modules)) or 0)"
+    )
+    argv = [sys.executable, "-c", program, *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

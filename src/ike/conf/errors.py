@@ -1,12 +1,11 @@
 """A configuration that cannot be used, told so that its author finds the place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+
+from wire.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Record):
     """One file's text by the name under which it is spoken of."""
 
     name: str
@@ -18,8 +17,7 @@ class Source:
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """Where in a file; line and column count from 1. Prints as `FILE:LINE:COLUMN`."""
 
     source: Source
@@ -57,5 +55,7 @@ class ConfError(Exception):
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`; did you mean 'x'?` for the known word most like `word`, or nothing."""
+    from difflib import get_close_matches  # late: most files are in order
+
     found = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"; did you mean '{found[0]}'?" if found else ""

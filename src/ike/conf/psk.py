@@ -7,18 +7,22 @@ begins with `0x` is hexadecimal. The name `*` is every peer's.
 import os
 import re
 import stat
-from pathlib import Path
-from typing import Final, NamedTuple
 
 from ike.conf.errors import ConfError
-from ike.policy import PreSharedKeys
+from wire.lean import TYPE_CHECKING, Final
+from wire.record import Record
 from wire.secret import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ike.policy import PreSharedKeys
 
 _ENTRY: Final = re.compile(rb"(?P<name>[^ \t]+)[ \t]+(?P<key>.+)")
 LONGEST: Final = 1023  # octets of a line; racoon reads no longer ones
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """A line of psk.txt: its number from 1, the name, the key."""
 
     line: int
@@ -51,8 +55,10 @@ def _key(text: bytes, place: str) -> Secret:
         raise ConfError(f"{place}: the key begins with 0x but is not hexadecimal") from None
 
 
-def read(path: Path) -> PreSharedKeys:
+def read(path: "Path") -> "PreSharedKeys":
     """The keys of a file that is root's (or ours) and closed to others. Raises: ConfError."""
+    from ike.policy import PreSharedKeys  # late: the commands that change the file know no policy
+
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
@@ -63,7 +69,7 @@ def read(path: Path) -> PreSharedKeys:
     return PreSharedKeys(tuple((entry.name, entry.key) for entry in entries))
 
 
-def check_private(path: Path, status: os.stat_result) -> None:
+def check_private(path: "Path", status: os.stat_result) -> None:
     """Refuse a file of secrets that others own or can open, as racoon does. Raises: ConfError."""
     if status.st_uid not in (0, os.geteuid()):
         raise ConfError(f"{path} belongs to another user: 'chown root {path}' makes it usable")

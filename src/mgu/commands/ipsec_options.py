@@ -1,16 +1,16 @@
 """The options of `ipsec`: what they mean, and which of them go together."""
 
 import argparse
-from ipaddress import ip_address, ip_network
-from pathlib import Path
-from typing import Final
 
-from ike.conf.errors import nearest
-from ike.conf.protocols import known, protocol_number
 from mgu.arguments import Parser
-from mgu.connections.connection import Address, Network
 from mgu.paths import IFCFG_DIR, PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR
+from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mgu.connections.connection import Address, Network
 
 DESCRIPTION: Final = """\
 Create, start, stop and remove IPsec connections. Without an action, list them."""
@@ -68,20 +68,33 @@ def parser() -> Parser:
     add("--ip-proto", type=_protocol, metavar="IPPROT", help="only this protocol, or its number")
     add("--src-preshared-key", type=_key, metavar="KEYPHRASE", help="key of this gateway")
     add("--dst-preshared-key", type=_key, metavar="KEYPHRASE", help="key of the peer")
-    add("--ca-cert-file", type=Path, metavar="PEM", help="certificate of the CA")
-    add("--cert-file-public", type=Path, metavar="PEM", help="this gateway's certificate")
-    add("--cert-file-private", type=Path, metavar="PEM", help="its private key")
+    add("--ca-cert-file", type=_path, metavar="PEM", help="certificate of the CA")
+    add("--cert-file-public", type=_path, metavar="PEM", help="this gateway's certificate")
+    add("--cert-file-private", type=_path, metavar="PEM", help="its private key")
     return made
 
 
-def _address(text: str) -> Address:
+# What the options' types need is imported with them: the help needs none of it.
+
+
+def _path(text: str) -> "Path":
+    from pathlib import Path
+
+    return Path(text)
+
+
+def _address(text: str) -> "Address":
+    from ipaddress import ip_address
+
     try:
         return ip_address(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
 
 
-def _network(text: str) -> Network:
+def _network(text: str) -> "Network":
+    from ipaddress import ip_network
+
     try:
         return ip_network(text)
     except ValueError:
@@ -102,6 +115,9 @@ def _port(text: str) -> int:
 
 
 def _protocol(text: str) -> int:
+    from ike.conf.errors import nearest
+    from ike.conf.protocols import known, protocol_number
+
     number = protocol_number(text)
     if number is None:
         hint = nearest(text, list(known()))
@@ -113,7 +129,8 @@ def _key(text: str) -> Secret:
     if not text.startswith("@"):
         return Secret(text.encode(errors="surrogateescape"))
     try:
-        return Secret((Path(text[1:]).read_bytes().splitlines() or [b""])[0])
+        with open(text[1:], "rb") as file:
+            return Secret((file.read().splitlines() or [b""])[0])
     except OSError as error:
         what = f"cannot read the key in {text[1:]}: {error.strerror}"
         raise argparse.ArgumentTypeError(what) from None

@@ -1,8 +1,6 @@
 """The certificates of `ipsec --install-certs`: checked, then copied to /etc/racoon/certs."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from mgu import clock
 from mgu.connections.connection import BadConnection
@@ -10,13 +8,14 @@ from mgu.connections.racoon import CA_FILE, CERTIFICATE_FILE, KEY_FILE
 from mgu.files import PRIVATE, PUBLIC
 from mgu.installation import Installation
 from mgu.paths import RACOON_CERTS, under_root
+from wire.lean import Final
+from wire.record import Record
 from wire.secret import Secret
 
 _LARGEST: Final = 1 << 20  # octets; no certificate file comes near it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateFiles:
+class CertificateFiles(Record, kw_only=True):
     """Where the administrator put them."""
 
     ca: Path

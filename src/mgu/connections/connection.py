@@ -6,12 +6,14 @@ more for the manual's ports and protocols. The file is read line by line, never 
 
 import re
 import shlex
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
 
 from ike.conf.protocols import protocol_number
-from ike.sa import Mode, PolicyEntry, Protection, Selector
+from wire.lean import TYPE_CHECKING, Final
+from wire.record import Record
+
+if TYPE_CHECKING:
+    from ike.sa import PolicyEntry
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -29,8 +31,7 @@ class BadConnection(Exception):
     """A connection that cannot be; one sentence that says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
+class Connection(Record, kw_only=True):
     """`network` (behind the peer) or `src_network` (behind us) makes it a tunnel.
 
     `src` None is eth0's address when the connection comes up.
@@ -51,11 +52,14 @@ class Connection:
     on_boot: bool = True
 
     @property
-    def mode(self) -> Mode:
-        return Mode.TUNNEL if self.network or self.src_network else Mode.TRANSPORT
+    def is_tunnel(self) -> bool:
+        return self.network is not None or self.src_network is not None
 
-    def policy(self, src: Address) -> PolicyEntry:
+    def policy(self, src: Address) -> "PolicyEntry":
         """What is to be protected between `src` and the peer."""
+        from ike.sa import Mode, PolicyEntry, Protection, Selector  # late: for the daemon only
+
+        mode = Mode.TUNNEL if self.is_tunnel else Mode.TRANSPORT
         return PolicyEntry(
             selector=Selector(
                 local=self.src_network or ip_network(src),
@@ -66,7 +70,7 @@ class Connection:
             ),
             local=src,
             remote=self.dst,
-            protections=(Protection(mode=self.mode, reqid=self.reqid),),
+            protections=(Protection(mode=mode, reqid=self.reqid),),
         )
 
     def settings(self) -> dict[str, str]:

@@ -7,14 +7,14 @@ A connection is up when it was started; after a boot, when ONBOOT says so. What 
 import fcntl
 import socket
 import struct
-from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
 
 from mgu.connections.connection import Address, BadConnection, Connection, parse, render
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import IFCFG_DIR, RUN_DIR, under_root
+from wire.lean import Final
+from wire.record import replace
 
 INTERFACE: Final = "eth0"  # the MGU's signalling interface (manual, 1.1.1)
 

@@ -5,13 +5,15 @@ cannot do what the connection asks (another authentication method).
 """
 
 from pathlib import Path
-from typing import Final
 
 from ike.conf.errors import ConfError, Source
-from ike.conf.syntax import Statement, parse
 from mgu.connections.connection import CERTIFICATE, Address, BadConnection
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
+from wire.lean import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ike.conf.syntax import Statement
 
 CA_FILE: Final = "ca.pem"
 CERTIFICATE_FILE: Final = "mgu.pem"
@@ -90,7 +92,7 @@ def write_common(write: Write = write_whole) -> bool:
     return True
 
 
-def _kind(statement: Statement) -> str:
+def _kind(statement: "Statement") -> str:
     if statement.name == "path":
         return statement.value.text
     if statement.name == "include" and statement.value.text == INCLUDE:
@@ -120,7 +122,9 @@ def _methods(path: Path) -> set[str]:
     }
 
 
-def _statements(path: Path) -> tuple[Statement, ...]:
+def _statements(path: Path) -> "tuple[Statement, ...]":
+    from ike.conf.syntax import parse  # late: files that are not there need no grammar
+
     try:
         return parse(Source(str(path), path.read_text(encoding="utf-8")))
     except ConfError as error:

@@ -6,10 +6,10 @@ systemd if /run/systemd/system exists; SysV init scripts if process 1 is `init` 
 """
 
 from pathlib import Path
-from typing import Final, Protocol
 
 from mgu.paths import root
 from mgu.services.table import SERVICES, Service, ServiceError, service
+from wire.lean import Final, Protocol
 
 __all__ = [
     "SERVICES",

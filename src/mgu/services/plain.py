@@ -7,15 +7,14 @@ import contextlib
 import os
 import select
 import socket
-import tempfile
 import time
 from pathlib import Path
-from typing import Final
 
 from mgu.files import locked, write_whole
 from mgu.paths import RUN_DIR, STATE_DIR, under_root
 from mgu.services.process import Process
 from mgu.services.table import Service, ServiceError
+from wire.lean import Final
 
 LOG_DIR: Final = "/var/log"
 _LAST_WORDS: Final = 5  # lines of the log that a failure quotes
@@ -44,6 +43,8 @@ class Plain:
                 self._start(service, within)
 
     def _start(self, service: Service, within: float) -> None:
+        import tempfile  # late: it takes 3 ms, and most calls start nothing
+
         with tempfile.TemporaryDirectory(prefix="mgu-") as folder:
             path = f"{folder}/notify"
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:

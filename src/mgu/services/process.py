@@ -4,13 +4,13 @@ import contextlib
 import os
 import select
 import signal
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+
+from wire.lean import Self
+from wire.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Record):
     """`started` is clock ticks since boot (proc(5), field 22 of /proc/PID/stat)."""
 
     pid: int

@@ -2,11 +2,11 @@
 
 import subprocess
 from pathlib import Path
-from typing import Final
 
 from mgu import exits
 from mgu.files import write_whole
 from mgu.services.table import MGU, Service, ServiceError
+from wire.lean import Final
 
 UNIT_DIR: Final = Path("/etc/systemd/system")
 _OURS: Final = "# Written by mgusec."

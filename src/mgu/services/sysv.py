@@ -5,11 +5,11 @@ A script is a few lines that call `mgu up` and `mgu down`: the work is that of t
 
 import contextlib
 from pathlib import Path
-from typing import Final
 
 from mgu.files import write_whole
 from mgu.services.plain import Plain
 from mgu.services.table import MGU, SERVICES, Service, ServiceError
+from wire.lean import Final
 
 ETC: Final = Path("/etc")
 _OURS: Final = "# Written by mgusec; 'disable' removes its links."

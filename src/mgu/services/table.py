@@ -1,10 +1,10 @@
 """The gateway's services as one table, in the order in which they start."""
 
 import sys
-from dataclasses import dataclass
-from typing import Final
 
 from mgu.paths import RACOON_CONF, WPA_SUPPLICANT_CONF, under_root
+from wire.lean import Final
+from wire.record import Record
 
 # -P keeps the working directory out of sys.path
 MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
@@ -14,8 +14,7 @@ class ServiceError(Exception):
     """A service could not be enabled, started or stopped; the text says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Record, kw_only=True):
     """One daemon: `program`, then `command`, whose paths are the manual's, below the root.
 
     `capabilities` is the most the daemon ever needs, before it drops what only its start needs.
