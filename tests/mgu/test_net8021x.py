@@ -17,6 +17,7 @@ from lab.net8021x import Gateway
 from lab.pki import Issued, KeyKind, Usage, key, site
 from mgu import exits, services
 from mgu.commands import net8021x
+from mgu.commands.net8021x_options import ENVIRONMENT
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def gateway(
     made = Gateway(tmp_path, capsys)
     monkeypatch.setenv("MGU_ROOT", str(made.root))
     monkeypatch.delenv("MGU_CLOCK", raising=False)
-    monkeypatch.delenv(net8021x.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
     return made
 
 
@@ -251,7 +252,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment_and_is_not_shown(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway.copy(site(KeyKind.P256), passphrase=b"open sesame")
-    assert f"or in the environment variable {net8021x.ENVIRONMENT}" in gateway.refuses("-a")
+    assert f"or in the environment variable {ENVIRONMENT}" in gateway.refuses("-a")
     file = gateway.files / "passphrase"
     file.write_bytes(b"wrong\n")
     refusal = gateway.refuses("-a", "--passphrase-file", str(file))
@@ -261,7 +262,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment_and_is_not_shown(
     assert "sesame" not in gateway.out + gateway.err
     assert 'private_key_passwd="open sesame"' in gateway.conf.read_text()
     gateway.conf.unlink()
-    monkeypatch.setenv(net8021x.ENVIRONMENT, "open sesame")
+    monkeypatch.setenv(ENVIRONMENT, "open sesame")
     assert gateway.net8021x("-a") == exits.OK
     assert 'private_key_passwd="open sesame"' in gateway.conf.read_text()
 
@@ -361,7 +362,19 @@ def test_the_help_needs_no_cryptography() -> None:
         "import sys; from mgu.commands import net8021x\n"
         "try: net8021x.main(['-h'])\n"
         "except SystemExit as end: assert not end.code\n"
-        "assert not {'cryptography', 'OpenSSL', 'asyncio', 'pyroute2'} & set(sys.modules)"
+        "heavy = {'cryptography', 'OpenSSL', 'asyncio', 'pyroute2'}\n"
+        "heavy |= {'dataclasses', 'typing', 'pathlib', 'socket', 'eapol'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert b"exit status: 0 done" in done.stdout
+
+
+def test_what_changes_only_the_service_needs_no_configuration(gateway: Gateway) -> None:
+    program = (
+        "import sys; from mgu.commands import net8021x\n"
+        "assert net8021x.main(['-d']) == 0\n"
+        "heavy = {'cryptography', 'dataclasses', 'typing', 'tempfile', 'eapol.config'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
