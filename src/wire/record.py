@@ -5,8 +5,12 @@ is. The difference is the start: importing `dataclasses` takes 6 ms, and each da
 millisecond more, where the whole of a query on a LAN, with Python's own start, takes 25. Here a
 class costs as much as any other; its `__init__` is compiled when some objects have been made.
 
-No inheritance among records, no default factories, no ClassVar: use a dataclass for those.
+`dataclasses.replace`, `fields` and their like take a record, too. A default is one object for all
+records: give only what cannot change. No inheritance among records, no default factories, no
+ClassVar: use a dataclass for those.
 """
+
+from operator import attrgetter
 
 from wire.lean import TYPE_CHECKING, Any, Final, NoReturn, dataclass_transform
 
@@ -34,14 +38,33 @@ class _Maker(type):
         namespace["__slots__"] = fields
         namespace["__match_args__"] = () if kw_only else fields
         namespace["_fields"] = fields
+        namespace["_values"] = property(attrgetter(*fields) if fields else lambda _: ())
         made = super().__new__(cls, name, bases, namespace)
         if bases:
             made.__init__ = _first_init(made, fields, defaults, kw_only)  # type: ignore[misc]
         return made
 
 
+class _OfDataclass:
+    """What `dataclasses` asks of its classes: borrowed from one that is made when it asks."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: object, made: type) -> Any:
+        from dataclasses import make_dataclass
+
+        like = make_dataclass(made.__name__, made._fields)  # type: ignore[attr-defined]
+        setattr(made, self._name, getattr(like, self._name))  # from now on it is found there
+        return getattr(made, self._name)
+
+
 class Record(metaclass=_Maker):
     """The base of all records: equality and hash by value, a readable repr, no assignment."""
+
+    if not TYPE_CHECKING:
+        __dataclass_fields__ = _OfDataclass()
+        __dataclass_params__ = _OfDataclass()
 
     def __repr__(self) -> str:
         values = ", ".join(f"{field}={getattr(self, field)!r}" for field in _fields(self))
@@ -50,10 +73,10 @@ class Record(metaclass=_Maker):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, field) == getattr(other, field) for field in _fields(self))
+        return bool(self._values == other._values)  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, field) for field in _fields(self))))
+        return hash((type(self), self._values))  # type: ignore[attr-defined]
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a {type(self).__name__} cannot be changed: {name}")

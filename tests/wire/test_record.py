@@ -1,6 +1,8 @@
 """Records behave as frozen dataclasses do; they only start faster."""
 
+import dataclasses
 import pickle
+import pprint
 
 import pytest
 
@@ -102,3 +104,20 @@ def test_a_record_reads_as_it_is_written_and_matches_its_pattern() -> None:
             assert y == 2
         case _:
             pytest.fail("no match")
+
+
+@pytest.mark.parametrize("record", [Point(1, 2), Named(name="a"), Empty()])
+def test_dataclasses_takes_a_record_for_one_of_its_own(record: Record) -> None:
+    assert dataclasses.is_dataclass(record)
+    assert dataclasses.is_dataclass(type(record))
+    names = [field.name for field in dataclasses.fields(record)]
+    assert dataclasses.asdict(record) == {name: getattr(record, name) for name in names}
+    assert dataclasses.replace(record) == record
+    assert pprint.pformat(record) == repr(record)
+
+
+def test_dataclasses_replaces_what_is_named_and_refuses_what_is_not() -> None:
+    assert dataclasses.replace(Point(1, 2), y=3) == Point(1, 3)
+    assert dataclasses.replace(Named(name="a", size=3), name="b") == Named(name="b", size=3)
+    with pytest.raises(TypeError):
+        dataclasses.replace(Point(1, 2), z=3)  # type: ignore[call-arg]
