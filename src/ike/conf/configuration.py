@@ -14,6 +14,7 @@ from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
 from ike.conf.syntax import Statement, Word
 from ike.conf.values import address, number, port, seconds
+from ike.doi.numbers import Authentication
 from ike.policy import Config, Timers
 from ike.sa import Endpoint
 
@@ -70,9 +71,22 @@ def load(path: Path, root: Path = Path("/")) -> Configuration:
     for statement in read(path, folders):
         made = _apply(made, statement, folders, notes)
     engine = made.engine
-    if made.keys_file:
+    if made.keys_file and (_needs_keys(engine) or _there(made.keys_file)):
         engine = engine.with_keys(psk.read(made.keys_file))
     return replace(made, engine=engine, warnings=tuple(notes.warnings))
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # not ours to see, but that is for who reads it to say
+        return True
+
+
+def _needs_keys(engine: Config) -> bool:
+    """Whether a peer might be known by a pre-shared key; others need no file of keys."""
+    proposals = (proposal for remote in engine.remotes for proposal in remote.proposals)
+    return any(p.authentication == Authentication.PRE_SHARED_KEY for p in proposals)
 
 
 def _apply(

@@ -138,6 +138,11 @@ def test_half_a_crl_is_refused_with_the_command_that_shows_it(certs: Path) -> No
     assert "0a1b2c3d.r0: a CRL in it cannot be read; 'openssl crl -in " in _refusal(certs)
 
 
+def test_who_has_certificates_only_needs_no_file_of_keys(certs: Path) -> None:
+    assert len(_read(certs, more='path pre_shared_key "/missing.txt";')) == 1
+    assert len(_read(certs, more=f'path pre_shared_key "/missing.txt"; {LATER}')) == 2
+
+
 def test_a_key_of_another_is_refused_even_without_a_chain(certs: Path) -> None:
     stranger = replace(CA.client, key=key(whose="a thief"))
     _private(certs / "gw.key", stranger.key_pem())

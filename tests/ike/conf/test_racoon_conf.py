@@ -160,7 +160,10 @@ def test_what_is_read_but_not_heeded_is_named_with_its_place(conf: Path) -> None
         ("sainfo anonymous clientaddr {}", "clientaddr needs mode_cfg"),
         ("sainfo anonymous { lifetime byte 5 KB; }", "lifetime byte is not supported"),
         ("sainfo anonymous { encryption_algorithm twofish; }", "twofish is not supported"),
-        ('path pre_shared_key "missing.txt";', "cannot read the pre-shared keys"),
+        (
+            f'path pre_shared_key "missing.txt"; remote anonymous {{ {PROPOSAL} }}',
+            "cannot read the pre-shared keys",
+        ),
         ('include "missing.conf";', "cannot read"),
     ],
 )
