@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,8 @@ class Tunnel:
     """What this strongSwan agrees to. Networks of None: transport mode between the hosts.
 
     `identity` is the peer's, where that is not its address. With `certificate` both sides sign; a
-    subject of None is then any that our CA vouches for.
+    subject of None is then any that our CA vouches for. `intermediates`, each a CA's file, stand
+    between our CA and our certificate: strongSwan sends them.
     """
 
     local: str
@@ -54,6 +55,7 @@ class Tunnel:
     trap: bool = False
     rekey_seconds: int = 3600
     certificate: Files | None = None
+    intermediates: Sequence[Path] = ()
     ike_rekey_seconds: int = 14400
     aggressive: bool = False
 
@@ -111,7 +113,9 @@ connections {{
     @property
     def _secrets(self) -> str:
         if self.certificate is not None:
-            return f"authorities {{\n ca {{\n cacert = {self.certificate.ca}\n }}\n}}\n"
+            files = enumerate((self.certificate.ca, *self.intermediates))
+            sections = "".join(f" ca{n} {{\n cacert = {file}\n }}\n" for n, file in files)
+            return f"authorities {{\n{sections}}}\n"
         return f"""
 secrets {{
   ike-peer {{
@@ -152,9 +156,10 @@ class StrongSwan:
             shutil.copy(tunnel.certificate.key, keys)
         self.swanctl("--load-all", "--clear", "--noprompt", "--file", str(file))
 
-    def initiate(self, *, check: bool = True) -> str:
+    def initiate(self, *, check: bool = True, seconds: int = 20) -> str:
         """Bring the child up as initiator; the log of doing so."""
-        return self.swanctl("--initiate", "--child", "child", "--timeout", "20", check=check)
+        patience = ("--timeout", str(seconds))
+        return self.swanctl("--initiate", "--child", "child", *patience, check=check)
 
     def terminate(self) -> None:
         self.swanctl("--terminate", "--ike", "peer", "--timeout", "10")

@@ -1,0 +1,113 @@
+"""strongSwan and we, each with a certificate of an intermediate CA that the other does not know.
+
+Userspace data path and kernel-libipsec, as in `test_strongswan_userspace.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from lab import require
+from lab.keying import Keying, until
+from lab.netns import Veth
+from lab.peers.strongswan import StrongSwan, Tunnel, strongswan
+from lab.pki import Authority, Files, Issued, Usage, key, site, write
+
+pytestmark = pytest.mark.interop
+
+TUNNEL: Final = Tunnel(
+    local="10.77.0.2",
+    remote="10.77.0.1",
+    local_network="10.2.0.0/24",
+    remote_network="10.77.0.1/32",
+    encapsulate=True,
+)
+OURS: Final = site(depth=4)  # the root, two rungs, the gateway's certificate
+
+
+@pytest.fixture(scope="module")
+def rung() -> Authority:
+    """Another CA below the root: strongSwan's."""
+    return OURS.root.intermediate("The office's CA", OURS.valid, key(whose="the office's CA"))
+
+
+@pytest.fixture(scope="module")
+def office(rung: Authority) -> Issued:
+    return rung.issue("office", OURS.valid, key(whose="the office"), usage=Usage.IPSEC)
+
+
+@pytest.fixture
+def gateway(wire: Veth, tmp_path: Path) -> Keying:
+    """It trusts the root and nothing else; its certificate's file holds the chain."""
+    made = Keying(wire.left[0], tmp_path / "gateway", {"MGU_DATAPLANE": "userspace"})
+    files = write(tmp_path, "gateway", OURS.client, OURS.root)
+    made.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
+               "--install-certs", f"--ca-cert-file={files.ca}",
+               f"--cert-file-public={files.certificate}",
+               f"--cert-file-private={files.key}")  # fmt: skip
+    made.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")
+    return made
+
+
+@pytest.fixture
+def peer(wire: Veth, tmp_path: Path, rung: Authority, office: Issued) -> Iterator[StrongSwan]:
+    host = wire.right[0]
+    host.add_address("lo", "10.2.0.1/24")
+    folder = tmp_path / "strongswan"
+    folder.mkdir()
+    (folder / "rung.pem").write_bytes(rung.certificate_pem())
+    files: Files = write(folder, "office", office, OURS.root)
+    tunnel = replace(TUNNEL, certificate=files, intermediates=[folder / "rung.pem"])
+    with strongswan(host, folder, tunnel, userspace=True) as running:
+        yield running
+
+
+@pytest.mark.parametrize("initiator", ["gateway", "strongswan"])
+@pytest.mark.parametrize("fragments", ["on", "off"])
+def test_each_side_proves_itself_to_one_that_has_only_the_root(
+    gateway: Keying, peer: StrongSwan, initiator: str, fragments: str
+) -> None:
+    remote = "etc/racoon/remote-10.77.0.2.conf"
+    gateway.edit(remote, "nat_traversal force", f"nat_traversal force; ike_frag {fragments}")
+    with gateway.iked():
+        if initiator == "gateway":
+            gateway.ping("10.2.0.1", 1)
+        else:
+            peer.initiate()
+        until(lambda: gateway.tunnels() == 1)
+        assert gateway.ping("10.2.0.1")
+        received = [line for line in peer.process.text.splitlines() if "received issuer" in line]
+        assert len(received) == 2
+        assert 'received end entity cert "O=Branch Office Lab, CN=gw-0001"' in peer.process.text
+        assert 'sending issuer cert "O=Branch Office Lab, CN=The office\'s CA"' in (
+            peer.process.text
+        )
+
+
+@pytest.mark.parametrize("initiator", ["gateway", "strongswan"])
+def test_a_peer_that_a_new_crl_revokes_is_refused_after_a_reload(
+    gateway: Keying, peer: StrongSwan, rung: Authority, office: Issued, initiator: str
+) -> None:
+    certs = gateway.root / "etc/racoon/certs"
+    with gateway.iked() as daemon:
+        peer.initiate()
+        until(lambda: gateway.tunnels() == 1)
+        peer.terminate()
+        until(lambda: gateway.tunnels() == 0)
+        crl = rung.crl([office], OURS.valid)
+        (certs / "office.crl").write_bytes(crl.public_bytes(Encoding.PEM))
+        gateway.namespace.run(require.program("openssl"), "rehash", str(certs))
+        gateway.racoonctl("reload-config")
+        if initiator == "gateway":
+            gateway.ping("10.2.0.1", 1)
+            daemon.wait_line("INFO: initiate new phase 1 negotiation")
+        else:
+            assert "failed" in peer.initiate(check=False, seconds=1)
+        daemon.wait_line(
+            r"ERROR: .*the certificate of CN=office,.* was revoked on .* as the CRL of CN="
+        )
+        assert gateway.tunnels() == 0
