@@ -7,10 +7,10 @@ cuts SHA-256 to 96 bits, which no peer expects (RFC 4868 says 128).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
+from wire.lean import Final
+from wire.record import Record
 from wire.secret import Secret
 from xfrm.model import Algorithm
 
@@ -22,8 +22,7 @@ class Kind(Enum):
     COMPRESSION = "compression"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """One algorithm. `key_bits` are the lengths a key may have, with the salt or nonce at its end.
 
     The first of `setkey` is what is printed. `pfkey` 0: PF_KEY has no number for it.

@@ -1,9 +1,9 @@
 """What enforces SAs and policies: the kernel (`xfrm.aio.kernel`) or our own path (`xfrm.tun`)."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Protocol as TypingProtocol
 
+from wire.lean import Protocol as TypingProtocol
+from wire.record import Record
 from xfrm.model import (
     Address,
     Mode,
@@ -35,8 +35,7 @@ class AlreadyThere(XfrmError):
     """There is one already (EEXIST)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acquire:
+class Acquire(Record, kw_only=True):
     """Traffic matched `policy`, and there is no SA for its first template (RFC 4301, 5.1)."""
 
     selector: Selector
@@ -46,8 +45,7 @@ class Acquire:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expire:
+class Expire(Record, kw_only=True):
     """An SA's soft or hard lifetime passed; after a hard one it is gone.
 
     Go by `sa.id`: a kernel tells neither algorithms nor keys here.
@@ -57,8 +55,7 @@ class Expire:
     hard: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
+class Mapping(Record, kw_only=True):
     """The peer of a UDP-encapsulated SA now sends from another address or port (RFC 3948, 3.3)."""
 
     sa: SaId
@@ -69,15 +66,13 @@ class Mapping:
     new_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(Record):
     """An SA was deleted, by us or by somebody else (`setkey -c`, `ip xfrm state delete`)."""
 
     sa: SaId
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Resync(Record):
     """Events were lost, or somebody flushed the SAs: look at `sas()` and `policies()` again."""
 
 

@@ -4,12 +4,12 @@ The same objects go to the kernel over netlink, to the userspace data path and t
 Addresses are `ipaddress` objects; lifetimes are seconds, octets and packets.
 """
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from wire.cursor import DecodeError
 from wire.open_enum import OpenEnum
+from wire.record import Record
 from wire.secret import Secret
 
 Address = IPv4Address | IPv6Address
@@ -46,8 +46,7 @@ class Action(IntEnum):
     BLOCK = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selector:
+class Selector(Record, kw_only=True):
     """The traffic meant (RFC 4301, 4.4.1.1).
 
     `protocol` 0 is any. A port of None is any; for ICMP `src_port` is the type and `dst_port`
@@ -61,8 +60,7 @@ class Selector:
     dst_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Algorithm:
+class Algorithm(Record, kw_only=True):
     """One algorithm with its key, by the Linux crypto API's name, such as `cbc(aes)`.
 
     `icv_bits` is the length of the integrity check value for authentication and AEAD, else 0.
@@ -73,24 +71,21 @@ class Algorithm:
     icv_bits: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encapsulation:
+class Encapsulation(Record, kw_only=True):
     """ESP in UDP (RFC 3948)."""
 
     src_port: int = 4500
     dst_port: int = 4500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class Mark(Record, kw_only=True):
     """A firewall mark: packets whose mark, masked, is `value`."""
 
     value: int
     mask: int = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetime:
+class Lifetime(Record, kw_only=True):
     """Limits; None is no limit. Seconds count from the time the SA was added."""
 
     soft_seconds: int | None = None
@@ -101,8 +96,7 @@ class Lifetime:
     hard_packets: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Record, kw_only=True):
     """What an SA or a policy has done so far. Times are Unix seconds; 0 is never."""
 
     octets: int = 0
@@ -111,8 +105,7 @@ class Usage:
     used: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SaId:
+class SaId(Record):
     """What names an SA: destination, protocol, SPI (RFC 4301, 4.1); in Linux its mark too."""
 
     dst: Address
@@ -121,8 +114,7 @@ class SaId:
     mark: Mark | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecurityAssociation:
+class SecurityAssociation(Record, kw_only=True):
     """One direction of a protected path.
 
     Either `aead`, or `encryption` and/or `authentication`, or `compression` (IPComp).
@@ -143,9 +135,9 @@ class SecurityAssociation:
     encapsulation: Encapsulation | None = None
     replay_window: int = 64
     esn: bool = False
-    lifetime: Lifetime = field(default_factory=Lifetime)
+    lifetime: Lifetime = Lifetime()
     selector: Selector | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     larval: bool = False
     sequence: int = 0
     mark: Mark | None = None
@@ -156,8 +148,7 @@ class SecurityAssociation:
         return SaId(self.dst, self.protocol, self.spi, self.mark)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(Record, kw_only=True):
     """The SA that a policy asks for. In transport mode the end points may stay None."""
 
     protocol: Protocol = Protocol.ESP
@@ -169,8 +160,7 @@ class Template:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Record, kw_only=True):
     """What is to be done with traffic (RFC 4301, 4.4.1). No templates and ALLOW: bypass."""
 
     selector: Selector
@@ -179,8 +169,8 @@ class Policy:
     templates: tuple[Template, ...] = ()
     priority: int = 0
     index: int = 0
-    lifetime: Lifetime = field(default_factory=Lifetime)
-    usage: Usage = field(default_factory=Usage)
+    lifetime: Lifetime = Lifetime()
+    usage: Usage = Usage()
     mark: Mark | None = None
     if_id: int = 0
 

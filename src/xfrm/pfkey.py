@@ -7,14 +7,14 @@ extended sequence numbers: what is read back has the check values of the RFCs an
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from struct import Struct
-from typing import Final
 
 from wire.cursor import Cursor, DecodeError
+from wire.lean import Final
 from wire.open_enum import OpenEnum
+from wire.record import Record
 from wire.secret import Secret
 from xfrm.algorithms import Kind, by_pfkey, row_of
 from xfrm.model import (
@@ -83,8 +83,7 @@ _MODE_NUMBERS: Final = {number: mode for mode, number in _MODES.items()}
 _UNKNOWN: Final = "pfkey-"  # the name of an algorithm that has a number and no row
 
 
-@dataclass(frozen=True, slots=True)
-class Dumped:
+class Dumped(Record):
     """One message of a dump. `pid` is who asked; the last message has sequence number 0."""
 
     sa: SecurityAssociation

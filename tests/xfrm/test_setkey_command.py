@@ -15,13 +15,26 @@ GOOD = "spdadd 10.0.0.1 10.0.0.2 any -P out none;\n"
 
 def test_it_comes_up_without_what_it_may_not_need() -> None:
     program = (
-        "import sys, mgu.commands.setkey, xfrm.pfkey, xfrm.setkey.show\n"
-        "print({'lark', 'pyroute2', 'asyncio', 'cryptography'} & set(sys.modules))"
+        "import sys, mgu.commands.setkey_calls, xfrm.pfkey, xfrm.setkey.show\n"
+        "heavy = {'lark', 'pyroute2', 'asyncio', 'cryptography', 'OpenSSL'}\n"
+        "heavy |= {'dataclasses', 'pathlib', 'hmac', 'xfrm.setkey.parse'}\n"
+        "print(heavy & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_the_help_needs_nothing_of_the_kernel() -> None:
+    program = (
+        "import sys; from mgu.commands.setkey import main\n"
+        "try: main(['-h'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'typing', 'pathlib', 'socket', 'ipaddress', 'xfrm'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
 
 
 @pytest.mark.parametrize("words", [[], ["-D", "-F"], ["-z"], ["--exp"], ["-f"], ["-c", "file"]])

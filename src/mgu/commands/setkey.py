@@ -1,29 +1,14 @@
-"""`setkey`: show and change the kernel's SAs and policies, as setkey(8) of ipsec-tools does.
-
-What only some options need is imported when they are given: -D comes up fast.
-"""
+"""`setkey`: show and change the kernel's SAs and policies, as setkey(8) of ipsec-tools does."""
 
 import argparse
 import errno
 import os
-import socket
 import sys
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Final
 
 from mgu import exits
 from mgu.arguments import Parser
-from xfrm.aio.blocking import Client
-from xfrm.dataplane import XfrmError
-from xfrm.model import Address, Policy, SecurityAssociation
-from xfrm.names import sa_name
-from xfrm.pfkey import sequence_numbers
-from xfrm.setkey.run import Output, Runner
-from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
-from xfrm.setkey.statements import FlushPolicies, FlushSas, Place, SetkeyError
+from wire.lean import Final
 
 _USAGE: Final = """\
 setkey [-knrv] FILE ...      carry out the files' statements
@@ -90,10 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("nothing to do: -c, -f FILE, -D, -F or -x")
     if options.stdin and files:
         parser.error(f"-c reads standard input, and {files[0]} is a file: leave one of them out")
+    from mgu.commands.setkey_calls import call  # late: the help needs none of it
+    from xfrm.dataplane import XfrmError
+
     try:
-        if options.monitor:
-            return _monitor(options)
-        return _Command(options).run(files)
+        return call(options, files)
     except XfrmError as error:
         print(f"setkey: {error}", file=sys.stderr)
         return exits.NO_PERMISSION if error.code == errno.EPERM else exits.FAILED
@@ -102,161 +88,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that nothing complains at exit
         return exits.OK
-
-
-class _Command:
-    """One call: its options, and the worst that happened."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
-        self._source = ""
-        self._code = exits.OK
-
-    def run(self, files: list[str]) -> int:
-        options = self._options
-        sources = ["-"] if options.stdin else files
-        texts = [(name, _read(name)) for name in sources]
-        if any(text is None for _, text in texts):
-            return exits.FAILED
-        if options.dry_run:
-            for name, text in texts:
-                self._statements(None, name, text or "")
-            return self._code
-        with Client() as client:
-            output = Output(self._print_sas, self._print_policies, self._refused)
-            runner = Runner(client, output)
-            for name, text in texts:
-                self._statements(runner, name, text or "")
-            if options.flush:
-                whole = Place(0, 0)
-                table = FlushPolicies(place=whole) if options.policies else None
-                runner.run([table or FlushSas(protocol=None, place=whole)])
-            if options.dump:
-                self._dump(runner)
-        return self._code
-
-    def _statements(self, runner: Runner | None, name: str, text: str) -> None:
-        """Carry out one file, or only look at it without a runner."""
-        from xfrm.setkey.parse import parse
-        from xfrm.setkey.words import Names
-
-        self._source = "stdin" if name == "-" else name
-        kernel_semantics = self._options.kernel and not self._options.rfc
-        names = Names(_host_addresses, _protocol_number)
-        try:
-            statements = parse(text, names, kernel_semantics=kernel_semantics)
-        except SetkeyError as error:
-            self._complain(str(error), error.place)
-            return
-        if self._options.verbose:
-            print(f"{self._source}: {len(statements)} statements", file=sys.stderr)
-        if runner is not None:
-            runner.run(statements)
-
-    def _dump(self, runner: Runner) -> None:
-        while True:
-            if self._options.explain:
-                _explain(runner)
-            elif self._options.policies:
-                self._print_policies(runner.policies())
-            elif self._options.loop:
-                for sa in runner.sas():
-                    counted = f"{sa.usage.packets} packets {sa.usage.octets} octets"
-                    print(f"{sa_name(sa)} from {sa.src}: {counted}")
-            else:
-                self._print_sas(runner.sas())
-            if not self._options.loop:
-                return
-            sys.stdout.flush()
-            time.sleep(1)
-
-    def _print_sas(self, sas: Sequence[SecurityAssociation]) -> None:
-        if not sas:
-            print(NO_SAS)
-        now, pid = int(time.time()), os.getpid()
-        for sequence, sa in zip(sequence_numbers(len(sas)), sas, strict=True):
-            sys.stdout.write(show_sa(sa, sequence=sequence, pid=pid, now=now))
-
-    def _print_policies(self, policies: Sequence[Policy]) -> None:
-        shown = policies
-        if self._options.no_sockets:
-            shown = [policy for policy in policies if not policy.per_socket]
-        if not policies:
-            print(NO_POLICIES)
-        pid = os.getpid()
-        for sequence, policy in zip(sequence_numbers(len(shown)), shown, strict=True):
-            sys.stdout.write(
-                show_policy(policy, sequence=sequence, pid=pid, ports=self._options.ports)
-            )
-        if len(shown) < len(policies):
-            hidden = len(policies) - len(shown)
-            print(f"{hidden} per-socket policies not shown (filtered by -N)")
-
-    def _refused(self, error: XfrmError, place: Place | None) -> None:
-        if error.code == errno.EPERM:
-            raise error
-        self._complain(str(error), place)
-
-    def _complain(self, text: str, place: Place | None) -> None:
-        """ "FILE,LINE: " is how setkey begins it."""
-        where = ""
-        if place is not None and place.line:
-            where = f"{self._source},{place.line}: column {place.column}: "
-        sys.stdout.flush()
-        print(f"setkey: {where}{text}", file=sys.stderr)
-        self._code = exits.FAILED
-
-
-def _explain(runner: Runner) -> None:
-    from xfrm.setkey.explain import explain, explain_statistics, parse_statistics
-
-    for line in explain(runner.sas(), runner.policies(), int(time.time())):
-        print(line)
-    with suppress(OSError):  # not every kernel counts
-        text = Path("/proc/net/xfrm_stat").read_text(encoding="ascii")
-        for line in explain_statistics(parse_statistics(text)):
-            print(line)
-
-
-def _read(name: str) -> str | None:
-    """The text of a file, or of standard input for "-"; None with a complaint."""
-    try:
-        octets = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        return octets.decode()
-    except OSError as error:
-        print(f"setkey: cannot read {name}: {error.strerror}", file=sys.stderr)
-    except UnicodeDecodeError:
-        print(f"setkey: {name} is not a text in UTF-8", file=sys.stderr)
-    return None
-
-
-def _host_addresses(name: str) -> list[Address]:
-    from ipaddress import ip_address
-
-    with suppress(OSError, UnicodeError, ValueError):
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
-    return []
-
-
-def _protocol_number(name: str) -> int | None:
-    try:
-        return socket.getprotobyname(name)
-    except OSError:
-        return None
-
-
-def _monitor(options: argparse.Namespace) -> int:
-    from xfrm.netlink.messages import Group
-    from xfrm.setkey.monitor import line_of
-
-    with Client(tuple(Group)) as client:
-        for message in client.events():
-            stamp = time.strftime("%H:%M:%S")
-            print(f"{stamp} {line_of(message)}", flush=True)
-            if options.hexadecimal:
-                print(bytes(message).hex(" ", 4), flush=True)
-    return exits.OK
 
 
 if __name__ == "__main__":

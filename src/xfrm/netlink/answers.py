@@ -1,10 +1,10 @@
 """Values of `xfrm.model` and events from what the kernel answers and tells."""
 
-from dataclasses import replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
 
+from wire.record import replace
 from xfrm import dataplane
 from xfrm.model import (
     Action,

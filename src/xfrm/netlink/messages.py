@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final, Self
+from types import MappingProxyType
 
+from wire.lean import Final, Self
 from wire.open_enum import OpenEnum
+from wire.record import Record
 from xfrm.model import Malformed
 from xfrm.netlink import attributes as attr
 from xfrm.netlink import wire
@@ -108,13 +109,15 @@ _BODIES: Final[dict[int, tuple[Callable[[bytes], Body], int]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Record):
     """`attributes` holds keys: it is not shown. The body of a type without a row is `Raw`."""
 
     type: MessageType
     body: Body = EMPTY
-    attributes: attr.Attributes = field(default_factory=dict, repr=False)
+    attributes: attr.Attributes = MappingProxyType({})
+
+    def __repr__(self) -> str:
+        return f"Message(type={self.type!r}, body={self.body!r})"
 
     @classmethod
     def parse(cls, number: int, octets: bytes) -> Self:

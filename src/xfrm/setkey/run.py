@@ -5,10 +5,10 @@ was collected first, so that the order is the file's.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import count
-from typing import Final, Protocol
 
+from wire.lean import Final, Protocol
+from wire.record import Record, replace
 from xfrm.dataplane import NoSuchEntry, XfrmError
 from xfrm.model import Policy, SecurityAssociation
 from xfrm.model import Protocol as SaProtocol
@@ -38,8 +38,7 @@ _AT_ONCE: Final = 4096
 _FIRST_CHOSEN_REQID: Final = 0x4000  # above those that are typed (IPSEC_MANUAL_REQID_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record):
     """A message, what it is for, and where the file asks for it."""
 
     message: Message
@@ -56,8 +55,7 @@ class Client(Protocol):
     def dump(self, wish: Request) -> list[Message]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Record):
     """What became of it: entries to print, and refusals with their places."""
 
     sas: Callable[[Sequence[SecurityAssociation]], None]

@@ -1,16 +1,14 @@
 """What a setkey file says, one value per statement, and where it says it."""
 
-from dataclasses import dataclass
-from typing import Final
-
+from wire.lean import Final
+from wire.record import Record
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
 
 # The reqid of a rule whose level is `unique` without a number: to be chosen when it is carried out.
 CHOOSE_REQID: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Record):
     """Both count from 1."""
 
     line: int
@@ -25,27 +23,23 @@ class SetkeyError(Exception):
         self.place = place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddSa:
+class AddSa(Record, kw_only=True):
     sa: SecurityAssociation
     update: bool
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetSa:
+class GetSa(Record, kw_only=True):
     sa: SaId
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteSa:
+class DeleteSa(Record, kw_only=True):
     sa: SaId
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteAllSas:
+class DeleteAllSas(Record, kw_only=True):
     """Every SA from `src` to `dst`."""
 
     src: Address
@@ -54,8 +48,7 @@ class DeleteAllSas:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GetSpi:
+class GetSpi(Record, kw_only=True):
     src: Address
     dst: Address
     protocol: Protocol
@@ -64,22 +57,19 @@ class GetSpi:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlushSas:
+class FlushSas(Record, kw_only=True):
     """`protocol` None: all of them."""
 
     protocol: Protocol | None
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpSas:
+class DumpSas(Record, kw_only=True):
     protocol: Protocol | None
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddPolicy:
+class AddPolicy(Record, kw_only=True):
     """`twin` is the `fwd` policy that comes with an `in` one. They share a chosen reqid."""
 
     policy: Policy
@@ -88,20 +78,17 @@ class AddPolicy:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeletePolicy:
+class DeletePolicy(Record, kw_only=True):
     policy: Policy
     twin: Policy | None
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlushPolicies:
+class FlushPolicies(Record, kw_only=True):
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DumpPolicies:
+class DumpPolicies(Record, kw_only=True):
     place: Place
 
 

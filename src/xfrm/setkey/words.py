@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Final
 
+from wire.record import Record
 from xfrm.model import Address, Network, Protocol
 from xfrm.setkey.show import TYPE_AND_CODE, UPPER_PROTOCOLS
 from xfrm.setkey.statements import SetkeyError
@@ -31,16 +31,14 @@ _GRE: Final = 47
 ANY_UPPER: Final = 255  # setkey's number of "any"
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Record):
     """How names become numbers: without a network and files unless somebody hands them in."""
 
     addresses: Callable[[str], Sequence[Address]] = lambda _: ()
     upper_protocol: Callable[[str], int | None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Record):
     """One end of an SA or a selector, as written; a name may have several addresses."""
 
     addresses: Sequence[Address]
