@@ -3,12 +3,13 @@
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from lab.datapath import Pair, sas, tunnel
+from lab.datapath import End, Pair, sas, tunnel
 from lab.esp_values import (
     AES_GCM,
     LEFT,
@@ -72,6 +73,52 @@ async def test_lifetimes_end_softly_then_hard(pair: Pair) -> None:
     assert (soft.hard, soft.sa.usage.packets, soft.sa.spi) == (False, 2, forth.spi)
     assert (hard.hard, hard.sa.usage.packets) == (True, 3)
     assert [each.spi for each in await pair.left.path.sas()] == [0x1002]
+
+
+async def test_an_address_that_comes_late_is_ours_at_once(pair: Pair) -> None:
+    """A lease, for example: packets to it are the host's own, and packets from here carry it."""
+    for end in (pair.left, pair.right):
+        end.host.run("ip", "address", "del", f"{end.inner}/24", "dev", "lo")
+    await tunnel(pair)
+    for end in (pair.left, pair.right):
+        end.host.add_address("lo", f"{end.inner}/24")
+    assert await settled(pair, lambda shown: "src 10." in shown)
+    assert await pair.left.ping(pair.right.inner)
+    assert await pair.left.usage(0x1001) == await pair.right.usage(0x1001) == (3 * 84, 3)
+
+
+async def test_routes_and_rules_that_somebody_takes_away_come_back(pair: Pair) -> None:
+    await tunnel(pair)
+    host, table = pair.left.host, str(TABLE)
+
+    async def restored() -> bool:
+        return await settled(pair, lambda shown: "450:" in shown and "dev mgu0" in shown)
+
+    for words in (
+        ("route", "flush", "table", table),
+        ("rule", "del", "priority", "450"),
+        ("link", "set", "mgu0", "down"),
+    ):
+        host.run("ip", *words)
+        host.run("ip", "link", "set", "mgu0", "up")
+        assert await restored()
+    assert await pair.left.ping(pair.right.inner)
+    assert await pair.left.usage(0x1001) == (3 * 84, 3)
+
+
+async def settled(pair: Pair, wanted: Callable[[str], bool]) -> bool:
+    """Whether both hosts' rules and routes become so, within 5 s."""
+
+    def shown(end: End) -> str:
+        words = (("ip", "rule"), ("ip", "route", "show", "table", str(TABLE)))
+        return "".join(end.host.run(*each, check=False).stdout for each in words)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while not all(wanted(shown(end)) for end in (pair.left, pair.right)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            return True
+    return False
 
 
 async def test_lifetimes_in_seconds_end_without_traffic(pair: Pair) -> None:

@@ -72,6 +72,7 @@ class DataPath:
         self._looking = False
         self._batches: dict[SaId, Batch] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._tun = (
             OffloadTun(fd, self._loop.call_soon, self._unwritten)
@@ -129,6 +130,9 @@ class DataPath:
         for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
             self._loop.remove_reader(sock)
         self._loop.remove_reader(self._fd)
+        self._loop.remove_reader(self._routes)
+        if self._catching_up is not None:
+            await asyncio.wait([self._catching_up])
         self._tun.flush()
         self._sockets.close()
         if self.counters:
@@ -153,6 +157,7 @@ class DataPath:
     def _read(self) -> None:
         """Have the loop read all that may bring packets."""
         self._loop.add_reader(self._fd, self._from_host)
+        self._loop.add_reader(self._routes, self._others_changed)
         for protocol, sock in self._sockets.v4.items():
             self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
         for protocol, sock in self._sockets.v6.items():
@@ -172,13 +177,15 @@ class DataPath:
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
-        await self._follow()
+        if self._routes.stale:
+            await self._follow()
         self._sad.add(sa, time.monotonic(), _date())
         self._changed()
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
-        await self._follow()
+        if self._routes.stale:
+            await self._follow()
         # From here to the end nothing may wait: a packet by the old entry would use a number twice.
         try:
             self._sad.update(sa, time.monotonic(), _date())
@@ -219,8 +226,23 @@ class DataPath:
         self._events.put_nowait(None)  # for whoever asks again
 
     async def _follow(self) -> None:
-        """Routes and our own addresses may be others by now."""
+        """Have the routes of these policies."""
         await self._routes.follow([entry.policy for entry in self._spd])
+
+    def _others_changed(self) -> None:
+        """The host's addresses, or routes of ours."""
+        if self._routes.stale and self._catching_up is None:
+            self._catching_up = self._loop.create_task(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        try:
+            while self._routes.stale:
+                await self._follow()
+            self._changed()
+        except XfrmError as error:  # the next change tries again
+            logger.warning("%s", error)
+        finally:
+            self._catching_up = None
 
     # Packets
 

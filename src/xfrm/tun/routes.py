@@ -6,13 +6,16 @@ asks for, if the host has one. All goes again at `close`.
 
 The routes go with the device, too, when the process is killed. Behind each there is one that says
 "unreachable": it stays then, so that nothing leaves in clear until the next start takes over.
+
+Nothing is asked of the kernel that we know: `watch` tells when the host's addresses changed, or
+when somebody took away a rule or a route of ours.
 """
 
 import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -21,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Direction, Network, Policy
 from xfrm.tun.outer import MARK
+from xfrm.tun.watch import Changes, Watch
 
 if TYPE_CHECKING:
     from pyroute2.iproute.linux import AsyncIPRoute
@@ -39,12 +43,15 @@ _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 class Routes:
     """The device's state, its routes and the rule. Errors are XfrmError.
 
-    `local` is the host's own addresses when they were last looked at.
+    `local` is the host's own addresses when they were last looked at. The event loop can watch
+    this object: it is readable when `stale` may have become true.
     """
 
-    def __init__(self, netlink: "AsyncIPRoute", index: int) -> None:
+    def __init__(self, netlink: "AsyncIPRoute", index: int, watch: Watch) -> None:
         self._netlink = netlink
         self._index = index
+        self._watch = watch
+        self._changes = Changes()
         self._routes: dict[Network, Address | None] = {}
         self._left_behind: set[Network] = set()  # by a killed process, until policies are known
         self._families: list[int] = []
@@ -60,12 +67,32 @@ class Routes:
 
         netlink = AsyncIPRoute()
         try:
-            routes = cls(netlink, socket.if_nametoindex(device))
+            index = socket.if_nametoindex(device)
+            routes = cls(netlink, index, Watch(index, TABLE))
+        except OSError as error:
+            netlink.close()
+            raise XfrmError(f"the device {device} cannot be watched: {error}") from error
+        try:
             await routes._start(mtu)
         except (NetlinkError, OSError) as error:
+            routes._watch.close()
             netlink.close()
             raise XfrmError(f"the device {device} cannot be set up: {error}") from error
         return routes
+
+    def fileno(self) -> int:
+        return self._watch.fileno()
+
+    @property
+    def stale(self) -> bool:
+        """Whether others changed something since `follow`, so that it has to be called again."""
+        self._notice()
+        return bool(self._changes)
+
+    def _notice(self) -> None:
+        changes = self._watch.drain()
+        changes.routes &= self._routes.keys()  # those that we removed are not there
+        self._changes.add(changes)
 
     async def close(self) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
@@ -77,20 +104,27 @@ class Routes:
             for network in self._routes.keys() | self._left_behind:
                 await self._remove(network)
         finally:
+            self._watch.close()
             self._netlink.close()
 
     async def follow(self, policies: Sequence[Policy]) -> None:
-        """Make the routes those of `policies`, and look at the host's addresses again."""
+        """Make the routes those of `policies`, with the host's addresses of now."""
         from pyroute2.netlink.exceptions import NetlinkError
 
-        try:
-            async with self._lock:
-                await self._look()
+        async with self._lock:
+            self._notice()
+            changes, self._changes = self._changes, Changes()
+            try:
+                if changes.addresses:
+                    await self._look()
                 wanted = self._wanted(policies)
                 self._warn_of_filter(wanted, policies)
-                await self._become(wanted)
-        except (NetlinkError, OSError) as error:
-            raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
+                if changes.everything:
+                    await self._restore_rules()
+                await self._become(wanted, lost=wanted if changes.everything else changes.routes)
+            except (NetlinkError, OSError) as error:
+                self._changes.add(changes)
+                raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
 
     def _wanted(self, policies: Iterable[Policy]) -> dict[Network, Address | None]:
         wanted: dict[Network, Address | None] = {}
@@ -116,13 +150,17 @@ class Routes:
                 ", ".join(strict),
             )
 
-    async def _become(self, wanted: dict[Network, Address | None]) -> None:
+    async def _become(
+        self, wanted: dict[Network, Address | None], lost: Container[Network]
+    ) -> None:
+        """`lost`: those that somebody took away."""
         for network in (self._routes.keys() | self._left_behind) - wanted.keys():
-            await self._remove(network)
             self._routes.pop(network, None)
+            await self._remove(network)
         self._left_behind.clear()
         for network, source in wanted.items():
-            if network not in self._routes or self._routes[network] != source:
+            known = network in self._routes and network not in lost
+            if not known or self._routes[network] != source:
                 await self._barrier("replace", network)
                 await self._route("replace", network, source)
                 self._routes[network] = source
@@ -152,7 +190,18 @@ class Routes:
                     everything = "0.0.0.0" if family == socket.AF_INET else "::"
                     prefix = (message.get("dst") or everything, message["dst_len"])
                     self._left_behind.add(ip_network(prefix))
+        self._watch.drain()  # our own
         await self._look()
+
+    async def _restore_rules(self) -> None:
+        from pyroute2.netlink.exceptions import NetlinkError
+
+        for family in self._families:
+            try:
+                await self._rule("add", family)
+            except NetlinkError as error:
+                if error.code != errno.EEXIST:
+                    raise
 
     async def _rule(self, verb: str, family: int) -> None:
         await self._netlink.rule(
