@@ -6,33 +6,28 @@ and the next one is begun: a gateway that nobody can log in to must go on trying
 """
 
 import contextlib
-import json
 import os
-import socket
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from mgu import clock, services, timekeeping
 from mgu.paths import TIME_STATUS, TIME_SYNCHRONIZED, WPA_CTRL_DIR, under_root
+from wire.lean import Final
+from wire.record import Record
 
 STEP: Final = 0.05  # seconds between two looks
 INTERFACE: Final = "eth0"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Record):
     """How far a stage is: whether it has done its work, and what is known in words."""
 
     done: bool
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Record, kw_only=True):
     """A service and how to `look` at its work; `limit` is seconds."""
 
     name: str
@@ -43,8 +38,7 @@ class Stage:
     look: Callable[[], Look]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Record):
     """What became of a stage, in one line."""
 
     stage: str
@@ -118,6 +112,8 @@ def _date() -> str:
 
 
 def _look_at_time() -> Look:
+    import json  # late, as all that only one look needs
+
     if under_root(TIME_SYNCHRONIZED).exists():
         return Look(True, f"{_date()}, synchronized")
     try:
@@ -137,6 +133,9 @@ def _look_at_port() -> Look:
 
 def port_status(control: Path) -> dict[str, str]:
     """The supplicant's status, from its control socket; empty if it does not answer."""
+    import socket
+    import tempfile
+
     with (
         contextlib.suppress(OSError),
         tempfile.TemporaryDirectory(prefix="mgu-") as folder,

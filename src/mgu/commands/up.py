@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Final
 
-from mgu import boot, exits, logs
+from mgu import boot, exits
 from mgu.arguments import Parser
 from mgu.boot import FLOOR, STAGES, Report
 from mgu.commands.stages import add_stages, checked_stages
+from wire.lean import Final
 
 NOT_RUNNING: Final = 3  # what LSB has for the `status` of an init script
 
@@ -37,10 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     wanted = checked_stages(parser, options.stages)
-    logs.setup("mgu", stderr=False)
     if options.status:
         reports = [boot.look_at(stage) for stage in STAGES if stage.name in wanted]
         return _tell(reports, NOT_RUNNING)
+    from mgu import logs  # late: to look takes no log
+
+    logs.setup("mgu", stderr=False)
     try:
         failed = _bring_up(wanted, options.wait)
     except PermissionError as error:
