@@ -145,15 +145,15 @@ class Book:
             if _same(child.policy, policy):
                 yield child
 
-    def negotiation_for(self, policy: PolicyEntry) -> Negotiation | None:
-        """The Quick Mode that makes SAs for this policy at the moment, whoever began it."""
+    def negotiations_for(self, policy: PolicyEntry) -> Iterator[Negotiation]:
+        """The Quick Modes that make SAs for this policy at the moment, whoever began them."""
         for negotiation in self.negotiations:
             if negotiation.policy is not None and _same(negotiation.policy, policy):
-                return negotiation
-        return None
+                yield negotiation
 
-    def is_pending(self, policy: PolicyEntry) -> bool:
-        return any(_same(p.policy, policy) for p in self.pending.get(policy.remote, ()))
+    def pending_for(self, policy: PolicyEntry) -> Pending | None:
+        waiting = self.pending.get(policy.remote, ())
+        return next((p for p in waiting if _same(p.policy, policy)), None)
 
 
 def _same(a: PolicyEntry, b: PolicyEntry) -> bool:

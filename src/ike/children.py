@@ -148,6 +148,12 @@ class Children:
             child.policy.selector,
         )
 
+    def give_up(self, negotiations: Iterable[Negotiation], reason: str) -> None:
+        """End them, even those that are complete but for our use of the new SAs."""
+        for negotiation in list(negotiations):
+            negotiation.wanted_here = False
+            negotiation.fail(reason)
+
     def remove_all(self, children: Iterable[Child]) -> None:
         for child in list(children):
             self.remove(child, tell=True)

@@ -98,7 +98,7 @@ class Engine:
                 if child is not None:
                     self._keeper.children.remove(child, tell=True)
             case DeletePolicySas():
-                self._keeper.children.remove_all(self._book.children_for(event.policy))
+                self._keeper.withdraw(event.policy)
             case Flush():
                 self._flush(event)
             case Reload():
@@ -144,14 +144,19 @@ class Engine:
         self._keeper.start_phase1(remote, event.local, Endpoint(event.remote, remote.port))
 
     def _delete_isakmp(self, event: DeleteIsakmp) -> None:
+        sas = self._book.with_peer(event.remote, event.local)
         if event.children:
-            self._keeper.children.remove_all(self._book.children_with(event.remote, event.local))
-        for sa in list(self._book.with_peer(event.remote, event.local)):
+            children = self._keeper.children
+            doomed = (n for n in self._book.negotiations if n.sa in sas)
+            children.give_up(doomed, "deleted by an administrator")
+            children.remove_all(self._book.children_with(event.remote, event.local))
+        for sa in sas:
             self._context.info(f"purging ISAKMP-SA spi={sa.cookies}.")
             sa.delete()
 
     def _flush(self, event: Flush) -> None:
         if event.ipsec:
+            self._keeper.children.give_up(self._book.negotiations, "flushed by an administrator")
             self._keeper.children.remove_all(self._book.children)
         if event.isakmp:
             for sa in self._book.isakmps():
@@ -168,8 +173,7 @@ class Engine:
 
     def _stop(self) -> None:
         self._keeper.closing = True
-        for negotiation in list(self._book.negotiations):
-            negotiation.fail("the daemon stops")
+        self._keeper.children.give_up(self._book.negotiations, "the daemon stops")
         self._flush(Flush())
         self._context.report(EventKind.QUIT)
         self._context.emit(Stopped())

@@ -42,9 +42,9 @@ class Keeper:
         local_port: int = ISAKMP_PORT,
     ) -> None:
         """SAs for this policy, by whatever it takes."""
-        if self.closing or self._book.is_pending(policy):
+        if self.closing or self._book.pending_for(policy) is not None:
             return
-        under_way = self._book.negotiation_for(policy)
+        under_way = next(self._book.negotiations_for(policy), None)
         if under_way is not None:
             under_way.wanted_here = True
             return
@@ -58,6 +58,16 @@ class Keeper:
             context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
             return
         self._pend(policy, replaces)
+
+    def withdraw(self, policy: PolicyEntry) -> None:
+        """No SAs for this policy any more, and none that are being made."""
+        pending = self._book.pending_for(policy)
+        if pending is not None:
+            pending.timer.cancel()
+            self._book.pending[policy.remote].remove(pending)
+            self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+        self.children.give_up(self._book.negotiations_for(policy), "the policy is gone")
+        self.children.remove_all(self._book.children_for(policy))
 
     def _phase1_coming(self, policy: PolicyEntry, local_port: int) -> bool:
         if self._book.coming(policy.remote, policy.local):
