@@ -210,3 +210,19 @@ def test_it_imports_nothing_that_is_slow_to_import(words: list[str]) -> None:
     argv = [sys.executable, "-c", program, *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_another_connection_does_not_wait_for_the_grammar_of_files_that_nobody_changed(
+    root: Path,
+) -> None:
+    assert main([*CREATE, "--dst-preshared-key=theirs"]) == 0
+    program = (
+        "import sys; from mgu.commands.ipsec import main\n"
+        "code = main(sys.argv[1:])\n"
+        "sys.exit(code or 'lark' in sys.modules)"
+    )
+    more = ["--create", "--name=m", "--dst-address=10.0.0.2", "--dst-network=10.1.0.0/16"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *more], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -81,11 +81,13 @@ def write_common(write: Write = write_whole) -> bool:
     if not path.exists():
         write(path, _COMMON.encode(), PUBLIC)
         return True
-    there = {_kind(statement) for statement in _statements(path)}
+    text = _text(path)
+    if text == _COMMON:  # nobody changed it: the grammar, which takes long, need not be asked
+        return False
+    there = {_kind(statement) for statement in _statements(path, text)}
     missing = [line for kind, line in _NEEDED.items() if kind not in there]
     if not missing:
         return False
-    text = path.read_text(encoding="utf-8")
     if not text.endswith("\n"):
         text += "\n"
     write(path, "".join([text, "\n# added by ipsec\n", *missing]).encode(), PUBLIC)
@@ -104,17 +106,18 @@ def write_remote(peer: Address, method: str, write: Write = write_whole) -> bool
     """Make the peer's file authenticate by `method`; False when it does. Raises: BadConnection."""
     path = remote_path(peer)
     word = "rsasig" if method == CERTIFICATE else "pre_shared_key"
-    if path.exists() and word in _methods(path):
-        return False
     identity = _BY_CERTIFICATE if method == CERTIFICATE else _BY_ADDRESS
-    write(path, _REMOTE.format(address=peer, method=word, identity=identity).encode(), PUBLIC)
+    wanted = _REMOTE.format(address=peer, method=word, identity=identity)
+    if path.exists() and ((text := _text(path)) == wanted or word in _methods(path, text)):
+        return False
+    write(path, wanted.encode(), PUBLIC)
     return True
 
 
-def _methods(path: Path) -> set[str]:
+def _methods(path: Path, text: str) -> set[str]:
     return {
         setting.value.text
-        for remote in _statements(path)
+        for remote in _statements(path, text)
         for proposal in remote.block
         if proposal.name == "proposal"
         for setting in proposal.block
@@ -122,13 +125,18 @@ def _methods(path: Path) -> set[str]:
     }
 
 
-def _statements(path: Path) -> "tuple[Statement, ...]":
-    from ike.conf.syntax import parse  # late: files that are not there need no grammar
+def _statements(path: Path, text: str) -> "tuple[Statement, ...]":
+    from ike.conf.syntax import parse  # late: files as we wrote them need no grammar
 
     try:
-        return parse(Source(str(path), path.read_text(encoding="utf-8")))
+        return parse(Source(str(path), text))
     except ConfError as error:
         raise BadConnection(error.report()) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except PermissionError:
         raise
     except (OSError, UnicodeDecodeError) as error:
