@@ -94,9 +94,7 @@ class Engine:
             case DeleteIsakmp():
                 self._delete_isakmp(event)
             case DeleteIpsec():
-                child = self._book.child_of(event.sa)
-                if child is not None:
-                    self._keeper.children.remove(child, tell=True)
+                self._delete_ipsec(event)
             case DeletePolicySas():
                 self._keeper.withdraw(event.policy)
             case Flush():
@@ -113,6 +111,7 @@ class Engine:
     def _sa_event(self, event: SaExpired | SaGone) -> None:
         child = self._book.child_of(event.sa)
         if child is None:
+            self._new_sa_event(event)
             return
         match event:
             case SaExpired(hard=False):
@@ -122,6 +121,22 @@ class Engine:
             case SaGone():
                 self._context.info(f"purged IPsec-SA spi={event.sa.spi}.")
                 self._keeper.children.remove(child, tell=True)
+
+    def _new_sa_event(self, event: SaExpired | SaGone) -> None:
+        """About one of a set that is not complete yet."""
+        for negotiation in [n for n in self._book.negotiations if n.makes(event.sa)]:
+            if isinstance(event, SaExpired) and not event.hard:
+                negotiation.aged = True
+            else:
+                negotiation.fail(f"the data plane has no IPsec-SA spi={event.sa.spi} any more")
+
+    def _delete_ipsec(self, event: DeleteIpsec) -> None:
+        children, child = self._keeper.children, self._book.child_of(event.sa)
+        if child is not None:
+            children.remove(child, tell=True)
+        else:
+            making = (n for n in self._book.negotiations if n.makes(event.sa))
+            children.give_up(making, "deleted by an administrator")
 
     def _establish(self, event: EstablishIsakmp) -> None:
         context, config = self._context, self._context.config

@@ -64,6 +64,7 @@ class Negotiation:
         self.sainfo: Sainfo | None = None
         self.generated = False
         self.wanted_here = False  # traffic of ours waits for it, too
+        self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
             role=self.role, message_id=exchange_id, keys=sa.keys, entropy=context.entropy
         )
@@ -73,6 +74,7 @@ class Negotiation:
         self._row = 0
         self._inbound: list[IpsecSa] = []
         self._outbound: list[IpsecSa] = []
+        self._installed: list[IpsecSa] = []  # of the outbound ones
         self._refusal: PeerError | None = None
         self._patience: Timer | None = None
 
@@ -99,6 +101,10 @@ class Negotiation:
         """Whether one of the peer's SPIs is among `spis`."""
         chosen = self.facts.chosen
         return chosen is not None and not set(chosen.spis).isdisjoint(spis)
+
+    def makes(self, sa: SaId) -> bool:
+        """Whether `sa` was given to the data plane."""
+        return any(one.id == sa for one in (*self._inbound, *self._outbound))
 
     # --- what may be negotiated ---
 
@@ -155,7 +161,7 @@ class Negotiation:
         context = self._context
         context.error(text, self.sa.peer.address)
         self._end()
-        for sa in self._outbound:
+        for sa in self._installed:
             context.emit(DeleteSa(sa=sa.id, direction=sa.direction))
         for index, spi in enumerate(self.facts.spis):
             if spi:
@@ -250,7 +256,7 @@ class Negotiation:
                     self._context.emit(DeleteSa(sa=sa.id, direction=sa.direction))
                 else:
                     if sa.direction is Direction.OUT:
-                        self._outbound.append(sa)
+                        self._installed.append(sa)
                     missing -= 1
                     if missing == 0:
                         then()
@@ -265,8 +271,8 @@ class Negotiation:
         self._install(self._inbound, then)
 
     def _install_outbound(self) -> None:
-        outbound = [self._sa(index, Direction.OUT) for index in range(len(self.facts.spis))]
-        self._install(outbound, lambda: self._established(outbound))
+        self._outbound = [self._sa(index, Direction.OUT) for index in range(len(self.facts.spis))]
+        self._install(self._outbound, self._established)
 
     def _heard(self, take: Callable[[], None]) -> None:
         """Take a message. What is wrong in an authenticated one ends the exchange in `proceed`.
@@ -341,12 +347,12 @@ class Negotiation:
         from_initiator = inbound is (self.role is Role.RESPONDER)
         return (initiator, responder) if from_initiator else (responder, initiator)
 
-    def _established(self, outbound: list[IpsecSa]) -> None:
+    def _established(self) -> None:
         facts, sa, context = self.facts, self.sa, self._context
         assert facts.chosen is not None
         assert self.policy is not None
         self._end()
-        for inner, outer in zip(self._inbound, outbound, strict=True):
+        for inner, outer in zip(self._inbound, self._outbound, strict=True):
             for one in (inner, outer):
                 ends = (sa.peer, sa.local) if one.direction is Direction.IN else (sa.local, sa.peer)
                 context.info(
@@ -356,7 +362,7 @@ class Negotiation:
         pairs = tuple(
             Pair(suite, inner, outer)
             for suite, inner, outer in zip(
-                facts.chosen.suites, self._inbound, outbound, strict=True
+                facts.chosen.suites, self._inbound, self._outbound, strict=True
             )
         )
         child = Child(
@@ -379,6 +385,8 @@ class Negotiation:
             EventKind.PHASE2_UP, sa.local, sa.peer, facts.message_id, self.policy.selector
         )
         self._owner.child_established(self, child)
+        if self.aged:
+            child.soften()
 
 
 def _soft(hard: int | None) -> int | None:

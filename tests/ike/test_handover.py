@@ -2,18 +2,21 @@
 
 import pytest
 
+from ike.commands import EventKind
 from ike.events import (
     Acquire,
     AddressGone,
+    DeleteIpsec,
     DeleteIsakmp,
     DeletePolicySas,
     Event,
     Flush,
     SaExpired,
+    SaGone,
 )
 from ike.policy import Config
 from ike.sa import Direction, SaId
-from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, pair, transport
+from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair, transport
 
 
 def _handing_over(
@@ -69,3 +72,40 @@ def test_no_sas_are_made_for_a_policy_that_went_away_meanwhile(seconds: float) -
     assert not left.sas
     assert not right.sas
     assert not left.reserved | right.reserved
+
+
+def test_a_new_sa_can_be_deleted_before_it_is_used() -> None:
+    for pick in (DeleteIpsec, SaGone):
+        world, left, right = _handing_over()
+        new = _newest(left, Direction.IN)
+        if pick is SaGone:
+            del left.sas[new]
+        world.tell(left, pick(sa=new))
+        world.run(5)
+        assert new not in left.sas
+        assert len(left.sas) == 2
+        assert mirrored(left, right)  # by the old set
+        world.run(30)
+        assert len(left.sas) == 2
+        assert mirrored(left, right)  # renewed after all
+
+
+def test_a_new_sa_that_ends_before_it_is_used_is_not_used() -> None:
+    world, left, right = _handing_over()
+    new = _newest(left, Direction.IN)
+    del left.sas[new]
+    world.tell(left, SaExpired(sa=new, hard=True))
+    world.run(5)
+    assert len(left.sas) == 2
+    assert mirrored(left, right)
+
+
+def test_a_new_sa_that_ages_before_it_is_used_is_renewed_as_soon_as_it_is() -> None:
+    world, left, right = _handing_over()
+    new = _newest(left, Direction.IN)
+    world.tell(left, SaExpired(sa=new, hard=False))
+    world.run(30)
+    assert left.kinds().count(EventKind.PHASE2_UP) == 3
+    assert len(left.sas) == 2
+    assert new not in left.sas
+    assert mirrored(left, right)
