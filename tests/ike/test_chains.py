@@ -189,9 +189,20 @@ def test_what_must_not_be_overlooked_is_refused() -> None:
     strange = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
     assert _why(_below(_rung([CA, (strange, False)])), ONE) == ""
     assert "1.3.6.1.4.1.99999.1" in _why(_below(_rung([CA, (strange, True)])), ONE)
+
+
+def test_a_ca_for_some_names_has_no_others_below_it() -> None:
     names = x509.NameConstraints([x509.DNSName("branch.example")], None)
-    for critical in (True, False):
-        assert "2.5.29.30" in _why(_below(_rung([CA, (names, critical)])), ONE)
+    rung = _rung([CA, (names, True)])
+    lower = rung.intermediate("Lower", VALID, key(whose="lower"))
+    for authority in (rung, lower):
+        sound, wrong = (
+            authority.issue("leaf", VALID, key(), usage=Usage.IPSEC, names=[name])
+            for name in ("gw.branch.example", "gw.mybranch.example")
+        )
+        assert _why(sound, ONE) == ""
+        said = _why(wrong, ONE)
+        assert "CN=Odd rung may not have gw.mybranch.example below it, which CN=leaf" in said
 
 
 def test_a_chain_longer_than_eight_below_the_root_is_refused() -> None:

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature as BadSignature
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtensionOID
 
-from ike.crypto import revocation
+from ike.crypto import constraints, revocation
 from ike.crypto.signatures import load
 from ike.errors import InvalidCertificate
 
@@ -29,6 +29,7 @@ _UNDERSTOOD: Final = {
     ExtensionOID.EXTENDED_KEY_USAGE,
     ExtensionOID.INHIBIT_ANY_POLICY,
     ExtensionOID.KEY_USAGE,
+    ExtensionOID.NAME_CONSTRAINTS,
     ExtensionOID.POLICY_CONSTRAINTS,
     ExtensionOID.POLICY_MAPPINGS,
     ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
@@ -54,7 +55,7 @@ def check_chain(
     search = _Search(trusted, tuple(others), revocation.Lists.of(crls), date)
     _check_dates(leaf, date)
     _check_critical(leaf)
-    search.climb(leaf, 0)
+    search.climb((leaf,))
 
 
 @dataclass(slots=True)
@@ -67,18 +68,20 @@ class _Search:
     date: datetime | None
     tried: list[x509.Certificate] = field(default_factory=list)
 
-    def climb(self, current: x509.Certificate, below: int) -> None:
-        """Whether `current`, which has `below` certificates below it, leads to one we trust.
+    def climb(self, path: tuple[x509.Certificate, ...]) -> None:
+        """Whether the last of `path`, which issued those before it, leads to one we trust.
 
         One that we trust is the end if it is a root, or if we have no issuer of it.
 
         Raises: InvalidCertificate, what is wrong with the first way up.
         """
+        current = path[-1]
         above = issuers(current, self.trusted)
         if current in self.trusted and (current.subject == current.issuer or not above):
             self.lists.check_end(current)
+            constraints.check(path)
             return
-        if below == MAX_CHAIN:
+        if len(path) > MAX_CHAIN:
             raise InvalidCertificate(f"a chain of more than {MAX_CHAIN} certificates")
         wrong: InvalidCertificate | None = None
         for issuer in above + issuers(current, self.others):
@@ -86,8 +89,8 @@ class _Search:
                 continue
             self.tried.append(issuer)
             try:
-                self._check(current, issuer, below)
-                self.climb(issuer, below + 1)
+                self._check(current, issuer, len(path) - 1)
+                self.climb((*path, issuer))
             except InvalidCertificate as error:
                 wrong = wrong or error
             else:
@@ -163,17 +166,13 @@ def _check_authority(certificate: x509.Certificate, below: int) -> None:
 
 
 def _check_critical(certificate: x509.Certificate) -> None:
-    """What the issuer says must be understood, is (RFC 5280, 4.2).
-
-    Differs: name constraints (4.2.1.10) are not checked, therefore refused, critical or not.
-    """
+    """What the issuer says must be understood, is (RFC 5280, 4.2)."""
     for extension in certificate.extensions:
-        oid = extension.oid
-        unknown = extension.critical and oid not in _UNDERSTOOD
-        if unknown or oid == ExtensionOID.NAME_CONSTRAINTS:
+        if extension.critical and extension.oid not in _UNDERSTOOD:
             raise InvalidCertificate(
-                f"{certificate.subject.rfc4514_string()} has the extension {oid.dotted_string},"
-                " which is not supported here and must not be overlooked"
+                f"{certificate.subject.rfc4514_string()} has the extension "
+                f"{extension.oid.dotted_string}, which is not supported here and must not be "
+                "overlooked"
             )
 
 
