@@ -151,6 +151,11 @@ class Book:
             if negotiation.policy is not None and _same(negotiation.policy, policy):
                 yield negotiation
 
+    def negotiations_with(self, sa: Isakmp) -> list[Negotiation]:
+        """All with the peer of `sa`, under whichever ISAKMP SA."""
+        home, peer_id = sa.home, sa.facts.peer_id
+        return [n for n in self.negotiations if (n.sa.home, n.sa.facts.peer_id) == (home, peer_id)]
+
     def pending_for(self, policy: PolicyEntry) -> Pending | None:
         waiting = self.pending.get(policy.remote, ())
         return next((p for p in waiting if _same(p.policy, policy)), None)

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from ike.commands import DeleteSa
 from ike.context import Context
-from ike.doi.proposals import Phase2Suite
+from ike.doi.proposals import Lifetime, Phase2Suite
 from ike.isakmp.message import Payload
 from ike.isakmp.numbers import PayloadType
 from ike.isakmp.payloads import Delete, Identification
 from ike.keys import Cookies
-from ike.sa import Address, Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId
+from ike.sa import Address, Endpoint, IpsecSa, IpsecView, PolicyEntry, Role, SaId, SaLifetime
 from ike.timers import Timer
 
 SOFT = 0.8
@@ -149,3 +149,17 @@ class Child:
             lifetime_kilobytes=sa.lifetime.hard_kilobytes or 0,
             reqid=sa.reqid,
         )
+
+
+def limited(hard: Lifetime) -> SaLifetime:
+    """The limits that the data plane watches, too."""
+    return SaLifetime(
+        soft_seconds=_soft(hard.seconds),
+        hard_seconds=hard.seconds,
+        soft_kilobytes=_soft(hard.kilobytes),
+        hard_kilobytes=hard.kilobytes,
+    )
+
+
+def _soft(hard: int | None) -> int | None:
+    return None if hard is None else max(1, int(hard * SOFT))

@@ -179,12 +179,15 @@ class Engine:
 
     def _address_gone(self, event: AddressGone) -> None:
         """No way to tell anybody."""
-        for child in list(self._book.children):
-            if child.local.address == event.address:
-                self._keeper.children.remove(child, tell=False)
+        children = self._keeper.children
         for sa in self._book.isakmps():
             if sa.local.address == event.address:
                 sa.close(EventKind.PHASE1_DOWN)
+        interrupted = (n for n in self._book.negotiations if n.sa.local.address == event.address)
+        children.give_up(interrupted, f"the address {event.address} is gone")
+        for child in list(self._book.children):
+            if child.local.address == event.address:
+                children.remove(child, tell=False)
 
     def _stop(self) -> None:
         self._keeper.closing = True

@@ -120,13 +120,10 @@ class Initiator(Negotiation):
         else:
             self._install_outbound()
 
-    def hand_over(self) -> bool:
-        """Use the new SA now, as nothing else carries the traffic; False if there is none yet."""
-        if self._handover is None or not self._handover.pending:
-            return False
-        self._handover.cancel()
-        self._install_outbound()
-        return True
+    def hand_over(self) -> None:
+        if self._handover is not None and self._handover.pending:
+            self._handover.cancel()
+            self._install_outbound()
 
     def _end(self) -> None:
         if self._handover is not None:

@@ -179,6 +179,8 @@ class Keeper:
             same = old.facts.peer_id == sa.facts.peer_id
             if old is not sa and old.established and same and old.created < sa.begun:
                 old.close(EventKind.PHASE1_DOWN)
+                interrupted = (n for n in self._book.negotiations if n.sa is old)
+                self.children.give_up(interrupted, "the peer has started anew")
         for child in self._book.children_with(sa.home):
             if child.peer_id == sa.facts.peer_id and child.created < sa.begun:
                 self.children.remove(child, tell=False)
@@ -208,13 +210,15 @@ class Keeper:
         others = self._book.coming(sa.home, sa.local.address)
         interrupted = [n for n in self._book.negotiations if n.sa is sa]
         gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
+        lost = gone and not any(other.established for other in others)
         for negotiation in interrupted:
-            complete = not gone and isinstance(negotiation, Initiator) and negotiation.hand_over()
-            if not complete:
+            if negotiation.complete and not lost:
+                negotiation.hand_over()
+            else:
                 negotiation.fail("the ISAKMP-SA is gone")
         if not others:
             self._drop_pending(sa.home)
-        if gone and not any(other.established for other in others):
+        if lost:
             for child in self._book.children_with(sa.home, sa.local.address):
                 self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
                 self.children.remove(child, tell=False)
@@ -274,6 +278,6 @@ class Keeper:
             if child is not None:
                 self._context.info(f"purged IPsec-SA proto_id={delete.protocol.name} spi={number}.")
                 self.children.remove(child, tell=False)
-        for negotiation in [n for n in self._book.negotiations if n.sa is sa]:
+        for negotiation in self._book.negotiations_with(sa):
             if negotiation.has_any(delete.spis):
                 negotiation.fail("the peer deleted the IPsec-SA before it was complete")

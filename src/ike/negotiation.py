@@ -8,7 +8,7 @@ inbound ones: an initiator's after message 3 has left, a responder's after it ha
 from collections.abc import Callable
 from typing import Protocol
 
-from ike.child import SOFT, Child, ChildOwner, Pair
+from ike.child import Child, ChildOwner, Pair, limited
 from ike.commands import AllocateSpi, Command, DeleteSa, EventKind, InstallSa
 from ike.context import Answer, Context
 from ike.doi.identity import traffic_identity
@@ -33,7 +33,6 @@ from ike.sa import (
     Protection,
     Role,
     SaId,
-    SaLifetime,
     Selector,
 )
 from ike.secured import SecuredExchange
@@ -101,6 +100,14 @@ class Negotiation:
         """Whether one of the peer's SPIs is among `spis`."""
         chosen = self.facts.chosen
         return chosen is not None and not set(chosen.spis).isdisjoint(spis)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all messages are said: nothing more is needed of the ISAKMP SA."""
+        return self._row == len(QUICK_MODE)
+
+    def hand_over(self) -> None:
+        """Use the new SA now, if the wait for the peer is all that is left."""
 
     def makes(self, sa: SaId) -> bool:
         """Whether `sa` was given to the data plane."""
@@ -174,7 +181,7 @@ class Negotiation:
     def _tell(self, notify: NotifyType | None) -> None:
         """When the peer may have SAs by now: a delete. Before that: the reason."""
         facts = self.facts
-        if self._row == len(QUICK_MODE) or (self._row == 2 and self.role is Role.RESPONDER):
+        if self.complete or (self._row == 2 and self.role is Role.RESPONDER):
             self.sa.say(
                 [
                     Payload(PayloadType.DELETE, bytes(Delete(self._protocol(index), (spi,))))
@@ -307,7 +314,6 @@ class Negotiation:
         spi, pair = (ours, theirs) if inbound else (theirs, ours)
         source, destination = (sa.peer, sa.local) if inbound else (sa.local, sa.peer)
         encryption_key, integrity_key = facts.keymat(suite, spi)
-        lifetime = self._lifetime(suite)
         udp = suite.in_udp
         original = self._original_addresses(suite, inbound=inbound)
         return IpsecSa(
@@ -322,12 +328,7 @@ class Negotiation:
             encryption_key=encryption_key,
             integrity=suite.integrity,
             integrity_key=integrity_key,
-            lifetime=SaLifetime(
-                soft_seconds=_soft(lifetime.seconds),
-                hard_seconds=lifetime.seconds,
-                soft_kilobytes=_soft(lifetime.kilobytes),
-                hard_kilobytes=lifetime.kilobytes,
-            ),
+            lifetime=limited(self._lifetime(suite)),
             selector=facts.selector,
             pair=int.from_bytes(pair),
             udp_source=source.port if udp else None,
@@ -387,7 +388,3 @@ class Negotiation:
         self._owner.child_established(self, child)
         if self.aged:
             child.soften()
-
-
-def _soft(hard: int | None) -> int | None:
-    return None if hard is None else max(1, int(hard * SOFT))

@@ -14,9 +14,21 @@ from ike.events import (
     SaExpired,
     SaGone,
 )
+from ike.isakmp.numbers import ExchangeType
 from ike.policy import Config
 from ike.sa import Direction, SaId
-from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair, transport
+from lab.ike_world import (
+    LEFT,
+    RIGHT,
+    Node,
+    World,
+    config,
+    connect,
+    mirrored,
+    pair,
+    receivable,
+    transport,
+)
 
 
 def _handing_over(
@@ -107,5 +119,56 @@ def test_a_new_sa_that_ages_before_it_is_used_is_renewed_as_soon_as_it_is() -> N
     world.run(30)
     assert left.kinds().count(EventKind.PHASE2_UP) == 3
     assert len(left.sas) == 2
+    assert new not in left.sas
+    assert mirrored(left, right)
+
+
+def test_a_peer_that_starts_anew_ends_the_handover_to_what_it_has_forgotten() -> None:
+    world, left, right = _handing_over()
+    world.remove(right)
+    reborn = world.node("right again", RIGHT, config(LEFT))
+    reborn.policies += right.policies
+    assert connect(world, reborn, 0.5)
+    world.run(5)
+    assert len(left.sas) == 2
+    assert mirrored(left, reborn)
+
+
+def _across_phase_1() -> tuple[World, Node, Node]:
+    """A handover under an ISAKMP SA that ends in its midst, while a younger one is there."""
+    world = World()
+    left, right = pair(
+        world, left=config(RIGHT, lifetime_seconds=100), right=config(LEFT, lifetime_seconds=100)
+    )
+    assert connect(world, left)
+    world.run(79.2)
+    _renew(world, left)
+    world.rewrite = lambda d: None if d.octets[18] == ExchangeType.QUICK else d
+    world.run(19)
+    assert len(left.engine.isakmp_sas()) == 2
+    world.rewrite = lambda d: d
+    assert world.run(5, lambda: len(right.of(Direction.OUT)) == 2)
+    world.run(0.1)
+    assert len(left.engine.isakmp_sas()) == 2
+    assert len(left.of(Direction.OUT)) == 1
+    return world, left, right
+
+
+def test_a_handover_outlives_its_isakmp_sa_whoever_ends_that() -> None:
+    world, left, right = _across_phase_1()
+    new = _newest(left, Direction.IN)
+    assert world.run(3, lambda: len(left.engine.isakmp_sas()) == 1)
+    for _ in range(300):
+        world.run(0.1)
+        assert receivable(left, right)
+    assert new in left.sas
+    assert mirrored(left, right)
+
+
+def test_a_peers_delete_counts_under_any_isakmp_sa_of_the_peer() -> None:
+    world, left, right = _across_phase_1()
+    new = _newest(right, Direction.IN)
+    world.tell(right, DeleteIpsec(sa=new))
+    world.run(5)
     assert new not in left.sas
     assert mirrored(left, right)
