@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -111,3 +113,15 @@ def test_a_port_that_is_not_open_yet_says_what_is_known(root: Path) -> None:
         now = boot.PORT.look()
         thread.join()
     assert now == boot.Look(False, "no answer")
+
+
+def test_a_look_at_the_stages_imports_nothing_that_is_slow_to_import() -> None:
+    program = (
+        "import sys; from mgu.commands import up\n"
+        "assert up.main(['--status']) == 3\n"
+        "heavy = {'asyncio', 'cryptography', 'dataclasses', 'typing', 'logging', 'tempfile'}\n"
+        "sys.exit(sorted(heavy & set(sys.modules)) or 0)"
+    )
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
