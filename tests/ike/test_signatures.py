@@ -130,7 +130,7 @@ def test_what_is_no_ca_issues_nothing() -> None:
         right=_config(LEFT, ca.server, *authorities),
     )
     assert not connect(world, left, 20)
-    assert any("is no CA certificate" in text for text in right.texts())
+    assert any("invalid CA certificate" in text for text in right.texts())
 
 
 def test_verify_cert_off_takes_any_certificate_that_signs_rightly() -> None:
