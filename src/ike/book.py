@@ -9,8 +9,15 @@ from ike.isakmp.numbers import ProtocolId
 from ike.isakmp.payloads import Identification
 from ike.negotiation import Negotiation
 from ike.peer import Isakmp
-from ike.sa import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
+from ike.sa import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId, Selector
 from ike.timers import Timer
+
+Traffic = tuple[Selector, Address, Address]
+
+
+def traffic(policy: PolicyEntry) -> Traffic:
+    """What tells policies apart: which packets, between which ends."""
+    return policy.selector, policy.local, policy.remote
 
 
 @dataclass(eq=False, slots=True)
@@ -27,6 +34,7 @@ class Book:
         self.negotiations: list[Negotiation] = []
         self.children: dict[Child, None] = {}
         self.pending: dict[Address, list[Pending]] = {}
+        self.generated: dict[Traffic, PolicyEntry] = {}  # the policies that we added
         self._by_cookie: dict[bytes, list[Isakmp]] = {}
         self._by_address: dict[Address, list[Isakmp]] = {}
         self._by_sa: dict[SaId, Child] = {}
@@ -160,6 +168,14 @@ class Book:
         waiting = self.pending.get(policy.remote, ())
         return next((p for p in waiting if _same(p.policy, policy)), None)
 
+    def is_needed(self, policy: PolicyEntry) -> bool:
+        """Whether there are SAs for this policy, or may soon be."""
+        return (
+            any(True for _ in self.children_for(policy))
+            or any(True for _ in self.negotiations_for(policy))
+            or self.pending_for(policy) is not None
+        )
+
 
 def _same(a: PolicyEntry, b: PolicyEntry) -> bool:
-    return a.selector == b.selector and a.local == b.local and a.remote == b.remote
+    return traffic(a) == traffic(b)

@@ -53,7 +53,6 @@ class Child:
     message_id: int
     pairs: tuple[Pair, ...]
     phase1_group: int
-    generated: bool = False
     created: float = 0.0
     aging: bool = False
     sends: bool = True

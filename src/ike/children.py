@@ -7,7 +7,7 @@ new one takes the old one down, after a grace, so that packets on their way stil
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from ike.book import Book
+from ike.book import Book, traffic
 from ike.child import Child
 from ike.commands import AddPolicy, EventKind, RemovePolicy
 from ike.context import Context
@@ -44,7 +44,8 @@ class Children:
         book = self._book
         book.negotiations.remove(negotiation)
         book.add_child(child)
-        if child.generated:
+        if negotiation.generated and book.generated.get(traffic(child.policy)) is None:
+            book.generated[traffic(child.policy)] = child.policy
             self._context.emit(AddPolicy(policy=child.policy))
         if negotiation.role is Role.RESPONDER:
             return
@@ -79,11 +80,15 @@ class Children:
             book.negotiations.remove(negotiation)
         if negotiation.policy is None:
             return
+        self._try_again(negotiation, negotiation.policy, kind)
+        self.release(negotiation.policy)
+
+    def _try_again(self, negotiation: Negotiation, policy: PolicyEntry, kind: EventKind) -> None:
         if not isinstance(negotiation, Initiator):
             if negotiation.wanted_here and negotiation.sa.established:
-                self._want(negotiation.policy)
+                self._want(policy)
             return
-        sa, policy, replaces = negotiation.sa, negotiation.policy, negotiation.replaces
+        sa, replaces = negotiation.sa, negotiation.replaces
         silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
         if silent and sa.established:
             self._context.warning(
@@ -138,8 +143,7 @@ class Children:
         for negotiation in list(self._book.negotiations):
             if isinstance(negotiation, Initiator) and negotiation.replaces is child:
                 negotiation.hand_over()
-        if child.generated and not any(True for _ in self._book.children_for(child.policy)):
-            context.emit(RemovePolicy(policy=child.policy))
+        self.release(child.policy)
         context.report(
             EventKind.PHASE2_DOWN,
             child.local,
@@ -147,6 +151,11 @@ class Children:
             child.message_id,
             child.policy.selector,
         )
+
+    def release(self, policy: PolicyEntry) -> None:
+        """Remove a policy that we generated, when nothing needs it any more."""
+        if traffic(policy) in self._book.generated and not self._book.is_needed(policy):
+            self._context.emit(RemovePolicy(policy=self._book.generated.pop(traffic(policy))))
 
     def give_up(self, negotiations: Iterable[Negotiation], reason: str) -> None:
         """End them, even those that are complete but for our use of the new SAs."""

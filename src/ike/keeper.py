@@ -1,6 +1,6 @@
 """What is to be there, and keeps it there: which SAs to make, to renew, to give up."""
 
-from ike.book import Book, Pending
+from ike.book import Book, Pending, traffic
 from ike.child import Child
 from ike.children import ISAKMP_PORT, Children
 from ike.commands import EventKind
@@ -68,6 +68,7 @@ class Keeper:
             self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
         self.children.give_up(self._book.negotiations_for(policy), "the policy is gone")
         self.children.remove_all(self._book.children_for(policy))
+        self.children.release(policy)
 
     def _phase1_coming(self, policy: PolicyEntry, local_port: int) -> bool:
         if self._book.coming(policy.remote, policy.local):
@@ -95,6 +96,7 @@ class Keeper:
                     f"{policy.protections[0].protocol.name} {policy.remote}->{policy.local}"
                 )
                 self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+                self.children.release(policy)
 
         patience = self._context.config.timers.phase1
         timer = self._context.later("phase 2 waits for phase 1", patience, give_up)
@@ -165,6 +167,7 @@ class Keeper:
         for pending in self._book.pending.pop(sa.home, []):
             pending.timer.cancel()
             self.want(pending.policy, pending.replaces)
+            self.children.release(pending.policy)
 
     def _say_initial_contact(self, sa: Isakmp) -> None:
         """Aggressive Mode has no encrypted message to hold it."""
@@ -210,6 +213,12 @@ class Keeper:
         others = self._book.coming(sa.home, sa.local.address)
         interrupted = [n for n in self._book.negotiations if n.sa is sa]
         gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
+        wanted = [
+            n.policy
+            for n in interrupted
+            if isinstance(n, Initiator) and n.policy is not None
+            if traffic(n.policy) not in self._book.generated
+        ]
         lost = gone and not any(other.established for other in others)
         for negotiation in interrupted:
             if negotiation.complete and not lost:
@@ -223,14 +232,14 @@ class Keeper:
                 self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
                 self.children.remove(child, tell=False)
         if kind is EventKind.PHASE1_DPD_TIMEOUT:  # what was wanted then is wanted still
-            for negotiation in interrupted:
-                if isinstance(negotiation, Initiator) and negotiation.policy is not None:
-                    self.want(negotiation.policy)
+            for policy in wanted:
+                self.want(policy)
 
     def _drop_pending(self, peer: Address) -> None:
         for pending in self._book.pending.pop(peer, []):
             pending.timer.cancel()
             self._context.report(EventKind.PHASE2_NO_PHASE1, selector=pending.policy.selector)
+            self.children.release(pending.policy)
 
     # --- what the peer says under a phase 1 ---
 

@@ -61,7 +61,7 @@ class Negotiation:
         self.over = False
         self.policy: PolicyEntry | None = None
         self.sainfo: Sainfo | None = None
-        self.generated = False
+        self.generated = False  # the policy is there as soon as its SAs are
         self.wanted_here = False  # traffic of ours waits for it, too
         self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
@@ -379,7 +379,6 @@ class Negotiation:
             message_id=facts.message_id,
             pairs=pairs,
             phase1_group=int(sa.facts.agreed.group),
-            generated=self.generated,
         )
         child.start()
         context.report(

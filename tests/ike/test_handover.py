@@ -11,11 +11,12 @@ from ike.events import (
     DeletePolicySas,
     Event,
     Flush,
+    Reload,
     SaExpired,
     SaGone,
 )
 from ike.isakmp.numbers import ExchangeType
-from ike.policy import Config
+from ike.policy import Config, GeneratePolicy
 from ike.sa import Direction, SaId
 from lab.ike_world import (
     LEFT,
@@ -24,6 +25,7 @@ from lab.ike_world import (
     World,
     config,
     connect,
+    lasting,
     mirrored,
     pair,
     receivable,
@@ -172,3 +174,52 @@ def test_a_peers_delete_counts_under_any_isakmp_sa_of_the_peer() -> None:
     world.run(5)
     assert new not in left.sas
     assert mirrored(left, right)
+
+
+def _generating(seconds: int = 100) -> tuple[World, Node, Node]:
+    """`right` has no policy of its own."""
+    world = World()
+    one = world.node("left", LEFT, lasting(RIGHT, seconds))
+    other = world.node("right", RIGHT, lasting(LEFT, seconds, generate_policy=GeneratePolicy.ON))
+    one.policies.append(transport(LEFT, RIGHT))
+    assert connect(world, one)
+    world.run(1)
+    assert len(other.policies) == 1
+    return world, one, other
+
+
+def test_a_generated_policy_goes_with_its_last_sas_however_often_they_were_renewed() -> None:
+    world, left, right = _generating()
+    for _ in range(500):
+        world.run(1)
+        assert len(right.policies) == 1
+    world.tell(left, Flush())
+    world.run(1)
+    assert not right.sas
+    assert not right.policies
+
+
+def test_a_generated_policy_stays_when_its_last_sas_go_while_new_ones_are_made() -> None:
+    world, left, right = _generating()
+    world.tell(left, Reload(config=lasting(RIGHT, 100, passive=True)))
+    old = _newest(left, Direction.IN)
+    assert world.run(100, lambda: len(left.of(Direction.OUT)) == 2)  # renewed by the other side
+    assert len(right.of(Direction.OUT)) == 1
+    world.tell(left, DeleteIpsec(sa=old))
+    world.run(1)
+    assert mirrored(left, right)
+    assert len(right.policies) == 1
+    world.tell(left, Flush())
+    world.run(1)
+    assert not right.sas
+    assert not right.policies
+
+
+def test_a_generated_policy_goes_when_the_negotiation_fails_that_kept_it() -> None:
+    world, left, right = _generating()
+    world.tell(left, Reload(config=lasting(RIGHT, 100, passive=True)))
+    assert world.run(100, lambda: len(left.of(Direction.OUT)) == 2)
+    world.tell(left, Flush(isakmp=False))
+    world.run(60)
+    assert not right.sas
+    assert not right.policies

@@ -1,14 +1,12 @@
 """SAs are renewed before they end, and no packet is lost meanwhile."""
 
-from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from ike.commands import DeleteSa, EventKind, InstallSa
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, SaExpired
-from ike.policy import Config
-from ike.sa import Address, Direction, Phase1State, Role
+from ike.sa import Direction, Phase1State, Role
 from lab.ike_world import (
     LEFT,
     RIGHT,
@@ -16,6 +14,7 @@ from lab.ike_world import (
     World,
     config,
     connect,
+    lasting,
     mirrored,
     pair,
     receivable,
@@ -24,12 +23,6 @@ from lab.ike_world import (
 from lab.virtual import Weather
 
 SLOW: Final = Weather(delay=0.3)  # seconds by which daemons are slower than their kernels
-
-
-def _short(peer: Address, seconds: int = 100, phase1: int = 3600, **changes: object) -> Config:
-    """Phase 2 lasts `seconds`, phase 1 `phase1`."""
-    made = config(peer, lifetime_seconds=phase1, **changes)
-    return replace(made, sainfos=tuple(replace(s, lifetime_seconds=seconds) for s in made.sainfos))
 
 
 def _gaps(node: Node) -> bool:
@@ -52,7 +45,7 @@ def _gaps(node: Node) -> bool:
 
 def test_ipsec_sas_are_renewed_before_they_expire_without_a_gap() -> None:
     world = World()
-    left, right = pair(world, left=_short(RIGHT), right=_short(LEFT))
+    left, right = pair(world, left=lasting(RIGHT), right=lasting(LEFT))
     assert connect(world, left)
     for _ in range(1000):
         world.run(1)
@@ -79,7 +72,7 @@ def test_a_soft_expiry_told_by_the_data_plane_renews_at_once() -> None:
 
 def test_a_responder_renews_when_the_initiator_does_not() -> None:
     world = World()
-    left, right = pair(world, left=_short(RIGHT, passive=False), right=_short(LEFT))
+    left, right = pair(world, left=lasting(RIGHT, passive=False), right=lasting(LEFT))
     assert connect(world, left)
     world.run(1)
     world.remove(left)
@@ -92,7 +85,7 @@ def test_a_responder_renews_when_the_initiator_does_not() -> None:
 
 def test_phase_1_is_renewed_before_it_expires_and_the_children_live_on() -> None:
     world = World()
-    left, right = pair(world, left=_short(RIGHT, 3000, 100), right=_short(LEFT, 3000, 100))
+    left, right = pair(world, left=lasting(RIGHT, 3000, 100), right=lasting(LEFT, 3000, 100))
     assert connect(world, left)
     sas = set(left.sas)
     for _ in range(10):
@@ -107,7 +100,7 @@ def test_phase_1_is_renewed_before_it_expires_and_the_children_live_on() -> None
 
 def test_renewals_over_a_lossy_network_never_leave_the_peers_apart_for_long() -> None:
     world = World(7, Weather(loss=0.2, duplication=0.2, jitter=0.3))
-    left, right = pair(world, left=_short(RIGHT, 300, 900), right=_short(LEFT, 300, 900))
+    left, right = pair(world, left=lasting(RIGHT, 300, 900), right=lasting(LEFT, 300, 900))
     assert connect(world, left, 120)
     together = 0
     for _ in range(60):
@@ -121,7 +114,7 @@ def test_renewals_over_a_lossy_network_never_leave_the_peers_apart_for_long() ->
 @pytest.mark.parametrize("seconds", [10, 100])
 def test_what_is_sent_during_a_renewal_is_receivable_at_every_moment(seconds: int) -> None:
     world = World(weather=SLOW)
-    left, right = pair(world, left=_short(RIGHT, seconds), right=_short(LEFT, seconds))
+    left, right = pair(world, left=lasting(RIGHT, seconds), right=lasting(LEFT, seconds))
     assert connect(world, left)
     world.run(2)
     for _ in range(seconds * 150):

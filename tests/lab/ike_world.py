@@ -64,6 +64,12 @@ def config(peer: Address, **changes: object) -> Config:
     return replace(base, **rest)  # type: ignore[arg-type]
 
 
+def lasting(peer: Address, seconds: int = 100, phase1: int = 3600, **changes: object) -> Config:
+    """Phase 2 lasts `seconds`, phase 1 `phase1`."""
+    made = config(peer, lifetime_seconds=phase1, **changes)
+    return replace(made, sainfos=tuple(replace(s, lifetime_seconds=seconds) for s in made.sainfos))
+
+
 SAINFO_ONLY = {"pfs_group", "encryption", "integrity", "lifetime_kilobytes"}
 
 
