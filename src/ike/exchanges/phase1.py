@@ -50,7 +50,6 @@ class Phase1:
     keys: Phase1Keys | None = None
     own_id: Identification | None = None
     peer_id: Identification | None = None
-    certificates: tuple[bytes, ...] = ()  # of the peer, DER
     peer_initial_contact: bool = False
 
     @property

@@ -4,7 +4,6 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from ike.crypto import chains, signatures
 from ike.crypto.credentials import Credentials
@@ -75,7 +74,6 @@ class RsaSignature:
             ours = self._credentials(facts)
             chains.check_chain(leaf, found, ours.authorities, ours.crls, facts.date())
             self._check_identity(leaf, identity)
-        facts.certificates = tuple(c.public_bytes(Encoding.DER) for c in found)
 
     def _check_identity(self, leaf: x509.Certificate, identity: Identification) -> None:
         """The identity must be the certificate's (RFC 4945, 3.1). Raises: InvalidIdInformation."""
