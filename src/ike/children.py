@@ -84,11 +84,13 @@ class Children:
         self.release(negotiation.policy)
 
     def _try_again(self, negotiation: Negotiation, policy: PolicyEntry, kind: EventKind) -> None:
-        if not isinstance(negotiation, Initiator):
-            if negotiation.wanted_here and negotiation.sa.established:
-                self._want(policy)
-            return
         sa, replaces = negotiation.sa, negotiation.replaces
+        if not isinstance(negotiation, Initiator):
+            if negotiation.wanted_here and sa.established:
+                self._want(policy, replaces)
+            elif replaces is not None:
+                self.retry(replaces)
+            return
         silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
         if silent and sa.established:
             self._context.warning(
@@ -98,14 +100,11 @@ class Children:
             sa.close(EventKind.PHASE1_DOWN)
             self._want(policy, replaces)
         elif replaces is not None:
-            self._retry(policy, replaces)
+            self.retry(replaces)
 
-    def _retry(self, policy: PolicyEntry, replaces: Child) -> None:
-        def again() -> None:
-            if replaces in self._book.children:
-                self._want(policy, replaces)
-
-        self._context.later("renewal again", RETRY, again)
+    def retry(self, child: Child) -> None:
+        """Its renewal failed."""
+        self._context.later("renewal again", RETRY, lambda: self.child_aging(child))
 
     def child_aging(self, child: Child) -> None:
         """Renew it, unless a younger set for the same traffic is there."""

@@ -26,8 +26,6 @@ SA when its daemon has read message 3; what its kernel gets before that under th
 
 
 class Initiator(Negotiation):
-    """`replaces` is the set whose renewal this is."""
-
     role = Role.INITIATOR
 
     def __init__(

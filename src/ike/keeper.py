@@ -42,11 +42,16 @@ class Keeper:
         local_port: int = ISAKMP_PORT,
     ) -> None:
         """SAs for this policy, by whatever it takes."""
-        if self.closing or self._book.pending_for(policy) is not None:
+        if self.closing:
             return
+        pending = self._book.pending_for(policy)
         under_way = next(self._book.negotiations_for(policy), None)
+        if pending is not None:
+            pending.replaces = pending.replaces or replaces
+            return
         if under_way is not None:
             under_way.wanted_here = True
+            under_way.replaces = under_way.replaces or replaces
             return
         peer_id = replaces.peer_id if replaces is not None else None
         sa = self._book.established(policy.remote, policy.local, peer_id)
@@ -63,12 +68,9 @@ class Keeper:
         """No SAs for this policy any more, and none that are being made."""
         pending = self._book.pending_for(policy)
         if pending is not None:
-            pending.timer.cancel()
-            self._book.pending[policy.remote].remove(pending)
-            self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+            self._drop(pending)
         self.children.give_up(self._book.negotiations_for(policy), "the policy is gone")
         self.children.remove_all(self._book.children_for(policy))
-        self.children.release(policy)
 
     def _phase1_coming(self, policy: PolicyEntry, local_port: int) -> bool:
         if self._book.coming(policy.remote, policy.local):
@@ -88,15 +90,11 @@ class Keeper:
 
     def _pend(self, policy: PolicyEntry, replaces: Child | None) -> None:
         def give_up() -> None:
-            waiting = self._book.pending.get(policy.remote, [])
-            if pending in waiting:
-                waiting.remove(pending)
-                self._context.error(
-                    "phase2 negotiation failed due to time up waiting for phase1. "
-                    f"{policy.protections[0].protocol.name} {policy.remote}->{policy.local}"
-                )
-                self._context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
-                self.children.release(policy)
+            self._context.error(
+                "phase2 negotiation failed due to time up waiting for phase1. "
+                f"{policy.protections[0].protocol.name} {policy.remote}->{policy.local}"
+            )
+            self._drop(pending)
 
         patience = self._context.config.timers.phase1
         timer = self._context.later("phase 2 waits for phase 1", patience, give_up)
@@ -237,9 +235,18 @@ class Keeper:
 
     def _drop_pending(self, peer: Address) -> None:
         for pending in self._book.pending.pop(peer, []):
-            pending.timer.cancel()
-            self._context.report(EventKind.PHASE2_NO_PHASE1, selector=pending.policy.selector)
-            self.children.release(pending.policy)
+            self._drop(pending)
+
+    def _drop(self, pending: Pending) -> None:
+        """It gets no phase 1."""
+        pending.timer.cancel()
+        waiting = self._book.pending.get(pending.policy.remote, [])
+        if pending in waiting:
+            waiting.remove(pending)
+        self._context.report(EventKind.PHASE2_NO_PHASE1, selector=pending.policy.selector)
+        if pending.replaces is not None:
+            self.children.retry(pending.replaces)
+        self.children.release(pending.policy)
 
     # --- what the peer says under a phase 1 ---
 

@@ -60,6 +60,7 @@ class Negotiation:
         self.started = context.now
         self.over = False
         self.policy: PolicyEntry | None = None
+        self.replaces: Child | None = None  # the set whose renewal this is, as far as we know
         self.sainfo: Sainfo | None = None
         self.generated = False  # the policy is there as soon as its SAs are
         self.wanted_here = False  # traffic of ours waits for it, too

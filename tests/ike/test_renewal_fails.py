@@ -1,0 +1,37 @@
+"""A renewal that fails is tried again, by whatever it takes, as long as the old SAs live."""
+
+from ike.commands import EventKind
+from ike.events import Acquire, DeleteIsakmp
+from lab.ike_world import LEFT, RIGHT, World, connect, lasting, mirrored, pair
+
+
+def test_a_renewal_is_tried_again_when_its_phase_1_failed() -> None:
+    world = World()
+    left, right = pair(world, left=lasting(RIGHT, 1000), right=lasting(LEFT, 1000, passive=True))
+    assert connect(world, left)
+    old = set(left.sas)
+    world.run(10)
+    world.tell(left, DeleteIsakmp(remote=RIGHT, children=False))
+    world.rewrite = lambda _: None  # the peer keeps its own, and is out of reach for a while
+    world.run(870)
+    assert EventKind.PHASE2_NO_PHASE1 in left.kinds()
+    assert set(left.sas) == old
+    world.rewrite = lambda d: d
+    world.run(100)
+    assert old.isdisjoint(left.sas)
+    assert mirrored(left, right)
+
+
+def test_a_renewal_is_tried_again_when_a_negotiation_that_had_begun_before_fails() -> None:
+    world = World()
+    left, right = pair(world, left=lasting(RIGHT, 1000), right=lasting(LEFT, 1000, passive=True))
+    assert connect(world, left)
+    old = set(left.sas)
+    world.run(790)
+    world.rewrite = lambda _: None
+    world.tell(left, Acquire(policy=left.policies[0]))  # an administrator, while there are SAs
+    world.run(100)
+    world.rewrite = lambda d: d
+    world.run(80)
+    assert old.isdisjoint(left.sas)
+    assert mirrored(left, right)
