@@ -111,6 +111,7 @@ class Initiator(Negotiation):
     def _send_third(self) -> None:
         assert self.exchange is not None
         self._row = 3
+        self._stop_waiting()
         self.exchange.send(build_third(self.facts), awaited=False)
         if self.replaces is not None and self.replaces.sends:
             wait = self.replaces.within_life(HANDOVER)

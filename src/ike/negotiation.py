@@ -195,11 +195,15 @@ class Negotiation:
                 spi = facts.offered.proposals[0].spi
             self.sa.notify(Notification(notify, self._protocol(0), spi))
 
-    def _end(self) -> None:
-        self.over = True
+    def _stop_waiting(self) -> None:
+        """The peer has said all that it has to say."""
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _end(self) -> None:
+        self.over = True
+        self._stop_waiting()
         exchange = self.exchange
         if exchange is not None:
             exchange.close()

@@ -42,6 +42,7 @@ class Responder(Negotiation):
 
     def proceed(self) -> None:
         if self._row == 3:
+            self._stop_waiting()
             self._install_outbound()
             return
         self._context.info(f"respond new phase 2 negotiation: {self.ends}")

@@ -1,8 +1,9 @@
 """A renewal that fails is tried again, by whatever it takes, as long as the old SAs live."""
 
 from ike.commands import EventKind
-from ike.events import Acquire, DeleteIsakmp
-from lab.ike_world import LEFT, RIGHT, World, connect, lasting, mirrored, pair
+from ike.events import Acquire, DeleteIsakmp, SaExpired
+from ike.sa import Direction
+from lab.ike_world import LEFT, RIGHT, World, config, connect, fast_timers, lasting, mirrored, pair
 
 
 def test_a_renewal_is_tried_again_when_its_phase_1_failed() -> None:
@@ -34,4 +35,19 @@ def test_a_renewal_is_tried_again_when_a_negotiation_that_had_begun_before_fails
     world.rewrite = lambda d: d
     world.run(80)
     assert old.isdisjoint(left.sas)
+    assert mirrored(left, right)
+
+
+def test_a_renewal_that_is_answered_late_has_the_time_to_hand_over() -> None:
+    timers = fast_timers(phase2=10.5)
+    world = World()
+    left, right = pair(world, left=config(RIGHT, timers=timers))
+    assert connect(world, left)
+    world.run(1)
+    world.rewrite = lambda _: None
+    world.tell(left, SaExpired(sa=left.of(Direction.IN)[0].id, hard=False))
+    world.run(9)
+    world.rewrite = lambda d: d
+    assert world.run(3, lambda: left.kinds().count(EventKind.PHASE2_UP) == 2)
+    assert EventKind.PHASE2_NO_RESPONSE not in left.kinds()
     assert mirrored(left, right)
