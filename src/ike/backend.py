@@ -1,6 +1,6 @@
 """What the keying daemon needs of whoever enforces SAs and policies.
 
-The kernel and the userspace data path are joined to it by the application (`mgu.glue`).
+The kernel and the userspace data path are joined to it by the application (`mgu.keying`).
 """
 
 from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgu.glue_addresses import read_changes
+from mgu.keying.addresses import read_changes
 from wire.cursor import DecodeError
 
 

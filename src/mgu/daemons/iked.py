@@ -28,9 +28,9 @@ from ike.sa import Address
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.arguments import Parser
 from mgu.connections.served import Served
-from mgu.glue_addresses import AddressWatch
-from mgu.glue_keys import KeyFiles
-from mgu.glue_plane import CHOICE, Plane, open_plane
+from mgu.keying.addresses import AddressWatch
+from mgu.keying.keys import KeyFiles
+from mgu.keying.plane import CHOICE, Plane, open_plane
 from xfrm.dataplane import XfrmError
 
 logger = logging.getLogger("ike")

@@ -13,8 +13,8 @@ from ike.doi.numbers import EspTransform, Integrity
 from ike.events import Acquire, SaExpired, SaGone
 from ike.isakmp.numbers import ProtocolId
 from mgu.connections.connection import Connection
-from mgu.glue import XfrmBackend
-from mgu.glue_values import association, policies_of, policy_entry
+from mgu.keying.backend import XfrmBackend
+from mgu.keying.values import association, policies_of, policy_entry
 from wire.secret import Secret
 from xfrm import dataplane, model
 from xfrm.pfkey import parse_dump

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ike.aio.sockets import Listening, Sockets
 from ike.sa import Address, Endpoint
-from mgu.glue import XfrmBackend
+from mgu.keying.backend import XfrmBackend
 from xfrm.dataplane import Dataplane, Unsupported, XfrmError
 from xfrm.model import SecurityAssociation
 

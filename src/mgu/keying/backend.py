@@ -13,7 +13,7 @@ from ike.commands import AllocateSpi, FindPolicy
 from ike.events import Acquire, SaExpired, SaGone
 from ike.isakmp.numbers import ProtocolId
 from ike.sa import IpsecSa, PolicyEntry
-from mgu.glue_values import MODES, PROTOCOL_IDS, PROTOCOLS, association, policies_of, policy_entry
+from mgu.keying.values import MODES, PROTOCOL_IDS, PROTOCOLS, association, policies_of, policy_entry
 from xfrm import dataplane, model
 from xfrm.pfkey import dump_reply
 

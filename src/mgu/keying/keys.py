@@ -12,7 +12,7 @@ from ike.aio.driver import Keys
 from ike.commands import ExportKeys
 from ike.sa import IpsecSa
 from mgu.files import PRIVATE
-from mgu.glue_values import association
+from mgu.keying.values import association
 from xfrm.algorithms import Kind, row_of
 from xfrm.model import Algorithm
 
