@@ -17,7 +17,9 @@ from ike.timers import Timer
 SOFT = 0.8
 """The soft limit of an SA, in parts of its hard one."""
 RESPONDER_WAITS = 0.1
-"""How much longer, in parts of the lifetime, a responder leaves the renewal to the initiator."""
+"""How much longer, in parts of the lifetime, a responder leaves the renewal to the initiator: the
+lifetime as it was used up so far, as octets may be counted and not seconds.
+"""
 
 
 class ChildOwner(Protocol):
@@ -76,8 +78,8 @@ class Child:
         if self.role is Role.INITIATOR:
             self.owner.child_aging(self)
             return
-        hard = self.pairs[0].inbound.lifetime.hard_seconds or 60
-        self._later("phase 2 rekey", hard * RESPONDER_WAITS, lambda: self.owner.child_aging(self))
+        wait = (self.context.now - self.created) / SOFT * RESPONDER_WAITS
+        self._later("phase 2 rekey", wait, lambda: self.owner.child_aging(self))
 
     def _expire(self) -> None:
         self.owner.child_expired(self)

@@ -1,7 +1,7 @@
 """A renewal that fails is tried again, by whatever it takes, as long as the old SAs live."""
 
 from ike.commands import EventKind
-from ike.events import Acquire, DeleteIsakmp, SaExpired
+from ike.events import Acquire, DeleteIsakmp, Reload, SaExpired
 from ike.sa import Direction
 from lab.ike_world import LEFT, RIGHT, World, config, connect, fast_timers, lasting, mirrored, pair
 
@@ -51,3 +51,13 @@ def test_a_renewal_that_is_answered_late_has_the_time_to_hand_over() -> None:
     assert world.run(3, lambda: left.kinds().count(EventKind.PHASE2_UP) == 2)
     assert EventKind.PHASE2_NO_RESPONSE not in left.kinds()
     assert mirrored(left, right)
+
+
+def test_octets_that_run_out_fast_are_renewed_by_the_responder_in_time() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    world.tell(left, Reload(config=config(RIGHT, passive=True)))
+    world.run(8)
+    world.tell(right, SaExpired(sa=right.of(Direction.OUT)[0].id, hard=False))
+    assert world.run(2, lambda: len(right.of(Direction.IN)) == 2)  # the hard limit is near
