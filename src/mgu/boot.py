@@ -6,7 +6,6 @@ and the next one is begun: a gateway that nobody can log in to must go on trying
 """
 
 import contextlib
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -133,20 +132,13 @@ def _look_at_port() -> Look:
 
 def port_status(control: Path) -> dict[str, str]:
     """The supplicant's status, from its control socket; empty if it does not answer."""
-    import socket
-    import tempfile
+    from mgu.wpa_ctrl import Client, NotServed, fields
 
     with (
-        contextlib.suppress(OSError),
-        tempfile.TemporaryDirectory(prefix="mgu-") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link,
+        contextlib.suppress(NotServed, OSError),
+        Client(str(control.parent), control.name) as supplicant,
     ):
-        link.bind(os.path.join(folder, "ask"))
-        link.settimeout(1.0)
-        link.connect(str(control))
-        link.send(b"STATUS-VERBOSE")
-        lines = link.recv(65536).decode("utf-8", "replace").splitlines()
-        return {key: value for key, _, value in (line.partition("=") for line in lines)}
+        return fields(supplicant.request("STATUS-VERBOSE", within=1.0))
     return {}
 
 
