@@ -55,19 +55,25 @@ class Children:
 
     def _retire(self, child: Child) -> None:
         """Stop sending, tell the peer to, and receive what is on its way. The hard limit, which
-        takes both directions at once, should not come first.
+        takes both directions at once, should not come first. A delete may be lost and is not
+        answered: it is said twice.
         """
 
         def stop_sending() -> None:
-            if child in self._book.children:
+            if child in self._book.children and child.sends:
                 child.stop_sending()
                 self._say_deleted(child)
+
+        def end() -> None:
+            if child in self._book.children:
+                self._say_deleted(child)
+                self.remove(child, tell=False)
 
         child.aging = True
         grace = child.within_life(REPLACED_GRACE)
         later = self._context.later
         later("replaced SAs send", grace, stop_sending)
-        later("replaced SAs", grace + IN_FLIGHT, lambda: self.remove(child, tell=False))
+        later("replaced SAs", grace + IN_FLIGHT, end)
 
     def _say_deleted(self, child: Child) -> None:
         sa = self._book.established(child.home, child.local.address, child.peer_id)

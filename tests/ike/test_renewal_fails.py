@@ -4,6 +4,7 @@ from ike.commands import EventKind
 from ike.events import Acquire, DeleteIsakmp, Reload, SaExpired
 from ike.sa import Direction
 from lab.ike_world import LEFT, RIGHT, World, config, connect, fast_timers, lasting, mirrored, pair
+from lab.virtual import Weather
 
 
 def test_a_renewal_is_tried_again_when_its_phase_1_failed() -> None:
@@ -61,3 +62,19 @@ def test_octets_that_run_out_fast_are_renewed_by_the_responder_in_time() -> None
     world.run(8)
     world.tell(right, SaExpired(sa=right.of(Direction.OUT)[0].id, hard=False))
     assert world.run(2, lambda: len(right.of(Direction.IN)) == 2)  # the hard limit is near
+
+
+def test_a_lost_delete_does_not_keep_the_old_sas_at_the_peer() -> None:
+    world = World(weather=Weather())
+    left, right = pair(world)
+    assert connect(world, left)
+    old = set(left.sas)
+    world.run(1)
+    world.tell(left, SaExpired(sa=left.of(Direction.IN)[0].id, hard=False))
+    world.run(5)
+    world.rewrite = lambda _: None
+    assert world.run(30, lambda: len(left.of(Direction.OUT)) == 1)
+    world.rewrite = lambda d: d
+    world.run(10)
+    assert old.isdisjoint(left.sas)
+    assert old.isdisjoint(right.sas)
