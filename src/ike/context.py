@@ -87,6 +87,11 @@ class Context:
         self._waiting[ask] = answered
         self.emit(make(ask))
 
+    @property
+    def asking(self) -> bool:
+        """Whether an answer is due."""
+        return bool(self._waiting)
+
     def answer(self, event: Answer) -> None:
         """An answer to a question that was never asked is ignored."""
         waiting = self._waiting.pop(event.ask, None)

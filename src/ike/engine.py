@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from ike.book import Book
 from ike.commands import Command, EventKind, Stopped
-from ike.context import Context
+from ike.context import Answer, Context
 from ike.events import (
     Acquire,
     AddressGone,
@@ -57,7 +57,7 @@ class Engine:
 
     @property
     def deadline(self) -> float | None:
-        return None if self._stopped else self._context.timers.deadline
+        return None if self._keeper.closing else self._context.timers.deadline
 
     @property
     def config(self) -> Config:
@@ -68,8 +68,14 @@ class Engine:
         if self._stopped:
             return []
         self._context.now = now
-        self._context.timers.fire(now)
-        self._dispatch(event)
+        if not self._keeper.closing:
+            self._context.timers.fire(now)
+            self._dispatch(event)
+        elif isinstance(event, Answer):
+            self._context.answer(event)
+        if self._keeper.closing and not self._context.asking:
+            self._context.emit(Stopped())
+            self._stopped = True
         return self._context.take_commands()
 
     def _dispatch(self, event: Event) -> None:
@@ -190,12 +196,11 @@ class Engine:
                 children.remove(child, tell=False)
 
     def _stop(self) -> None:
+        """What was asked of the data plane is waited for, so that it can be taken back."""
         self._keeper.closing = True
         self._keeper.children.give_up(self._book.negotiations, "the daemon stops")
         self._flush(Flush())
         self._context.report(EventKind.QUIT)
-        self._context.emit(Stopped())
-        self._stopped = True
 
     # --- what administrators may look at ---
 

@@ -1,6 +1,8 @@
 """How SAs end: deletes, flushes, expiry, stopping; and what is exported and never shown."""
 
-from ike.commands import EventKind
+import pytest
+
+from ike.commands import EventKind, Stopped
 from ike.events import (
     Acquire,
     AddressGone,
@@ -146,3 +148,23 @@ def test_an_answer_that_is_faster_than_the_responders_data_plane_starts_nothing_
     world.tell(right, Acquire(policy=right.policies[0]))
     world.run(5)
     assert len(right.sas) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.25, 0.45, 0.65, 0.85])
+def test_stopping_leaves_nothing_behind_that_the_data_plane_is_still_busy_with(
+    seconds: float,
+) -> None:
+    world = World(install_delay=0.2)
+    left, right = pair(world)
+    world.tell(left, Acquire(policy=left.policies[0]))
+    world.run(seconds)
+    assert left.sas or left.reserved or seconds < 0.3
+    for node in (left, right):
+        world.tell(node, Stop())
+    world.run(5)
+    assert left.stopped
+    assert right.stopped
+    assert not {**left.sas, **right.sas}
+    assert not left.reserved | right.reserved
+    for node in (left, right):
+        assert isinstance(node.commands[-1], Stopped)
