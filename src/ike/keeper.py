@@ -217,7 +217,8 @@ class Keeper:
             if isinstance(n, Initiator) and n.policy is not None
             if traffic(n.policy) not in self._book.generated
         ]
-        lost = gone and not any(other.established for other in others)
+        peer_id = sa.facts.peer_id  # there may be others behind its NAT
+        lost = gone and self._book.established(sa.home, sa.local.address, peer_id) is None
         for negotiation in interrupted:
             if negotiation.complete and not lost:
                 negotiation.hand_over()
@@ -227,8 +228,9 @@ class Keeper:
             self._drop_pending(sa.home)
         if lost:
             for child in self._book.children_with(sa.home, sa.local.address):
-                self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
-                self.children.remove(child, tell=False)
+                if child.peer_id == peer_id:
+                    self._context.info(f"purged IPsec-SA spi={child.pairs[0].outbound.spi}.")
+                    self.children.remove(child, tell=False)
         if kind is EventKind.PHASE1_DPD_TIMEOUT:  # what was wanted then is wanted still
             for policy in wanted:
                 self.want(policy)

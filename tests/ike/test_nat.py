@@ -147,12 +147,15 @@ def test_a_new_mapping_is_followed_when_an_authenticated_message_shows_it() -> N
     assert _translated(left, right)
 
 
-def test_two_gateways_behind_one_nat_do_not_get_in_each_others_way() -> None:
-    second = ip_address("10.0.0.9")
-    inner = {LEFT: "192.168.1.0/24", second: "192.168.9.0/24"}
+SECOND = ip_address("10.0.0.9")
+
+
+def _two_gateways(**changes: object) -> tuple[World, dict[Address, Node], Node]:
+    """Behind one NAT, both connected."""
+    inner = {LEFT: "192.168.1.0/24", SECOND: "192.168.9.0/24"}
     world = World()
     world.rewrite = NatBox()
-    right = world.node("right", RIGHT, config(OUTSIDE, nat_traversal=Switch.ON))
+    right = world.node("right", RIGHT, config(OUTSIDE, nat_traversal=Switch.ON, **changes))
     nodes = {}
     for address, network in inner.items():
         nodes[address] = world.node(network, address, config(RIGHT, nat_traversal=Switch.ON))
@@ -162,14 +165,30 @@ def test_two_gateways_behind_one_nat_do_not_get_in_each_others_way() -> None:
         assert connect(world, node)
     world.run(1)
     assert len(right.sas) == 4
+    return world, nodes, right
+
+
+def test_two_gateways_behind_one_nat_do_not_get_in_each_others_way() -> None:
+    world, nodes, right = _two_gateways()
     ports = {sa.udp_destination for sa in right.of(Direction.OUT)}
     assert len(ports) == 2  # each is reached by its own mapping
     world.tell(right, SaExpired(sa=right.of(Direction.IN)[1].id, hard=False))
     world.tell(nodes[LEFT], Stop())
     world.run(30)
     (out,) = right.of(Direction.OUT)
-    assert out.id.spi in {sa.spi for sa in nodes[second].of(Direction.IN)}
+    assert out.id.spi in {sa.spi for sa in nodes[SECOND].of(Direction.IN)}
     assert len(right.engine.isakmp_sas()) == 1
+
+
+@pytest.mark.parametrize("dead", [LEFT, SECOND])
+def test_of_two_gateways_behind_one_nat_the_dead_one_is_forgotten(dead: Address) -> None:
+    world, nodes, right = _two_gateways(dpd_delay=10.0, dpd_retry=2.0, dpd_maxfail=3)
+    gone = nodes.pop(dead)
+    world.remove(gone)
+    world.run(60)
+    (alive,) = nodes.values()
+    assert set(right.sas) >= {sa.id for sa in alive.of(Direction.OUT)}
+    assert {sa.spi for sa in right.sas.values()} == {sa.spi for sa in alive.sas.values()}
 
 
 def test_forced_traversal_uses_udp_without_any_nat() -> None:
