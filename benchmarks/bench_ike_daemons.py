@@ -3,8 +3,8 @@
 Two ends of the same kind in namespaces, user-space ESP at both: Main Mode with a pre-shared key
 (group 2), Quick Mode, tunnel mode in UDP, then the delete. The time that the two daemons ran,
 divided by the number of tunnels; what the commands that ask for them cost is not in it. Most of
-ours is not the engine (0.6 ms an end, `bench_ike.py`): it is routes asked of the kernel over
-netlink at each change of an SA, the admin socket, system calls.
+ours is not the engine (0.6 ms an end, `bench_ike.py`): it is the admin socket and system
+calls.
 """
 
 import tempfile

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab import require
 from lab.datapath import Pair, host_to_host, joined, opened, sas, transfer, tunnel
 from lab.esp_values import (
     AES_GCM,
@@ -289,6 +290,10 @@ async def test_after_a_kill_nothing_leaves_in_clear_until_the_next_start_takes_o
         done = host.run("ip", "route", "get", to, check=False)
         return done.stdout + done.stderr
 
+    def refuses(network: str) -> bool:
+        """What comes from there in clear."""
+        return network in host.run(require.program("nft"), "list", "ruleset").stdout
+
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     victim = [sys.executable, "-c", VICTIM]
     with Process(victim, namespace=host, env=environment) as program:
@@ -297,11 +302,17 @@ async def test_after_a_kill_nothing_leaves_in_clear_until_the_next_start_takes_o
         os.kill(program.pid, signal.SIGKILL)
     assert "No route to host" in way("10.2.0.1")
     assert "No route to host" in way("10.3.0.1")
+    assert refuses("10.2.0.0/24")
+    assert refuses("10.3.0.0/24")
     async with opened(host, LEFT) as path:
         assert "No route to host" in way("10.2.0.1")
+        assert refuses("10.2.0.0/24")
         for each in tunnel_policies((LEFT, "10.1.0.0/24"), (RIGHT, "10.2.0.0/24")):
             await path.add_policy(each)
         assert "dev mgu0" in way("10.2.0.1")
         assert f"via {RIGHT}" in way("10.3.0.1")
+        assert refuses("10.2.0.0/24")
+        assert not refuses("10.3.0.0/24")
+    assert not refuses("10.2.0.0/24")
     assert f"via {RIGHT}" in way("10.2.0.1")
     assert not host.run("ip", "route", "show", "table", "4500", check=False).stdout

@@ -66,8 +66,11 @@ async def _kernel(stack: AsyncExitStack, listening: Listening) -> Plane:
 
 
 async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
-    from xfrm.tun.datapath import MARK, DataPath
+    from xfrm.tun.datapath import MARK, DataPath, Settings
 
+    ports = {where.port for where in (*listening.isakmp, *listening.natt)}
+    ports |= {listening.isakmp_port, listening.natt_port}
+    settings = Settings(ike_ports=frozenset(ports))
     path: DataPath | None = None
 
     def take_esp(octets: bytes, source: Address, port: int) -> None:
@@ -77,7 +80,7 @@ async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
     async with AsyncExitStack() as trial:
         sockets = Sockets(replace(listening, bypass=False, mark=MARK, take_esp=take_esp))
         trial.callback(sockets.close)
-        path = await DataPath.open(send_udp=_sender(sockets))
+        path = await DataPath.open(settings, send_udp=_sender(sockets))
         trial.push_async_callback(path.close)
         stack.push_async_callback(trial.pop_all().aclose)
     return Plane("userspace", path, sockets)

@@ -15,10 +15,11 @@ from typing import Self
 from xfrm.dataplane import Event, Gone, Mapping, NoSuchEntry, Unsupported, XfrmError
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
-from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
+from xfrm.model import Address, Direction, Mode, Policy, Protocol, SaId, SecurityAssociation
 from xfrm.tun.batch import Batch, SendDatagrams
 from xfrm.tun.device import OffloadTun, PlainTun, can_offload, open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
+from xfrm.tun.guard import Guard
 from xfrm.tun.inlet import BURST, Inlet
 from xfrm.tun.outer import MARK, OuterSockets
 from xfrm.tun.routes import Routes
@@ -36,11 +37,13 @@ class Settings:
     """`mtu` leaves room for ESP in UDP over IPv4 in a path of 1500 octets, with any algorithm.
 
     `offload`: exchange TCP with the host in packets of up to 64 KB; None: if numpy is installed.
+    `ike_ports`: UDP ports of this host whose packets come in clear, whatever the policies say.
     """
 
     name: str = "mgu%d"
     mtu: int = 1400
     offload: bool | None = None
+    ike_ports: frozenset[int] = frozenset({500, 4500})
 
 
 class DataPath:
@@ -56,6 +59,7 @@ class DataPath:
         settings: Settings,
         sockets: OuterSockets,
         routes: Routes,
+        guard: Guard | None,
         send_udp: SendUdp | None,
     ) -> None:
         """`settings` are complete: the device's real name, and whether it offloads."""
@@ -63,6 +67,7 @@ class DataPath:
         self._fd = fd
         self._sockets = sockets
         self._routes = routes
+        self._guard = guard
         self._send_udp = send_udp
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # None: it was closed
         self._closed = False
@@ -101,13 +106,18 @@ class DataPath:
             settings = replace(settings, name=name, offload=offload)
             try:
                 routes = await Routes.open(name, settings.mtu)
+                try:
+                    guard = Guard.open(name, sorted(settings.ike_ports))
+                except BaseException:
+                    await routes.close()
+                    raise
             except BaseException:
                 os.close(fd)
                 raise
         except BaseException:
             sockets.close()
             raise
-        return cls(fd, settings, sockets, routes, send_udp)
+        return cls(fd, settings, sockets, routes, guard, send_udp)
 
     async def __aenter__(self) -> Self:
         return self
@@ -130,7 +140,8 @@ class DataPath:
         for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
             self._loop.remove_reader(sock)
         self._loop.remove_reader(self._fd)
-        self._loop.remove_reader(self._routes)
+        for watched in self._watched():
+            self._loop.remove_reader(watched)
         if self._catching_up is not None:
             await asyncio.wait([self._catching_up])
         self._tun.flush()
@@ -139,6 +150,8 @@ class DataPath:
             refused = ", ".join(f"{reason} {count}" for reason, count in self.counters.items())
             logger.info("packets refused by the userspace data path: %s", refused)
         try:
+            if self._guard is not None:
+                self._guard.close()
             await self._routes.close()
         finally:
             os.close(self._fd)
@@ -157,11 +170,15 @@ class DataPath:
     def _read(self) -> None:
         """Have the loop read all that may bring packets."""
         self._loop.add_reader(self._fd, self._from_host)
-        self._loop.add_reader(self._routes, self._others_changed)
+        for watched in self._watched():
+            self._loop.add_reader(watched, self._others_changed)
         for protocol, sock in self._sockets.v4.items():
             self._loop.add_reader(sock, self._inlet.reader4(sock, protocol, self._expire_used))
         for protocol, sock in self._sockets.v6.items():
             self._loop.add_reader(sock, self._inlet.reader6(sock, protocol, self._expire_used))
+
+    def _watched(self) -> tuple[Routes | Guard, ...]:
+        return (self._routes,) if self._guard is None else (self._routes, self._guard)
 
     def _is_local(self, address: Address) -> bool:
         return address in self._routes.local or address.is_multicast
@@ -177,14 +194,14 @@ class DataPath:
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
-        if self._routes.stale:
+        if self._stale:
             await self._follow()
         self._sad.add(sa, time.monotonic(), _date())
         self._changed()
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
-        if self._routes.stale:
+        if self._stale:
             await self._follow()
         # From here to the end nothing may wait: a packet by the old entry would use a number twice.
         try:
@@ -226,17 +243,23 @@ class DataPath:
         self._events.put_nowait(None)  # for whoever asks again
 
     async def _follow(self) -> None:
-        """Have the routes of these policies."""
+        """Have the rules and routes of these policies."""
+        if self._guard is not None:
+            self._guard.follow({way: self._spd.ordered(way) for way in Direction})
         await self._routes.follow([entry.policy for entry in self._spd])
 
+    @property
+    def _stale(self) -> bool:
+        return self._routes.stale or (self._guard is not None and self._guard.stale)
+
     def _others_changed(self) -> None:
-        """The host's addresses, or routes of ours."""
-        if self._routes.stale and self._catching_up is None:
+        """The host's addresses, or rules or routes of ours."""
+        if self._stale and self._catching_up is None:
             self._catching_up = self._loop.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
         try:
-            while self._routes.stale:
+            while self._stale:
                 await self._follow()
             self._changed()
         except XfrmError as error:  # the next change tries again

@@ -98,6 +98,10 @@ class Spd:
             raise NoSuchEntry(f"{policy_name(policy)} is not there")
         self._sort()
 
+    def ordered(self, direction: Direction) -> list[Policy]:
+        """The policies in the order in which they are asked."""
+        return [entry.policy for entry in self._ordered[direction]]
+
     def find(self, direction: Direction, flow: Flow) -> PolicyEntry | None:
         """The policy that decides over `flow`. Raises UnknownPorts."""
         for entry in self._ordered[direction]:

@@ -1,0 +1,194 @@
+"""Packet filter rules as octets (linux/netfilter/nf_tables.h): what refusing clear packets takes.
+
+A `Match` is a list of expressions in a row; all have to hold for the verdict at the end. Numbers
+of netfilter's own are big-endian, those of netlink in the machine's order.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from wire.cursor import Cursor, DecodeError
+from xfrm.esp.packet import FRAGMENT
+from xfrm.model import Network
+
+DROP: Final = 0  # linux/netfilter.h: NF_DROP, NF_ACCEPT
+ACCEPT: Final = 1
+
+_NFMSG: Final = struct.Struct("!BBH")  # nfgenmsg: family, version, resource
+_HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_NESTED: Final = 0x8000
+_INET: Final = 1  # NFPROTO_INET: IPv4 and IPv6
+_SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES
+_BEGIN, _END = 0x10, 0x11
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 2, 3, 6
+_DELETIONS: Final = frozenset(
+    _SUBSYSTEM << 8 | command for command in (2, 5, 8)
+)  # table, chain, rule
+_REQUEST, _CREATE, _APPEND = 0x1, 0x400, 0x800
+_ERROR: Final = 2  # NLMSG_ERROR
+_REGISTER: Final = 1  # NFT_REG_1; 0 is the verdict's
+_NETWORK, _TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
+_IIFNAME, _NFPROTO, _L4PROTO = 6, 15, 16  # NFT_META_*
+_EQUAL, _UNEQUAL = 0, 1  # NFT_CMP_*
+_IFNAMSIZ: Final = 16
+
+Match = bytes
+
+
+def batch(messages: Sequence[bytes]) -> bytes:
+    """`messages` as one transaction: all are done, or none."""
+    front = _message(_BEGIN, _NFMSG.pack(0, 0, _SUBSYSTEM))
+    return front + b"".join(messages) + _message(_END, _NFMSG.pack(0, 0, _SUBSYSTEM))
+
+
+def errors(octets: bytes) -> list[int]:
+    """The error numbers in an answer; no confirmation is asked for."""
+    found, at = [], 0
+    while len(octets) - at >= _HEADER.size + 4:
+        length, kind, _, _, _ = _HEADER.unpack_from(octets, at)
+        (number,) = struct.unpack_from("=i", octets, at + _HEADER.size)
+        if kind == _ERROR and number:
+            found.append(-number)
+        at += max(length + -length % 4, _HEADER.size)
+    return found
+
+
+def takes_away(octets: bytes, table: str, ours: int) -> bool:
+    """Whether notifications tell that somebody but the netlink port `ours` took of the table."""
+    cursor = Cursor(octets)
+    name = _text(1, table)  # in a message about a table, a chain or a rule the first attribute
+    try:
+        while len(cursor):
+            length, kind, _, _, port = cursor.unpack(_HEADER)
+            body = cursor.sub(length - _HEADER.size)
+            cursor.take(min(-length % 4, len(cursor)))
+            if kind in _DELETIONS and port != ours:
+                body.unpack(_NFMSG)
+                if body.rest().startswith(name):
+                    return True
+    except DecodeError:
+        return True
+    return False
+
+
+def add_table(table: str) -> bytes:
+    return _of_table(_NEW_TABLE, _text(1, table), _CREATE)
+
+
+def delete_table(table: str) -> bytes:
+    return _of_table(_DELETE_TABLE, _text(1, table))
+
+
+def add_chain(table: str, chain: str, hook: int) -> bytes:
+    """A chain of type filter at `hook` (NF_INET_*), of priority 0; it accepts by itself."""
+    where = _nest(4, _number(1, hook) + _number(2, 0))
+    return _of_table(
+        _NEW_CHAIN, _text(1, table) + _text(3, chain) + where + _text(7, "filter"), _CREATE
+    )
+
+
+def add_rule(table: str, chain: str, match: Match, verdict: int) -> bytes:
+    """At the end of `chain`. What is dropped is counted."""
+    counted = _expression("counter", b"") if verdict == DROP else b""
+    expressions = _nest(4, match + counted + _verdict(verdict))
+    return _of_table(_NEW_RULE, _text(1, table) + _text(2, chain) + expressions, _CREATE | _APPEND)
+
+
+def from_interface(name: str) -> Match:
+    return _meta(_IIFNAME, name.encode().ljust(_IFNAMSIZ, b"\0"))
+
+
+def of_version(version: int) -> Match:
+    """IPv4 or IPv6; has to come before `from_network` and `to_network`."""
+    return _meta(_NFPROTO, bytes((2 if version == 4 else 10,)))
+
+
+def from_network(network: Network) -> Match:
+    return _in_network(network, 12 if network.version == 4 else 8)
+
+
+def to_network(network: Network) -> Match:
+    return _in_network(network, 16 if network.version == 4 else 24)
+
+
+def of_protocol(protocol: int) -> Match:
+    return _meta(_L4PROTO, bytes((protocol,)))
+
+
+def at_transport(offset: int, value: bytes) -> Match:
+    """Octets of the header behind IP's. Never holds for a fragment that is not the first."""
+    return _payload(_TRANSPORT, offset, len(value)) + _equals(value)
+
+
+def later_fragment6() -> Match:
+    """IPv6, a fragment header next, and its offset not 0 (RFC 8200, 4.5)."""
+    next_header = _payload(_NETWORK, 6, 1) + _equals(bytes((FRAGMENT,)))
+    offset = _payload(_NETWORK, 42, 2) + _masked(b"\xff\xf8") + _compare(_UNEQUAL, bytes(2))
+    return of_version(6) + next_header + offset
+
+
+def _in_network(network: Network, offset: int) -> Match:
+    if not network.prefixlen:
+        return b""
+    loaded = _payload(_NETWORK, offset, network.max_prefixlen // 8)
+    if network.prefixlen < network.max_prefixlen:
+        loaded += _masked(network.netmask.packed)
+    return loaded + _equals(network.network_address.packed)
+
+
+def _masked(mask: bytes) -> bytes:
+    numbers = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, len(mask))
+    change = _nest(5, _blob(1, bytes(len(mask))))
+    return _expression("bitwise", numbers + _nest(4, _blob(1, mask)) + change)
+
+
+def _meta(key: int, value: bytes) -> Match:
+    return _expression("meta", _number(1, _REGISTER) + _number(2, key)) + _equals(value)
+
+
+def _payload(base: int, offset: int, size: int) -> bytes:
+    numbers = _number(1, _REGISTER) + _number(2, base) + _number(3, offset) + _number(4, size)
+    return _expression("payload", numbers)
+
+
+def _equals(value: bytes) -> bytes:
+    return _compare(_EQUAL, value)
+
+
+def _compare(how: int, value: bytes) -> bytes:
+    return _expression("cmp", _number(1, _REGISTER) + _number(2, how) + _nest(3, _blob(1, value)))
+
+
+def _verdict(verdict: int) -> bytes:
+    code = _nest(2, _nest(2, _number(1, verdict)))
+    return _expression("immediate", _number(1, 0) + code)
+
+
+def _expression(name: str, data: bytes) -> bytes:
+    return _nest(1, _text(1, name) + _nest(2, data))
+
+
+def _of_table(command: int, attributes: bytes, flags: int = 0) -> bytes:
+    return _message(_SUBSYSTEM << 8 | command, _NFMSG.pack(_INET, 0, 0) + attributes, flags)
+
+
+def _message(kind: int, body: bytes, flags: int = 0) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags | _REQUEST, 0, 0) + body
+
+
+def _blob(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _nest(kind: int, value: bytes) -> bytes:
+    return _blob(kind | _NESTED, value)
+
+
+def _text(kind: int, value: str) -> bytes:
+    return _blob(kind, value.encode() + b"\0")
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _blob(kind, value.to_bytes(4, "big"))
