@@ -206,6 +206,12 @@ class Keeper:
             if child.peer != sa.peer and child.pairs[0].outbound.udp_source is not None:
                 self.want(child.policy, child)
 
+    def is_last(self, sa: Isakmp) -> bool:
+        return not any(
+            other.established and other is not sa and other.facts.peer_id == sa.facts.peer_id
+            for other in self._book.with_peer(sa.home, sa.local.address)
+        )
+
     def phase1_closed(self, sa: Isakmp, kind: EventKind) -> None:
         self._book.remove(sa)
         others = self._book.coming(sa.home, sa.local.address)

@@ -43,6 +43,11 @@ class Owner(Protocol):
     def phase1_moved(self, sa: "Isakmp") -> None:
         """The peer speaks from another place: a NAT has a new mapping."""
 
+    def is_last(self, sa: "Isakmp") -> bool:
+        """Whether no other is established with this peer. Its delete would take the IPsec SAs down
+        at the peer, and only there; its lifetime ends at both ends, delete or not.
+        """
+
     def phase1_closed(self, sa: "Isakmp", kind: EventKind) -> None: ...
 
     def quick_mode(self, sa: "Isakmp", message: Message, exchange: SecuredExchange) -> Receiver:
@@ -219,7 +224,10 @@ class Isakmp:
     def expire(self) -> None:
         """The lifetime is over."""
         self._context.info(f"ISAKMP-SA expired {self.local}-{self.peer} spi:{self.cookies}")
-        self.delete()
+        if self._owner.is_last(self):
+            self.close(EventKind.PHASE1_DOWN)
+        else:
+            self.delete()
 
     def delete(self) -> None:
         """End it, and tell the peer."""

@@ -4,8 +4,9 @@ from typing import Final
 
 import pytest
 
-from ike.commands import DeleteSa, EventKind, InstallSa
+from ike.commands import DeleteSa, EventKind, InstallSa, SendDatagram
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, SaExpired
+from ike.policy import Switch
 from ike.sa import Direction, Phase1State, Role
 from lab.ike_world import (
     LEFT,
@@ -151,3 +152,26 @@ def test_a_renewal_outlives_the_isakmp_sa_that_made_it() -> None:
     assert world.run(1, lambda: len(right.of(Direction.OUT)) == 2)
     world.tell(left, DeleteIsakmp(remote=RIGHT, local=LEFT, children=False))
     assert world.run(0.1, lambda: len(left.of(Direction.OUT)) == 2)
+
+
+def test_ipsec_sas_outlive_an_isakmp_sa_that_nobody_renews_at_both_ends() -> None:
+    world = World()
+    left, right = pair(
+        world,
+        left=lasting(RIGHT, 1000, 100, rekey=Switch.OFF),
+        right=lasting(LEFT, 1000, 100, rekey=Switch.OFF),
+    )
+    count = 0
+
+    def drop(datagram: SendDatagram) -> SendDatagram | None:
+        nonlocal count
+        count += 1
+        return None if count == 6 else datagram  # the last of Main Mode: one end is earlier
+
+    world.rewrite = drop
+    assert connect(world, left)
+    world.run(200)
+    assert not left.engine.isakmp_sas()
+    assert not right.engine.isakmp_sas()
+    assert left.sas
+    assert mirrored(left, right)
