@@ -139,7 +139,7 @@ class Routes:
         if self._warned:
             return
         peers = {each.dst for policy in policies for each in policy.templates if each.dst}
-        caught = [peer for peer in peers for network in wanted if peer in network]
+        caught = _contained(peers, wanted)
         strict = _strict_filters() if caught else []
         if strict:
             self._warned = True
@@ -241,6 +241,22 @@ class Routes:
     def _source(self, network: Network) -> Address | None:
         """The host's address in `network`: what it talks from, to be protected."""
         return min((own for own in self.local if own in network), key=int, default=None)
+
+
+def _contained(addresses: Iterable[Address], networks: Iterable[Network]) -> list[Address]:
+    """Those addresses that are in a network; there may be hundreds of each."""
+    prefixes = {
+        (each.version, host := each.max_prefixlen - each.prefixlen,
+         int(each.network_address) >> host)
+        for each in networks
+    }  # fmt: skip
+    lengths = {(version, host) for version, host, _ in prefixes}
+    return [
+        each
+        for each in addresses
+        if any((each.version, host, int(each) >> host) in prefixes
+               for version, host in lengths if version == each.version)
+    ]  # fmt: skip
 
 
 def _strict_filters() -> list[str]:
