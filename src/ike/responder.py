@@ -4,7 +4,7 @@ from collections.abc import Callable
 from ipaddress import ip_network
 from itertools import groupby
 
-from ike.commands import FindPolicy
+from ike.commands import EventKind, FindPolicy
 from ike.context import Answer, Context
 from ike.doi.identity import host_selector, selector_of
 from ike.doi.proposals import Phase2Suite
@@ -36,20 +36,33 @@ class Responder(Negotiation):
         if self._row == 0:
             self._heard(lambda: take_first(self.facts, message))
             self._row = 1
-        else:
-            take_third(self.facts, message)
+            return
+        take_third(self.facts, message)
+        if not self.over:
             self._row = 3
 
     def proceed(self) -> None:
-        if self._row == 3:
+        if self.over:
+            self._tell(None)  # the delete came before message 2, which may be sent again
+        elif self._row == 3:
             self._stop_waiting()
             self._install_outbound()
-            return
-        self._context.info(f"respond new phase 2 negotiation: {self.ends}")
-        if self._refusal is not None:
-            self.fail(str(self._refusal), self._refusal.notify)
         else:
-            self._guarded(self._find_policy)
+            self._context.info(f"respond new phase 2 negotiation: {self.ends}")
+            if self._refusal is not None:
+                self.fail(str(self._refusal), self._refusal.notify)
+            else:
+                self._guarded(self._find_policy)
+
+    def fail(
+        self,
+        text: str,
+        notify: NotifyType | None = None,
+        kind: EventKind = EventKind.PHASE2_DOWN,
+    ) -> None:
+        super().fail(text, notify, kind)
+        if self._row == 2 and self.exchange is not None:
+            self.exchange.receiver = self  # of a message 3 that comes too late
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """What the peer asked for, authenticated, is refused: it is told, and that is the end."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ike.commands import EventKind
+from ike.commands import EventKind, SendDatagram
 from ike.events import (
     Acquire,
     AddressGone,
@@ -223,3 +223,25 @@ def test_a_generated_policy_goes_when_the_negotiation_fails_that_kept_it() -> No
     world.run(60)
     assert not right.sas
     assert not right.policies
+
+
+def test_a_delete_that_overtakes_message_2_counts_all_the_same() -> None:
+    world = World()
+    left, right = pair(world)
+    answers = 0
+
+    def drop(datagram: SendDatagram) -> SendDatagram | None:
+        nonlocal answers
+        answers += datagram.octets[18] == ExchangeType.QUICK and datagram.local.address == RIGHT
+        return None if answers == 1 else datagram
+
+    world.tell(left, Acquire(policy=left.policies[0]))
+    assert world.run(1, lambda: bool(right.sas))
+    world.rewrite = drop
+    assert world.run(1, lambda: answers == 1)
+    world.rewrite = lambda d: d
+    world.tell(right, Flush(isakmp=False))
+    world.run(5)  # message 1 is sent again, and answered
+    assert EventKind.PHASE2_UP in left.kinds()
+    assert not left.sas
+    assert not right.sas
