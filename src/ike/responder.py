@@ -60,6 +60,8 @@ class Responder(Negotiation):
         notify: NotifyType | None = None,
         kind: EventKind = EventKind.PHASE2_DOWN,
     ) -> None:
+        if self._row == 1 and notify is None:
+            notify = NotifyType.NO_PROPOSAL_CHOSEN  # whatever it is: message 2 is waited for
         super().fail(text, notify, kind)
         if self._row == 2 and self.exchange is not None:
             self.exchange.receiver = self  # of a message 3 that comes too late

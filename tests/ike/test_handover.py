@@ -245,3 +245,12 @@ def test_a_delete_that_overtakes_message_2_counts_all_the_same() -> None:
     assert EventKind.PHASE2_UP in left.kinds()
     assert not left.sas
     assert not right.sas
+
+
+def test_an_initiator_is_told_at_once_when_its_message_1_is_not_answered_any_more() -> None:
+    world = World(install_delay=0.2)
+    left, right = pair(world)
+    world.tell(left, Acquire(policy=left.policies[0]))
+    assert world.run(5, lambda: bool(right.reserved))
+    world.tell(right, DeletePolicySas(policy=right.policies[0]))
+    assert world.run(1, lambda: EventKind.PHASE2_DOWN in left.kinds())
