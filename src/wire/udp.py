@@ -26,6 +26,7 @@ _IP_MTU_DISCOVER: Final = 10
 _IP_XFRM_POLICY: Final = 17
 _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_XFRM_POLICY: Final = 35
+_SO_ATTACH_FILTER: Final = 26
 _SO_MARK: Final = 36
 _UDP_ENCAP: Final = 100
 _UDP_SEGMENT: Final = 103
@@ -38,6 +39,8 @@ _PKTINFO6: Final = struct.Struct("=16si")
 _SEGMENT: Final = struct.Struct("=H")
 _GRO_SEGMENT: Final = struct.Struct("=i")
 _XFRM_POLICY: Final = struct.Struct("=40xH14x64x32xIIBBBB4x")  # xfrm_userpolicy_info
+_FILTER: Final = struct.Struct("=HBBI")  # linux/filter.h, sock_filter
+_PROGRAM: Final = struct.Struct("@HP")  # sock_fprog
 _XFRM_IN, _XFRM_OUT, _XFRM_ALLOW = 0, 1, 0
 
 _LARGEST: Final = 65535  # octets
@@ -60,6 +63,8 @@ class Options:
     """`mark`: SO_MARK. `bypass`: IPsec policies do not apply to this socket. `espinudp`: the
     kernel takes ESP out of UDP (RFC 3948), and with it everything without a non-ESP marker. `gro`:
     the kernel may hand over many datagrams at once, which are cut here (less work for each).
+    `program`: classic BPF (code, jt, jf, k), from the UDP header on; what it returns 0 for is
+    dropped before it costs us anything.
 
     `mark`, `bypass` and `espinudp` need CAP_NET_ADMIN.
     """
@@ -69,6 +74,7 @@ class Options:
     espinudp: bool = False
     gro: bool = False
     mark: int = 0
+    program: tuple[tuple[int, int, int, int], ...] = ()
     queue: int = 512  # datagrams
     share: int = 64  # of them from one address and port: who floods leaves others their place
 
@@ -212,6 +218,8 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
         if options.mark:
             sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, options.mark)
         _set_ip_options(sock, options, ipv4=ipv4)
+        if options.program:
+            _attach(sock, options)
         sock.bind((str(address), port))
         if options.espinudp:
             sock.setsockopt(socket.IPPROTO_UDP, _UDP_ENCAP, _UDP_ENCAP_ESPINUDP)
@@ -222,6 +230,15 @@ def bound_socket(address: Address, port: int, options: Options) -> socket.socket
         sock.close()
         raise
     return sock
+
+
+def _attach(sock: socket.socket, options: Options) -> None:
+    import ctypes  # late: few sockets need it
+
+    code = b"".join(_FILTER.pack(*instruction) for instruction in options.program)
+    held = ctypes.create_string_buffer(code, len(code))
+    program = _PROGRAM.pack(len(options.program), ctypes.addressof(held))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def _set_ip_options(sock: socket.socket, options: Options, *, ipv4: bool) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from ike.aio import sieve
 from ike.aio.holder import holder_of_udp_port
 from ike.commands import SendDatagram
 from ike.events import DatagramReceived, Event
@@ -115,6 +116,7 @@ class Sockets:
             mark=listening.mark,
             espinudp=listening.espinudp and natt,
             gro=natt and listening.take_esp is not None,
+            program=sieve.NATT if natt else sieve.ISAKMP,
         )
         taken = _esp_filter(listening.take_esp) if natt and listening.take_esp else None
         try:
