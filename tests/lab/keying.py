@@ -85,10 +85,14 @@ class Keying:
         file.write_text(text.replace(old, new))
 
     def ping(self, to: str, count: int = 3, source: str | None = None) -> bool:
-        """Whether every one of `count` echo requests was answered."""
+        """Whether every one of `count` echo requests was answered.
+
+        With -W alone, the answer to the last is lost for ping when it takes longer than 50 ms.
+        """
         options = ["-I", source] if source else []
+        limit = str(3 + count // 20)
         done = self.namespace.run(
-            "ping", "-c", str(count), "-i", "0.05", "-W", "3", *options, to, check=False
+            "ping", "-c", str(count), "-i", "0.05", "-w", limit, *options, to, check=False
         )
         return ", 0% packet loss" in str(done.stdout)
 
