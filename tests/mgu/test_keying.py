@@ -277,6 +277,17 @@ async def test_what_was_flushed_while_nobody_told_us_is_found_missing() -> None:
     assert [event async for event in backend.events()] == [SaGone(sa=OUTBOUND.id)]
 
 
+async def test_what_is_installed_while_the_list_is_made_is_not_missing() -> None:
+    class Busy(Plane):
+        async def sas(self) -> list[model.SecurityAssociation]:
+            listed = await super().sas()
+            await backend.install(OUTBOUND)
+            return listed
+
+    backend = XfrmBackend(Busy(told=[dataplane.Resync()]))
+    assert [event async for event in backend.events()] == []
+
+
 async def test_a_list_that_fails_takes_no_sa_for_lost() -> None:
     class Silent(Plane):
         async def sas(self) -> list[model.SecurityAssociation]:

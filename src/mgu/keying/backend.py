@@ -143,12 +143,13 @@ class XfrmBackend:
 
     async def _lost(self) -> set[model.SaId]:
         """Which of ours somebody took away while nobody told us."""
+        known = set(self._ours)  # what comes while the list is made may not be in it
         try:
             present = {sa.id for sa in await self._plane.sas()}
         except dataplane.XfrmError as error:
             logger.error("cannot list the SAs: %s", error)
             return set()
-        lost = self._ours - present
+        lost = (known & self._ours) - present
         self._ours -= lost
         return lost
 
