@@ -126,7 +126,11 @@ def test_the_order_of_the_statements_does_not_matter(certs: Path) -> None:
     assert load(conf, certs.parent).engine.remotes[0].credentials == made
 
 
-@pytest.mark.parametrize("octets", [b"", b"nonsense", CA.root.certificate_pem()])
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"nonsense", CA.root.certificate_pem()],
+    ids=["nothing", "nonsense", "a certificate"],
+)
 def test_a_crl_file_without_a_crl_is_refused_by_name(certs: Path, octets: bytes) -> None:
     (certs / "0a1b2c3d.r0").write_bytes(octets)
     assert "0a1b2c3d.r0 holds no CRL in PEM form" in _refusal(certs)
