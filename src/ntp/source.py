@@ -1,5 +1,7 @@
 """A time server as we know it, from one round to the next."""
 
+from functools import lru_cache
+
 from ntp.association import Association
 from wire.lean import Final
 
@@ -71,6 +73,7 @@ def is_numeric(host: str) -> bool:
     return max(map(len, parts)) <= 3 and max(map(int, parts)) <= 255
 
 
+@lru_cache(maxsize=64)
 def reference_id(host: str) -> bytes:
     """How a server that takes its time from `host` names it (RFC 5905, 7.3): the address, or the
     first four octets of the MD5 of an IPv6 address. Zeros for no address."""
