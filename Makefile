@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PEERS ?= own
 SECONDS_EACH ?= 20
 SHELL := /bin/bash
+# Tests start our commands some thousand times: let Python keep what it compiled.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test check bench peers format clean
 .DEFAULT_GOAL := help

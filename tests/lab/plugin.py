@@ -147,7 +147,8 @@ def _run_module(first: pytest.Item) -> dict[str, list[pytest.TestReport]]:
     with tempfile.TemporaryDirectory(prefix=f"mgu-{os.getpid()}-") as folder:
         file = Path(folder) / "reports"
         env = {_REPORTS: str(file), "CI": "true"}
-        options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+        unused = ("cacheprovider", "xdist", "benchmark", "hypothesispytest")  # slow to import there
+        options = ["-q", *(word for name in unused for word in ("-p", f"no:{name}"))]
         argv = [sys.executable, "-m", "pytest", *options, *wanted]
         try:
             result = uml.run(argv, shared=[Path(folder)], env=env, within=_GUEST_LIMIT)
