@@ -22,9 +22,9 @@ from ike.commands import (
     Report,
     SendDatagram,
 )
+from ike.config import Config, Phase1Proposal, PreSharedKeys, Remote, Sainfo
 from ike.crypto.groups import KeyPair, prime
 from ike.crypto.modexp import plain_power, power
-from ike.doi.numbers import Group
 from ike.engine import Engine
 from ike.events import (
     Acquire,
@@ -37,8 +37,8 @@ from ike.events import (
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message
 from ike.isakmp.payloads import SaBody
-from ike.policy import Config, Phase1Proposal, PreSharedKeys, Remote, Sainfo
-from ike.sa import Address, PolicyEntry, Protection, Selector
+from ike.numbers.doi import Group
+from ike.values import Address, PolicyEntry, Protection, Selector
 from wire.secret import Secret
 
 LEFT, RIGHT = ip_address("10.0.0.1"), ip_address("10.0.0.2")

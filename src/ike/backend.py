@@ -8,8 +8,8 @@ from typing import Protocol
 
 from ike.commands import AllocateSpi, FindPolicy
 from ike.events import Acquire, SaExpired, SaGone
-from ike.isakmp.numbers import ProtocolId
-from ike.sa import IpsecSa, PolicyEntry, SaId
+from ike.numbers.isakmp import ProtocolId
+from ike.values import IpsecSa, PolicyEntry, SaId
 
 BackendEvent = Acquire | SaExpired | SaGone
 

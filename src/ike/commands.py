@@ -8,8 +8,8 @@ import logging
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ike.isakmp.numbers import ProtocolId
-from ike.sa import Address, Direction, Endpoint, IpsecSa, Mode, PolicyEntry, SaId, Selector
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Address, Direction, Endpoint, IpsecSa, Mode, PolicyEntry, SaId, Selector
 from wire.secret import Secret
 
 

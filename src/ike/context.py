@@ -5,6 +5,7 @@ from datetime import datetime
 from itertools import count
 
 from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
+from ike.config import Config
 from ike.events import (
     NoPolicy,
     PolicyFound,
@@ -13,10 +14,9 @@ from ike.events import (
     SpiAllocated,
     SpiRefused,
 )
-from ike.policy import Config
 from ike.printable import printable
-from ike.sa import Address, Endpoint, Selector
 from ike.timers import Timer, TimerQueue
+from ike.values import Address, Endpoint, Selector
 
 Answer = SpiAllocated | SpiRefused | SaInstalled | SaRefused | PolicyFound | NoPolicy
 

@@ -10,8 +10,9 @@ exchanges, keys, doi, nat   what the octets mean; isakmp, crypto   octets
 
 from collections.abc import Callable
 
-from ike.book import Book
+from ike.admission import Intake
 from ike.commands import Command, EventKind, Stopped
+from ike.config import Config
 from ike.context import Answer, Context
 from ike.events import (
     Acquire,
@@ -34,11 +35,10 @@ from ike.events import (
     SpiRefused,
     Stop,
 )
-from ike.intake import Intake
-from ike.keeper import Keeper
-from ike.policy import Config
-from ike.sa import Endpoint, IpsecView, IsakmpView, TimerView
-from ike.views import isakmp_view
+from ike.peer.book import Book
+from ike.peer.keeper import Keeper
+from ike.sa.views import isakmp_view
+from ike.values import Endpoint, IpsecView, IsakmpView, TimerView
 from wire.timer import TimerFired
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ClassVar, ParamSpec, TypeVar
 
-from ike.isakmp.numbers import NotifyType
+from ike.numbers.isakmp import NotifyType
 from wire.cursor import DecodeError
 
 P = ParamSpec("P")

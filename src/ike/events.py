@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from ike.policy import Config
-from ike.sa import Address, Endpoint, PolicyEntry, SaId
+from ike.config import Config
+from ike.values import Address, Endpoint, PolicyEntry, SaId
 from wire.timer import TimerFired
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Final
 
-from ike.sa import TimerView
+from ike.values import TimerView
 
 GRANULARITY: Final = 0.001  # seconds
 

@@ -8,6 +8,7 @@ from ipaddress import ip_address, ip_network
 from itertools import count
 
 from ike.commands import AllocateSpi, Command, FindPolicy, InstallSa, SendDatagram
+from ike.config import Config, PreSharedKeys, ProposalCheck, Remote, Sainfo, Switch
 from ike.crypto.names import parse_name, print_name
 from ike.crypto.signatures import check_signature, load
 from ike.doi.identity import describe, network_of
@@ -23,11 +24,10 @@ from ike.events import (
     SaInstalled,
     SpiAllocated,
 )
-from ike.fragment import Reassembler
 from ike.isakmp.attributes import parse_attributes
+from ike.isakmp.fragment import Reassembler
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, parse_chain
-from ike.isakmp.numbers import ExchangeType, PayloadType
 from ike.isakmp.payloads import (
     Certificate,
     Delete,
@@ -37,9 +37,9 @@ from ike.isakmp.payloads import (
     OriginalAddress,
     SaBody,
 )
-from ike.policy import Config, PreSharedKeys, ProposalCheck, Remote, Sainfo, Switch
-from ike.sa import Endpoint, PolicyEntry, Protection, Selector
-from ike.vendor import known
+from ike.isakmp.vendor import known
+from ike.numbers.isakmp import ExchangeType, PayloadType
+from ike.values import Endpoint, PolicyEntry, Protection, Selector
 from wire.cursor import Cursor, DecodeError
 from wire.secret import Secret
 from wire.timer import TimerFired

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ike.commands import EventKind, SendDatagram
-from ike.doi.numbers import Group, IdType
-from ike.isakmp.numbers import ExchangeType
-from ike.policy import Config, Identifier, Phase1Proposal, PreSharedKeys, Switch
-from ike.sa import Address, Endpoint
+from ike.config import Config, Identifier, Phase1Proposal, PreSharedKeys, Switch
+from ike.numbers.doi import Group, IdType
+from ike.numbers.isakmp import ExchangeType
+from ike.values import Address, Endpoint
 from lab.ike_world import (
     LEFT,
     PSK,

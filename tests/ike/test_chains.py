@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ike.config import Switch
 from ike.crypto.chains import chain_to_send, check_chain
 from ike.crypto.signatures import load
 from ike.errors import InvalidCertificate, LocalError
-from ike.isakmp.numbers import ExchangeType
-from ike.policy import Switch
+from ike.numbers.isakmp import ExchangeType
 from lab.ike_rsa import NOW, credentials, dated_world, ike_site, refusal, root_of, signing
 from lab.ike_world import LEFT, RIGHT, connect, mirrored, pair
 from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, key

@@ -13,11 +13,7 @@ from hypothesis import strategies as st
 
 from ike.crypto.ciphers import CIPHERS, CbcCipher
 from ike.crypto.groups import SUPPORTED, KeyPair, octets, prime
-from ike.crypto.modexp import libcrypto_power, plain_power, power
-from ike.crypto.prf import HASHES
-from ike.doi.numbers import Encryption, Group, Hash
-from ike.errors import InvalidKeyInformation
-from ike.keys import (
+from ike.crypto.keys import (
     Cookies,
     Nonces,
     Phase1Keys,
@@ -26,6 +22,10 @@ from ike.keys import (
     skeyid_pre_shared_key,
     skeyid_signatures,
 )
+from ike.crypto.modexp import libcrypto_power, plain_power, power
+from ike.crypto.prf import HASHES
+from ike.errors import InvalidKeyInformation
+from ike.numbers.doi import Encryption, Group, Hash
 from wire.secret import Secret
 
 # RFC 2409, 6.2: the prime of the second Oakley group.

@@ -3,6 +3,9 @@
 import pytest
 
 from ike.commands import EventKind, Stopped
+from ike.config import (
+    Config,
+)
 from ike.events import (
     Acquire,
     AddressGone,
@@ -16,10 +19,7 @@ from ike.events import (
     SaGone,
     Stop,
 )
-from ike.policy import (
-    Config,
-)
-from ike.sa import (
+from ike.values import (
     Direction,
     Endpoint,
     Mode,

@@ -7,13 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ike.commands import EventKind, InstallSa, Level, SendDatagram
-from ike.doi.numbers import Encryption, EspTransform, Group, Hash, Integrity
-from ike.events import (
-    Acquire,
-    Flush,
-)
-from ike.isakmp.numbers import ProtocolId
-from ike.policy import (
+from ike.config import (
     Config,
     EspEncryption,
     GeneratePolicy,
@@ -21,7 +15,13 @@ from ike.policy import (
     PreSharedKeys,
     ProposalCheck,
 )
-from ike.sa import (
+from ike.events import (
+    Acquire,
+    Flush,
+)
+from ike.numbers.doi import Encryption, EspTransform, Group, Hash, Integrity
+from ike.numbers.isakmp import ProtocolId
+from ike.values import (
     Address,
     Direction,
     Phase1State,

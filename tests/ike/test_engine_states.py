@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ike.config import GeneratePolicy
 from ike.events import (
     Acquire,
     AddressGone,
@@ -16,8 +17,7 @@ from ike.events import (
     SaExpired,
     SaGone,
 )
-from ike.policy import GeneratePolicy
-from ike.sa import Direction, Endpoint
+from ike.values import Direction, Endpoint
 from lab.ike_world import (
     LEFT,
     RIGHT,

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ike.commands import EventKind, SendDatagram
-from ike.doi.numbers import Group
+from ike.config import Phase1Proposal, Switch
 from ike.events import Acquire, Stop
-from ike.isakmp.numbers import ExchangeType, Flags
-from ike.policy import Phase1Proposal, Switch
+from ike.numbers.doi import Group
+from ike.numbers.isakmp import ExchangeType, Flags
 from lab.ike_world import (
     LEFT,
     RIGHT,

@@ -3,6 +3,7 @@
 import pytest
 
 from ike.commands import EventKind, SendDatagram
+from ike.config import Config, GeneratePolicy
 from ike.events import (
     Acquire,
     AddressGone,
@@ -15,9 +16,8 @@ from ike.events import (
     SaExpired,
     SaGone,
 )
-from ike.isakmp.numbers import ExchangeType
-from ike.policy import Config, GeneratePolicy
-from ike.sa import Direction, SaId
+from ike.numbers.isakmp import ExchangeType
+from ike.values import Direction, SaId
 from lab.ike_world import (
     LEFT,
     RIGHT,

@@ -8,18 +8,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ike.commands import EventKind, Level, SendDatagram
+from ike.config import Limits, PreSharedKeys, Switch
 from ike.doi.identity import describe
-from ike.doi.numbers import IdType
 from ike.events import DatagramReceived
-from ike.exchanges import informational
-from ike.fragment import split
+from ike.isakmp.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload, pack_chain
-from ike.isakmp.numbers import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import Delete, Identification, Notification
-from ike.peer import Isakmp
-from ike.policy import Limits, PreSharedKeys, Switch
-from ike.sa import Address, Endpoint
+from ike.numbers.doi import IdType
+from ike.numbers.isakmp import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ike.sa import informational
+from ike.sa.isakmp_sa import Isakmp
+from ike.values import Address, Endpoint
 from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
 from wire.timer import TimerFired
 

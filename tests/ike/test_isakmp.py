@@ -18,7 +18,6 @@ from ike.errors import (
 from ike.isakmp.attributes import Attribute, numeric, pack_attributes, parse_attributes
 from ike.isakmp.header import Header
 from ike.isakmp.message import MAX_PAYLOADS, Message, Payload, parse_chain
-from ike.isakmp.numbers import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.isakmp.payloads import (
     MAX_TRANSFORMS,
     Certificate,
@@ -31,6 +30,7 @@ from ike.isakmp.payloads import (
     SaBody,
     Transform,
 )
+from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from lab.scapy_isakmp import scapy_message
 from wire.cursor import Cursor
 

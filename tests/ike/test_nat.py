@@ -7,11 +7,11 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ike.commands import SendDatagram
+from ike.config import Switch
 from ike.events import Acquire, SaExpired, Stop
-from ike.isakmp.numbers import ProtocolId
-from ike.nat import KEEPALIVE
-from ike.policy import Switch
-from ike.sa import Address, Direction, Endpoint, Mode, PolicyEntry
+from ike.numbers.isakmp import ProtocolId
+from ike.phase1.nat import KEEPALIVE
+from ike.values import Address, Direction, Endpoint, Mode, PolicyEntry
 from lab.ike_world import (
     LEFT,
     RIGHT,

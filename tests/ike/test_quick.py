@@ -6,12 +6,16 @@ from ipaddress import ip_address
 
 import pytest
 
+from ike.config import ProposalCheck, Sainfo
+from ike.crypto.keys import Cookies, Phase1Keys
 from ike.doi.identity import address_identity, host_selector
-from ike.doi.numbers import Encryption, Group, Hash
 from ike.doi.proposals import Phase2Suite
 from ike.doi.select import choose_phase2, phase2_suites
 from ike.errors import InvalidHashInformation, InvalidIdInformation, PayloadMalformed
-from ike.exchanges.quick import (
+from ike.isakmp.message import Message, Payload
+from ike.numbers.doi import Encryption, Group, Hash
+from ike.numbers.isakmp import ExchangeType, PayloadType
+from ike.phase2.quick import (
     Phase2,
     build_first,
     build_second,
@@ -21,11 +25,7 @@ from ike.exchanges.quick import (
     take_second,
     take_third,
 )
-from ike.isakmp.message import Message, Payload
-from ike.isakmp.numbers import ExchangeType, PayloadType
-from ike.keys import Cookies, Phase1Keys
-from ike.policy import ProposalCheck, Sainfo
-from ike.sa import Protection, Role
+from ike.values import Protection, Role
 from wire.secret import Secret
 
 HERE, THERE, PUBLIC = (ip_address(a) for a in ("10.0.0.1", "10.0.0.2", "203.0.113.7"))

@@ -5,9 +5,9 @@ from typing import Final
 import pytest
 
 from ike.commands import DeleteSa, EventKind, InstallSa, SendDatagram
+from ike.config import Switch
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, SaExpired
-from ike.policy import Switch
-from ike.sa import Direction, Phase1State, Role
+from ike.values import Direction, Phase1State, Role
 from lab.ike_world import (
     LEFT,
     RIGHT,

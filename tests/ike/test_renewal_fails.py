@@ -2,7 +2,7 @@
 
 from ike.commands import EventKind
 from ike.events import Acquire, DeleteIsakmp, Reload, SaExpired
-from ike.sa import Direction
+from ike.values import Direction
 from lab.ike_world import LEFT, RIGHT, World, config, connect, fast_timers, lasting, mirrored, pair
 from lab.virtual import Weather
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from ike.config import GeneratePolicy, Switch
 from ike.events import (
     Acquire,
     DeleteIpsec,
@@ -21,9 +22,8 @@ from ike.events import (
     SaExpired,
     SaGone,
 )
-from ike.isakmp.numbers import ProtocolId
-from ike.policy import GeneratePolicy, Switch
-from ike.sa import Address, Direction, Mode, PolicyEntry, Protection, SaId
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Address, Direction, Mode, PolicyEntry, Protection, SaId
 from lab.ike_world import (
     LEFT,
     RIGHT,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ike.config import EspEncryption, Identifier, ProposalCheck, Sainfo, SainfoId
 from ike.doi.identity import (
     describe,
     host_selector,
@@ -15,15 +16,6 @@ from ike.doi.identity import (
     own_identity,
     selector_of,
     traffic_identity,
-)
-from ike.doi.numbers import (
-    Authentication,
-    Encryption,
-    EspTransform,
-    Group,
-    Hash,
-    IdType,
-    Integrity,
 )
 from ike.doi.proposals import Lifetime, Phase1Suite, Phase2Suite
 from ike.doi.sainfo import find_sainfo
@@ -43,10 +35,18 @@ from ike.errors import (
     NoProposalChosen,
 )
 from ike.isakmp.attributes import Attribute, numeric
-from ike.isakmp.numbers import ProtocolId
 from ike.isakmp.payloads import Identification, Proposal, SaBody, Transform
-from ike.policy import EspEncryption, Identifier, ProposalCheck, Sainfo, SainfoId
-from ike.sa import Mode, Network, Protection
+from ike.numbers.doi import (
+    Authentication,
+    Encryption,
+    EspTransform,
+    Group,
+    Hash,
+    IdType,
+    Integrity,
+)
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Mode, Network, Protection
 
 BASE = Phase1Suite(
     encryption=Encryption.AES,

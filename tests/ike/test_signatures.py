@@ -8,13 +8,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ike.config import Config, Identifier, Phase1Proposal, Switch
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.doi.identity import describe, matches
-from ike.doi.numbers import Authentication, IdType
-from ike.isakmp.numbers import ExchangeType
 from ike.isakmp.payloads import Identification
-from ike.policy import Config, Identifier, Phase1Proposal, Switch
-from ike.sa import Address
+from ike.numbers.doi import Authentication, IdType
+from ike.numbers.isakmp import ExchangeType
+from ike.values import Address
 from lab.ike_rsa import NOW, credentials, dated_world, ike_site, refusal_of, root_of, signing
 from lab.ike_world import LEFT, RIGHT, World, config, connect, mirrored, pair
 from lab.pki import Issued, KeyKind, Site, Usage, Validity, key

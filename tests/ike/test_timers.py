@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ike.limits import RateLimiter
+from ike.rate import RateLimiter
 from ike.timers import TimerQueue
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from eapol.notices import EapFailure, Warned
 from eapol.settings import Timers
 from ike.commands import EventKind
-from ike.sa import Direction
+from ike.values import Direction
 from lab import eapol_pair, ike_world, ntp_memory
 from lab.virtual import Weather
 from ntp.timestamp import SECOND

@@ -6,10 +6,10 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ike.commands import EventKind
+from ike.config import Config, Identifier, Phase1Proposal
 from ike.crypto.credentials import Credentials
-from ike.doi.numbers import Authentication, IdType
-from ike.policy import Config, Identifier, Phase1Proposal
-from ike.sa import Address
+from ike.numbers.doi import Authentication, IdType
+from ike.values import Address
 from lab.ike_world import LEFT, RIGHT, World, config, connect, pair
 from lab.pki import Issued, Site, site
 from wire.secret import Secret

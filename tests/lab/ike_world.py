@@ -21,6 +21,7 @@ from ike.commands import (
     SendDatagram,
     Stopped,
 )
+from ike.config import Config, PreSharedKeys, Remote, Sainfo, Timers
 from ike.engine import Engine
 from ike.events import (
     Acquire,
@@ -32,8 +33,7 @@ from ike.events import (
     SaRefused,
     SpiAllocated,
 )
-from ike.policy import Config, PreSharedKeys, Remote, Sainfo, Timers
-from ike.sa import (
+from ike.values import (
     Address,
     Direction,
     IpsecSa,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ike.conf.configuration import load
 from ike.conf.psk import read as read_keys
-from ike.sa import Mode
+from ike.values import Mode
 from mgu.connections import folder, keys, racoon
 from mgu.connections.connection import BadConnection, Connection, check, parse, render
 from mgu.paths import RACOON_CONF, under_root

@@ -6,12 +6,12 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ike import sa as ike
+from ike import values as ike
 from ike.backend import BackendError
 from ike.commands import AllocateSpi, FindPolicy
-from ike.doi.numbers import EspTransform, Integrity
 from ike.events import Acquire, SaExpired, SaGone
-from ike.isakmp.numbers import ProtocolId
+from ike.numbers.doi import EspTransform, Integrity
+from ike.numbers.isakmp import ProtocolId
 from mgu.connections.connection import Connection
 from mgu.keying.backend import XfrmBackend
 from mgu.keying.values import association, policies_of, policy_entry

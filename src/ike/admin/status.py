@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from ike.doi.numbers import Group
-from ike.isakmp.numbers import ProtocolId
-from ike.policy import Config
-from ike.sa import IpsecView, IsakmpView, Network, Phase1State
+from ike.config import Config
+from ike.numbers.doi import Group
+from ike.numbers.isakmp import ProtocolId
+from ike.values import IpsecView, IsakmpView, Network, Phase1State
 
 SCHEMA_VERSION: Final = "2.0"
 

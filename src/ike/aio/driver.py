@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from ike.aio.admin import AdminServer
-from ike.aio.desk import Desk
+from ike.aio.requests import Desk
 from ike.aio.sockets import Sockets, entropy
 from ike.backend import Backend, BackendError
 from ike.commands import (
@@ -28,6 +28,7 @@ from ike.commands import (
     SendDatagram,
     Stopped,
 )
+from ike.config import Config
 from ike.engine import Engine
 from ike.events import (
     Acquire,
@@ -41,8 +42,7 @@ from ike.events import (
     SpiRefused,
     Stop,
 )
-from ike.policy import Config
-from ike.sa import IpsecSa
+from ike.values import IpsecSa
 from wire.runner import run
 
 logger = logging.getLogger("ike")

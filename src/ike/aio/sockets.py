@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from ike.aio import sieve
-from ike.aio.holder import holder_of_udp_port
+from ike.aio import prefilter
+from ike.aio.port_holder import holder_of_udp_port
 from ike.commands import SendDatagram
 from ike.events import DatagramReceived, Event
-from ike.sa import Address, Endpoint
+from ike.values import Address, Endpoint
 from wire.udp import Options, UdpEndpoint
 
 logger = logging.getLogger("ike")
@@ -116,7 +116,7 @@ class Sockets:
             mark=listening.mark,
             espinudp=listening.espinudp and natt,
             gro=natt and listening.take_esp is not None,
-            program=sieve.NATT if natt else sieve.ISAKMP,
+            program=prefilter.NATT if natt else prefilter.ISAKMP,
         )
         taken = _esp_filter(listening.take_esp) if natt and listening.take_esp else None
         try:

@@ -10,9 +10,9 @@ from ike.conf.errors import ConfError, Place
 from ike.conf.files import Folders
 from ike.conf.psk import check_private
 from ike.conf.syntax import Statement, Word
+from ike.config import Remote
 from ike.crypto.credentials import Credentials
 from ike.errors import InvalidCertificate, LocalError
-from ike.policy import Remote
 from wire.secret import Secret
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")

@@ -9,14 +9,14 @@ from ike.conf import psk
 from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
 from ike.conf.files import Folders, read
-from ike.conf.notes import Notes
+from ike.conf.reading import Notes
 from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
 from ike.conf.syntax import Statement, Word
 from ike.conf.values import address, number, port, seconds
-from ike.doi.numbers import Authentication
-from ike.policy import Config, Timers
-from ike.sa import Endpoint
+from ike.config import Config, Timers
+from ike.numbers.doi import Authentication
+from ike.values import Endpoint
 
 ISAKMP_PORT: Final = 500
 NATT_PORT: Final = 4500

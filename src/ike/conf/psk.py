@@ -16,7 +16,7 @@ from wire.secret import Secret
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ike.policy import PreSharedKeys
+    from ike.config import PreSharedKeys
 
 _ENTRY: Final = re.compile(rb"(?P<name>[^ \t]+)[ \t]+(?P<key>.+)")
 LONGEST: Final = 1023  # octets of a line; racoon reads no longer ones
@@ -57,7 +57,7 @@ def _key(text: bytes, place: str) -> Secret:
 
 def read(path: "Path") -> "PreSharedKeys":
     """The keys of a file that is root's (or ours) and closed to others. Raises: ConfError."""
-    from ike.policy import PreSharedKeys  # late: the commands that change the file know no policy
+    from ike.config import PreSharedKeys  # late: the commands that change the file know no policy
 
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

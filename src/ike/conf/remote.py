@@ -6,7 +6,7 @@ from typing import Final
 
 from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
-from ike.conf.notes import Notes
+from ike.conf.reading import Notes
 from ike.conf.syntax import Statement, Word
 from ike.conf.values import (
     HASHES,
@@ -23,9 +23,9 @@ from ike.conf.values import (
     seconds,
     switch,
 )
-from ike.doi.numbers import Authentication
-from ike.isakmp.numbers import ExchangeType
-from ike.policy import GeneratePolicy, Phase1Proposal, ProposalCheck, Remote, Switch
+from ike.config import GeneratePolicy, Phase1Proposal, ProposalCheck, Remote, Switch
+from ike.numbers.doi import Authentication
+from ike.numbers.isakmp import ExchangeType
 
 ANONYMOUS: Final = "anonymous"
 

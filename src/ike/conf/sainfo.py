@@ -5,8 +5,8 @@ from ipaddress import ip_network
 from typing import Final
 
 from ike.conf.errors import ConfError, nearest
-from ike.conf.notes import Notes
 from ike.conf.protocols import known, protocol_number
+from ike.conf.reading import Notes
 from ike.conf.syntax import Statement, Word
 from ike.conf.values import (
     INTEGRITIES,
@@ -20,8 +20,8 @@ from ike.conf.values import (
     port,
     seconds,
 )
-from ike.doi.numbers import Integrity
-from ike.policy import EspEncryption, Sainfo, SainfoId
+from ike.config import EspEncryption, Sainfo, SainfoId
+from ike.numbers.doi import Integrity
 
 _SIDES: Final = ("anonymous", "clientaddr", "id")
 _REFUSED: Final = {

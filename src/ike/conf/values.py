@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from ike.conf.errors import ConfError
 from ike.conf.syntax import Word
-from ike.doi.numbers import (
+from ike.config import Identifier
+from ike.numbers.doi import (
     Authentication,
     Encryption,
     EspTransform,
@@ -16,8 +17,7 @@ from ike.doi.numbers import (
     IdType,
     Integrity,
 )
-from ike.policy import Identifier
-from ike.sa import Address
+from ike.values import Address
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher,
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.utils import CryptographyDeprecationWarning
 
-from ike.doi.numbers import Encryption
+from ike.numbers.doi import Encryption
 from wire.secret import Secret
 
 with warnings.catch_warnings():

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Final
 
 from ike.crypto.modexp import power
-from ike.doi.numbers import Group
 from ike.errors import InvalidKeyInformation
+from ike.numbers.doi import Group
 from wire.secret import Secret
 
 GENERATOR: Final = 2

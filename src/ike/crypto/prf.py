@@ -5,7 +5,7 @@ import hmac
 from dataclasses import dataclass
 from typing import Final
 
-from ike.doi.numbers import Hash
+from ike.numbers.doi import Hash
 
 
 @dataclass(frozen=True, slots=True)

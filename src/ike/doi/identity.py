@@ -10,13 +10,13 @@ from ipaddress import (
     summarize_address_range,
 )
 
+from ike.config import Identifier, SainfoId
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
-from ike.doi.numbers import IdType
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
-from ike.policy import Identifier, SainfoId
+from ike.numbers.doi import IdType
 from ike.printable import printable
-from ike.sa import Address, Network, Selector
+from ike.values import Address, Network, Selector
 from wire.cursor import DecodeError
 
 _TEXT = (IdType.FQDN, IdType.USER_FQDN)

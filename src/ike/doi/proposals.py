@@ -7,7 +7,10 @@ negotiated. Lifetimes are seconds and kilobytes.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ike.doi.numbers import (
+from ike.errors import AttributesNotSupported
+from ike.isakmp.attributes import Attribute, numeric
+from ike.isakmp.payloads import Transform
+from ike.numbers.doi import (
     AhTransform,
     Authentication,
     EncapsulationMode,
@@ -20,11 +23,8 @@ from ike.doi.numbers import (
     Phase1Attribute,
     Phase2Attribute,
 )
-from ike.errors import AttributesNotSupported
-from ike.isakmp.attributes import Attribute, numeric
-from ike.isakmp.numbers import ProtocolId
-from ike.isakmp.payloads import Transform
-from ike.sa import Mode
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Mode
 
 KEY_IKE = 1  # the one transform identifier of phase 1 (RFC 2407, 4.4.2)
 

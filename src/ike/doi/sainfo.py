@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from ike.config import Sainfo
 from ike.doi.identity import sainfo_matches
 from ike.isakmp.payloads import Identification
-from ike.policy import Sainfo
 
 
 def find_sainfo(

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
+from ike.config import EspEncryption, ProposalCheck, Remote, Sainfo
 from ike.crypto.ciphers import CIPHERS
 from ike.crypto.groups import SUPPORTED
 from ike.crypto.prf import HASHES
-from ike.doi.numbers import EncapsulationMode, EspTransform, Group
 from ike.doi.proposals import (
     AH_TRANSFORMS,
     ESP_KEY_BITS,
@@ -18,10 +18,10 @@ from ike.doi.proposals import (
     Phase2Suite,
 )
 from ike.errors import AttributesNotSupported, NoProposalChosen
-from ike.isakmp.numbers import ProtocolId
 from ike.isakmp.payloads import Proposal, SaBody, Transform
-from ike.policy import EspEncryption, ProposalCheck, Remote, Sainfo
-from ike.sa import Mode, Protection
+from ike.numbers.doi import EncapsulationMode, EspTransform, Group
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Mode, Protection
 
 MAX_LISTED: Final = 8
 """Proposals of one side that an error names."""

@@ -11,7 +11,7 @@ from ike.errors import (
     PayloadMalformed,
     UnequalPayloadLengths,
 )
-from ike.isakmp.numbers import VERSION_1_0, ExchangeType, Flags, PayloadType
+from ike.numbers.isakmp import VERSION_1_0, ExchangeType, Flags, PayloadType
 
 _HEADER = struct.Struct("!8s8sBBBBII")
 HEADER_SIZE: Final = _HEADER.size  # 28 octets

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from ike.errors import PayloadMalformed, decoder
 from ike.isakmp.header import HEADER_SIZE, Header
-from ike.isakmp.numbers import ExchangeType, Flags, PayloadType
+from ike.numbers.isakmp import ExchangeType, Flags, PayloadType
 from wire.cursor import Cursor, DecodeError
 
 _GENERIC = struct.Struct("!BBH")  # next payload, reserved, length with this header in octets

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Self
 
-from ike.doi.numbers import IPSEC_DOI, SIT_IDENTITY_ONLY, IdType
 from ike.errors import DoiNotSupported, SituationNotSupported, decoder
 from ike.isakmp.attributes import Attribute, pack_attributes, parse_attributes
-from ike.isakmp.numbers import NotifyType, PayloadType, ProtocolId
+from ike.numbers.doi import IPSEC_DOI, SIT_IDENTITY_ONLY, IdType
+from ike.numbers.isakmp import NotifyType, PayloadType, ProtocolId
 from wire.cursor import Cursor, DecodeError
 
 _DOI_SITUATION = struct.Struct("!II")

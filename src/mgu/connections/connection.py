@@ -13,7 +13,7 @@ from wire.lean import TYPE_CHECKING, Final
 from wire.record import Record
 
 if TYPE_CHECKING:
-    from ike.sa import PolicyEntry
+    from ike.values import PolicyEntry
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -57,7 +57,7 @@ class Connection(Record, kw_only=True):
 
     def policy(self, src: Address) -> "PolicyEntry":
         """What is to be protected between `src` and the peer."""
-        from ike.sa import Mode, PolicyEntry, Protection, Selector  # late: for the daemon only
+        from ike.values import Mode, PolicyEntry, Protection, Selector  # late: for the daemon only
 
         mode = Mode.TUNNEL if self.is_tunnel else Mode.TRANSPORT
         return PolicyEntry(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ike.backend import Backend, BackendError
 from ike.events import DeleteIsakmp, DeletePolicySas, Event
-from ike.sa import PolicyEntry
+from ike.values import PolicyEntry
 from mgu.connections import folder
 from mgu.connections.connection import BadConnection
 

@@ -22,9 +22,9 @@ from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse
 from ike.conf.configuration import AdminSocket, Configuration, load
 from ike.conf.errors import ConfError
+from ike.config import Config
 from ike.events import AddressGone
-from ike.policy import Config
-from ike.sa import Address
+from ike.values import Address
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.arguments import Parser
 from mgu.connections.served import Served

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 
-from ike import sa as ike
+from ike import values as ike
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy
 from ike.events import Acquire, SaExpired, SaGone
-from ike.isakmp.numbers import ProtocolId
-from ike.sa import IpsecSa, PolicyEntry
+from ike.numbers.isakmp import ProtocolId
+from ike.values import IpsecSa, PolicyEntry
 from mgu.keying.values import MODES, PROTOCOL_IDS, PROTOCOLS, association, policies_of, policy_entry
 from xfrm import dataplane, model
 from xfrm.pfkey import dump_reply

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ike.aio.driver import Keys
 from ike.commands import ExportKeys
-from ike.sa import IpsecSa
+from ike.values import IpsecSa
 from mgu.files import PRIVATE
 from mgu.keying.values import association
 from xfrm.algorithms import Kind, row_of

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ike.aio.sockets import Listening, Sockets
-from ike.sa import Address, Endpoint
+from ike.values import Address, Endpoint
 from mgu.keying.backend import XfrmBackend
 from xfrm.dataplane import Dataplane, Unsupported, XfrmError
 from xfrm.model import SecurityAssociation

@@ -5,11 +5,11 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Final
 
-from ike import sa as ike
+from ike import values as ike
 from ike.backend import BackendError
-from ike.doi.numbers import EspTransform, Integrity
-from ike.isakmp.numbers import ProtocolId
-from ike.sa import IpsecSa, PolicyEntry
+from ike.numbers.doi import EspTransform, Integrity
+from ike.numbers.isakmp import ProtocolId
+from ike.values import IpsecSa, PolicyEntry
 from wire.secret import Secret
 from xfrm import model
 from xfrm.algorithms import Kind, by_racoon

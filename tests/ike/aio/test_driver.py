@@ -20,10 +20,19 @@ from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy
+from ike.config import Config, PreSharedKeys, Remote, Sainfo
 from ike.events import Acquire
-from ike.isakmp.numbers import ProtocolId
-from ike.policy import Config, PreSharedKeys, Remote, Sainfo
-from ike.sa import Address, Direction, Endpoint, IpsecSa, PolicyEntry, Protection, SaId, Selector
+from ike.numbers.isakmp import ProtocolId
+from ike.values import (
+    Address,
+    Direction,
+    Endpoint,
+    IpsecSa,
+    PolicyEntry,
+    Protection,
+    SaId,
+    Selector,
+)
 from wire.secret import Secret
 
 NEAR, FAR = ip_address("127.0.0.1"), ip_address("127.0.0.2")

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ike.conf.configuration import Configuration, load
 from ike.conf.errors import ConfError, Source
 from ike.conf.syntax import parse
-from ike.doi.numbers import Encryption, EspTransform, Group, Hash, IdType, Integrity
-from ike.isakmp.numbers import ExchangeType
-from ike.policy import EspEncryption, ProposalCheck, SainfoId, Switch
+from ike.config import EspEncryption, ProposalCheck, SainfoId, Switch
+from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
+from ike.numbers.isakmp import ExchangeType
 
 PROPOSAL = (
     "proposal { encryption_algorithm aes 128; hash_algorithm sha1; "

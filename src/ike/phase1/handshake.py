@@ -1,0 +1,177 @@
+"""Runs a phase 1 exchange by its table: whose turn it is, what is repeated, when to give up.
+
+Who may break what: before authentication anybody can send us anything, so a bad message is refused
+but never ends the exchange; time does. A repeated message is answered here and never reaches the
+table: each row sees one message, decrypted and checked.
+"""
+
+from collections.abc import Callable
+
+from ike.context import Context
+from ike.crypto.channel import Channel
+from ike.crypto.keys import Cookies
+from ike.errors import IkeError, InvalidCookie, OutOfTurn, PayloadMalformed
+from ike.isakmp.header import Header
+from ike.isakmp.message import Message
+from ike.isakmp.table import Step
+from ike.numbers.isakmp import Flags
+from ike.phase1.facts import Phase1
+from ike.phase1.tables import table
+from ike.retransmission import Retransmitter
+from ike.timers import Timer
+from ike.values import Endpoint, Phase1State, Role
+
+NATT_PORT = 4500  # RFC 3947, 4
+
+
+class Handshake:
+    """`gave_up` is called when the peer does not go on."""
+
+    def __init__(
+        self,
+        context: Context,
+        facts: Phase1,
+        transmit: Callable[[bytes], None],
+        gave_up: Callable[[], None],
+    ) -> None:
+        self.channel: Channel | None = None
+        self._context = context
+        self._facts = facts
+        self._gave_up = gave_up
+        self._row = 0
+        self._received: list[bytes] = []
+        self._patience: Timer | None = None
+        self._retransmitter = Retransmitter(context, "phase 1 resend", transmit, gave_up)
+
+    @property
+    def done(self) -> bool:
+        return self._row == len(table(self._facts))
+
+    @property
+    def state(self) -> Phase1State:
+        """By the number of messages that we have sent, as racoon counts them."""
+        sent = (self._row + self._facts.is_initiator) // 2
+        return Phase1State(min(2 * sent + 1, Phase1State.MSG3_SENT))
+
+    @property
+    def only_opened(self) -> bool:
+        """As responder: whether the initiator has sent no more than its first message, so that its
+        address may be forged.
+        """
+        return len(self._received) == 1
+
+    @property
+    def nothing_received(self) -> bool:
+        """Whether no message was accepted so far, and none sent."""
+        return self._row == 0
+
+    def start(self) -> None:
+        """Send the first message, as initiator. Raises: LocalError."""
+        self._say(table(self._facts)[0])
+
+    def receive(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        """A message of this exchange. Raises: PeerError for one that is refused; LocalError."""
+        if data in self._received:
+            if data == self._received[-1]:
+                self._retransmitter.repeat(eager=not self._facts.is_initiator)
+            return
+        if self.done:
+            raise OutOfTurn("phase 1 is over")
+        step = table(self._facts)[self._row]
+        message = self._opened(header, data, step)
+        step.turn.check(Role.RESPONDER if self._facts.is_initiator else Role.INITIATOR, message)
+        self._take(step, message, source, local)
+        self._accepted(data, encrypted=message.encrypted)
+        self._go_on()
+
+    def _opened(self, header: Header, data: bytes, step: Step[Phase1]) -> Message:
+        if not header.flags & Flags.ENCRYPTED:
+            return Message.parse(header, data)
+        if self.channel is None or step.turn.encrypted is False:
+            raise OutOfTurn("encrypted, before there are keys")
+        try:
+            return self.channel.open(header, data)
+        except PayloadMalformed as error:
+            raise PayloadMalformed(
+                f"it does not decrypt ({error}); is the pre-shared key the same at the peer?"
+            ) from error
+
+    def _take(
+        self, step: Step[Phase1], message: Message, source: Endpoint, local: Endpoint
+    ) -> None:
+        """Let the row take the message, with the addresses and cookies that it came with."""
+        facts = self._facts
+        if message.initiator_cookie == message.responder_cookie:
+            raise InvalidCookie("both cookies are the same: a reflection")
+        before = (facts.local, facts.peer, facts.cookies)
+        facts.local, facts.peer = local, source
+        facts.cookies = Cookies(
+            initiator=message.initiator_cookie,
+            responder=message.responder_cookie if facts.is_initiator else before[2].responder,
+        )
+        try:
+            step.take(facts, message)
+        except IkeError:
+            facts.local, facts.peer, facts.cookies = before
+            raise
+
+    def _accepted(self, data: bytes, *, encrypted: bool) -> None:
+        self._received.append(data)
+        self._row += 1
+        self._retransmitter.stop()
+        if encrypted and self.channel is not None:
+            self.channel.accept(data)
+        elif self.channel is None and self._facts.keys is not None:
+            keys = self._facts.keys
+            self.channel = Channel(keys, keys.first_iv(self._facts.public))
+
+    def _go_on(self) -> None:
+        """After a message was accepted: our turn, or the end."""
+        if self.channel is not None and self._facts.is_initiator:
+            self._float()
+        if not self.done:
+            self._say(table(self._facts)[self._row])
+        if self.done and self._patience is not None:
+            self._patience.cancel()
+
+    def _float(self) -> None:
+        """RFC 3947, 4: on to port 4500, as soon as a NAT is seen."""
+        facts, natt_port = self._facts, self._context.config.natt_port
+        if facts.nat.detected and facts.local.port != natt_port:
+            facts.local = facts.local.with_port(natt_port)
+            facts.peer = facts.peer.with_port(NATT_PORT)
+
+    def _say(self, step: Step[Phase1]) -> None:
+        message = Message(
+            initiator_cookie=self._facts.cookies.initiator,
+            responder_cookie=self._facts.cookies.responder,
+            exchange=self._facts.exchange,
+            payloads=tuple(step.build(self._facts)),
+            encrypted=bool(step.turn.encrypted),
+        )
+        if step.turn.encrypted:
+            assert self.channel is not None
+            octets = self.channel.seal(message)
+        else:
+            octets = bytes(message)
+        self._row += 1
+        self._retransmitter.send(octets, awaited=self._facts.is_initiator)
+        if not self._facts.is_initiator:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        """As responder, which does not resend by itself: wait as long as the initiator may try."""
+        if self._patience is not None:
+            self._patience.cancel()
+        timers = self._context.config.timers
+        wait = timers.interval * (timers.counter + 1)
+        self._patience = self._context.later("phase 1 patience", wait, self._gave_up)
+
+    def close(self, *, settled: bool = False) -> None:
+        """Stop all timers. `settled`: repeats of the peer's last message are still answered."""
+        if settled:
+            self._retransmitter.settle()
+        else:
+            self._retransmitter.stop()
+        if self._patience is not None:
+            self._patience.cancel()

@@ -1,0 +1,399 @@
+"""One ISAKMP SA: its phase 1 exchange, then the protection of all phase 2 exchanges under it."""
+
+from typing import Final, Protocol
+
+from ike.commands import EventKind, ExportKeys, SendDatagram
+from ike.config import Switch
+from ike.context import Context
+from ike.crypto.channel import Channel
+from ike.crypto.keys import Cookies, Phase1Keys
+from ike.errors import OutOfTurn, PeerError
+from ike.isakmp.fragment import split
+from ike.isakmp.header import Header
+from ike.isakmp.message import Message, Payload
+from ike.isakmp.payloads import Delete, Notification
+from ike.isakmp.vendor import Vendor
+from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
+from ike.phase1.facts import Phase1
+from ike.phase1.handshake import Handshake
+from ike.phase1.nat import KEEPALIVE
+from ike.phase1.refusals import Refusals
+from ike.sa import informational
+from ike.sa.dpd import DeadPeerDetection, acknowledgement
+from ike.sa.protected import Receiver, SecuredExchange, SeenIds
+from ike.timers import Timer
+from ike.values import Endpoint, Phase1State, Role
+
+SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
+"""When to replace an SA, in parts of its lifetime: not both sides at once."""
+
+
+MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
+"""The exchanges of phase 1 that are spoken, by racoon's names."""
+
+
+class Owner(Protocol):
+    """What the engine does when something happens to an ISAKMP SA."""
+
+    def phase1_established(self, sa: "Isakmp") -> None: ...
+
+    def phase1_aging(self, sa: "Isakmp") -> None:
+        """Its lifetime nears its end."""
+
+    def phase1_moved(self, sa: "Isakmp") -> None:
+        """The peer speaks from another place: a NAT has a new mapping."""
+
+    def is_last(self, sa: "Isakmp") -> bool:
+        """Whether no other is established with this peer. Its delete would take the IPsec SAs down
+        at the peer, and only there; its lifetime ends at both ends, delete or not.
+        """
+
+    def phase1_closed(self, sa: "Isakmp", kind: EventKind) -> None: ...
+
+    def quick_mode(self, sa: "Isakmp", message: Message, exchange: SecuredExchange) -> Receiver:
+        """The peer opens a Quick Mode exchange. Raises: PeerError, before anything happened."""
+
+    def notified(self, sa: "Isakmp", notification: Notification) -> None:
+        """An authenticated notification that is not about the ISAKMP SA itself."""
+
+    def deleted(self, sa: "Isakmp", delete: Delete) -> None: ...
+
+
+class Isakmp:
+    """`home` is the peer's address when it began, under which it is filed."""
+
+    def __init__(self, context: Context, owner: Owner, facts: Phase1) -> None:
+        self.facts = facts
+        self.home = facts.peer.address
+        self.begun = context.now
+        self.created = 0.0
+        self.heard = context.now
+        self.exchanges: dict[int, SecuredExchange] = {}
+        self.dpd: DeadPeerDetection | None = None
+        self.handshake = Handshake(context, facts, self.transmit, self._gave_up)
+        self._context = context
+        self._owner = owner
+        self._state: Phase1State | None = None
+        self._seen = SeenIds()
+        self._early: list[tuple[Header, bytes, Endpoint, Endpoint]] = []
+        self._timers: list[Timer] = []
+        self._keepalive_timer: Timer | None = None
+        self._fragments = 0
+        self._announced = False
+        self._refusals = Refusals(context)
+
+    @property
+    def local(self) -> Endpoint:
+        return self.facts.local
+
+    @property
+    def peer(self) -> Endpoint:
+        return self.facts.peer
+
+    @property
+    def cookies(self) -> Cookies:
+        return self.facts.cookies
+
+    @property
+    def state(self) -> Phase1State:
+        return self._state or self.handshake.state
+
+    @property
+    def established(self) -> bool:
+        return self._state in (Phase1State.ESTABLISHED, Phase1State.DYING)
+
+    @property
+    def closed(self) -> bool:
+        return self._state is Phase1State.EXPIRED
+
+    @property
+    def credible(self) -> bool:
+        """Whether more than a forged first message stands behind it."""
+        return self.facts.is_initiator or not self.handshake.only_opened
+
+    @property
+    def keys(self) -> Phase1Keys:
+        assert self.facts.keys is not None
+        return self.facts.keys
+
+    # --- phase 1 ---
+
+    def receive(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        """A message with our cookies. Raises: PeerError for one that is refused; LocalError."""
+        match header.exchange:
+            case ExchangeType.INFORMATIONAL:
+                self._informational(header, data, source, local)
+            case ExchangeType.QUICK:
+                self._quick(header, data, source, local)
+            case self.facts.exchange:
+                self._phase1(header, data, source, local)
+            case _:
+                raise OutOfTurn(f"exchange type {header.exchange} under this ISAKMP-SA")
+
+    def _phase1(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        had_keys = self.facts.keys is not None
+        self.handshake.receive(header, data, source, local)
+        if not self._announced and not self.facts.is_initiator and self.credible:
+            self._announced = True  # not before: the first message may be forged
+            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.peer}")
+            self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
+        if self.facts.keys is not None and not had_keys and self._context.config.export_keys:
+            self._context.emit(
+                ExportKeys(
+                    initiator_cookie=self.cookies.initiator,
+                    encryption_key=self.keys.encryption_key,
+                )
+            )
+        if self.handshake.done and self._state is None:
+            self._establish()
+
+    def _gave_up(self) -> None:
+        self.fail("phase1 negotiation failed due to time up.", EventKind.PHASE1_NO_RESPONSE)
+
+    def fail(self, text: str, kind: EventKind) -> None:
+        """The negotiation is given up."""
+        self._context.error(f"{text} {self.cookies}")
+        self._refusals.conclude(self.peer.address)
+        self.close(kind)
+
+    def _establish(self) -> None:
+        context, facts = self._context, self.facts
+        self._state = Phase1State.ESTABLISHED
+        self.created = self.heard = context.now
+        self.handshake.close(settled=True)
+        for vendor in sorted(facts.vendors, key=lambda v: v.name):
+            context.info(f"received Vendor ID: {vendor.value.strip()}")
+        if facts.nat.version is not None:
+            context.info(f"Selected NAT-T version: {facts.nat.version.value.strip()}")
+            context.info(str(facts.nat))
+        if facts.peer_initial_contact:
+            context.info("received INITIAL-CONTACT", self.peer.address)
+        context.info(f"ISAKMP-SA established {self.local}-{self.peer} spi:{self.cookies}")
+        context.report(EventKind.PHASE1_UP, self.local, self.peer)
+        self._start_timers()
+        self._owner.phase1_established(self)
+        early, self._early = self._early, []
+        for message in early:
+            if not self.closed:
+                self._late(*message)
+
+    def _late(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        """A message that came too early."""
+        try:
+            self.receive(header, data, source, local)
+        except PeerError as error:
+            self._context.info(f"early message dropped: {error}", source.address)
+
+    def _start_timers(self) -> None:
+        context, facts = self._context, self.facts
+        lifetime = facts.agreed.lifetime.seconds or facts.remote.lifetime_seconds
+        self._timers = [
+            context.later("phase 1 expires", lifetime, self.expire),
+            context.later("phase 1 rekey", lifetime * SOFT[facts.role], self._aging),
+        ]
+        if Vendor.DPD in facts.vendors and facts.remote.dpd:
+            self.dpd = DeadPeerDetection(
+                context, facts.remote, self.cookies, self.notify, self._dead
+            )
+            self.dpd.start()
+        if facts.nat.detected and facts.nat.me and context.config.timers.natt_keepalive > 0:
+            context.info(f"KA list add: {self.local}->{self.peer}")
+            self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """RFC 3948, 4: keep the NAT's mapping while nothing else is sent."""
+        context = self._context
+        if context.now > self.created:
+            context.emit(SendDatagram(octets=KEEPALIVE, to=self.peer, local=self.local))
+        self._keepalive_timer = context.later(
+            "NAT keepalive", context.config.timers.natt_keepalive, self._keep_alive
+        )
+
+    # --- the end ---
+
+    def _aging(self) -> None:
+        self._state = Phase1State.DYING
+        self._owner.phase1_aging(self)
+
+    def _dead(self) -> None:
+        self._context.info(
+            f"DPD: remote (ISAKMP-SA spi={self.cookies}) seems to be dead.", self.peer.address
+        )
+        self.close(EventKind.PHASE1_DPD_TIMEOUT)
+
+    def expire(self) -> None:
+        """The lifetime is over."""
+        self._context.info(f"ISAKMP-SA expired {self.local}-{self.peer} spi:{self.cookies}")
+        if self._owner.is_last(self):
+            self.close(EventKind.PHASE1_DOWN)
+        else:
+            self.delete()
+
+    def delete(self) -> None:
+        """End it, and tell the peer."""
+        if self.established:
+            delete = Delete(ProtocolId.ISAKMP, (bytes(self.cookies),))
+            self.say([Payload(PayloadType.DELETE, bytes(delete))])
+        self.close(EventKind.PHASE1_DOWN)
+
+    def close(self, kind: EventKind, *, report: bool = True) -> None:
+        """End it without a word to the peer."""
+        if self.closed:
+            return
+        was_established = self.established
+        self._state = Phase1State.EXPIRED
+        self.handshake.close()
+        for timer in self._timers:
+            timer.cancel()
+        if self._keepalive_timer is not None:
+            self._keepalive_timer.cancel()
+        if self.dpd is not None:
+            self.dpd.stop()
+        if was_established:
+            self._context.info(f"ISAKMP-SA deleted {self.local}-{self.peer} spi:{self.cookies}")
+        if report:
+            self._context.report(kind, self.local, self.peer)
+        self._owner.phase1_closed(self, kind)
+        for exchange in self.exchanges.values():
+            exchange.close()
+        self.exchanges.clear()
+
+    # --- phase 2 ---
+
+    def _keep_early(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        """The peer may be done with phase 1 before its last message gets here."""
+        limit = self._context.config.limits.queued_early
+        if self.handshake.channel is None or len(self._early) >= limit:
+            raise OutOfTurn(f"{header.exchange} before phase 1 is done")
+        self._early.append((header, data, source, local))
+        if header.exchange == ExchangeType.INFORMATIONAL and self.facts.is_initiator:
+            self._refused(None)
+
+    def _quick(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+        if not header.flags & Flags.ENCRYPTED:
+            raise OutOfTurn("Quick Mode in the clear")
+        if not self.established:
+            self._keep_early(header, data, source, local)
+            return
+        exchange = self.exchanges.get(header.message_id)
+        if exchange is not None:
+            if exchange.receive(header, data):
+                self._alive(source, local)
+            return
+        if header.message_id in self._seen:
+            raise OutOfTurn(f"message ID {header.message_id:08x} was used before")
+        exchange = self._exchange(header.message_id)
+        receiver = self._owner.quick_mode(self, exchange.channel.open(header, data), exchange)
+        exchange.opened_by(data, receiver)
+        self._seen.add(header.message_id)
+        self.exchanges[header.message_id] = exchange
+        self._alive(source, local)
+        receiver.proceed()
+
+    def _informational(
+        self, header: Header, data: bytes, source: Endpoint, local: Endpoint
+    ) -> None:
+        if not header.flags & Flags.ENCRYPTED:
+            self._in_the_clear(Message.parse(header, data))
+            return
+        if not self.established:
+            self._keep_early(header, data, source, local)
+            return
+        if header.message_id in self._seen:
+            raise OutOfTurn("a repeated Informational message")
+        message = self._exchange(header.message_id).channel.open(header, data)
+        informational.verify(self.keys, message)
+        content = informational.content(message)
+        self._seen.add(header.message_id)
+        self._alive(source, local)
+        for item in content:
+            if self.closed:
+                return
+            if isinstance(item, Delete):
+                self._owner.deleted(self, item)
+            else:
+                self._notified(item)
+
+    def _in_the_clear(self, message: Message) -> None:
+        """Anybody may have sent this: people are told, and the exchange goes on."""
+        for item in informational.content(message):
+            if not isinstance(item, Notification):
+                continue
+            if self.closed:
+                return
+            if not self.established:
+                self._refused(item.type)
+            elif item.type == NotifyType.INVALID_COOKIE and self.dpd is not None:
+                self.dpd.probe()
+
+    def _refused(self, kind: NotifyType | None) -> None:
+        """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
+        if self._refusals.heard(kind, self.peer.address) and self.facts.is_initiator:
+            proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
+            self.fail(
+                "phase1 negotiation failed, the peer refuses it.",
+                EventKind.PHASE1_NO_PROPOSAL if proposal else EventKind.PHASE1_AUTH_FAILED,
+            )
+
+    def _notified(self, notification: Notification) -> None:
+        match notification.type:
+            case NotifyType.R_U_THERE:
+                answer = acknowledgement(notification, self.cookies)
+                if answer is not None:
+                    self.notify(answer)
+            case NotifyType.R_U_THERE_ACK:
+                pass  # `_alive` has counted it already, as every authenticated message
+            case _:
+                self._owner.notified(self, notification)
+
+    def _alive(self, source: Endpoint, local: Endpoint) -> None:
+        """An authenticated message came, perhaps from a new place (RFC 3947, 4; RFC 3706, 5.5)."""
+        self.heard = self._context.now
+        if self.dpd is not None:
+            self.dpd.heard()
+        facts = self.facts
+        if facts.nat.detected and not self.closed and (local, source) != (facts.local, facts.peer):
+            facts.local, facts.peer = local, source
+            self._owner.phase1_moved(self)
+
+    def open_exchange(self, receiver: Receiver) -> SecuredExchange:
+        """A Quick Mode exchange of ours."""
+        exchange = self._exchange(None)
+        exchange.receiver = receiver
+        self.exchanges[exchange.message_id] = exchange
+        return exchange
+
+    def forget_exchange(self, message_id: int) -> None:
+        self.exchanges.pop(message_id, None)
+
+    def _exchange(self, message_id: int | None) -> SecuredExchange:
+        """A phase 2 exchange with the peer's message ID, or a fresh one of ours."""
+        assert self.handshake.channel is not None
+        if message_id is None:
+            message_id = self._context.random_number()
+            while message_id in self._seen:
+                message_id = self._context.random_number()
+            self._seen.add(message_id)
+        iv = self.keys.phase2_iv(self.handshake.channel.iv, message_id)
+        channel = Channel(self.keys, iv)
+        return SecuredExchange(self._context, self.cookies, message_id, channel, self.transmit)
+
+    def notify(self, notification: Notification) -> None:
+        """A protected notification."""
+        self.say([Payload(PayloadType.NOTIFY, bytes(notification))])
+
+    def say(self, content: list[Payload]) -> None:
+        """An Informational exchange under this SA's protection."""
+        exchange = self._exchange(None)
+        payloads = informational.protect(self.keys, exchange.message_id, content)
+        self.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
+
+    def transmit(self, octets: bytes) -> None:
+        """Send to where the peer is now, in fragments if it understands them."""
+        facts = self.facts
+        if Vendor.FRAGMENTATION in facts.vendors and facts.remote.ike_frag is not Switch.OFF:
+            self._fragments = self._fragments % 0xFFFF + 1
+            for piece in split(Header.parse(octets), octets, self._fragments):
+                self._context.send(piece, self.peer, self.local)
+        else:
+            self._context.send(octets, self.peer, self.local)

@@ -1,0 +1,112 @@
+"""One phase 2 exchange as its ISAKMP SA sees it: a message ID, a chain of vectors, repeats."""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from ike.context import Context
+from ike.crypto.channel import Channel
+from ike.crypto.keys import Cookies
+from ike.errors import OutOfTurn
+from ike.isakmp.header import Header
+from ike.isakmp.message import Message, Payload
+from ike.numbers.isakmp import ExchangeType
+from ike.retransmission import Retransmitter
+
+MAX_SEEN: Final = 16384
+
+
+class Receiver(Protocol):
+    """Who takes the messages of an exchange."""
+
+    def take(self, message: Message) -> None:
+        """Check and take it. Raises: PeerError, and then nothing has happened."""
+
+    def proceed(self) -> None:
+        """Go on after a message that was taken."""
+
+    def no_answer(self) -> None:
+        """All resending was in vain."""
+
+
+class SecuredExchange:
+    """`receiver` is set by who runs the exchange, before the first answer can come."""
+
+    def __init__(
+        self,
+        context: Context,
+        cookies: Cookies,
+        message_id: int,
+        channel: Channel,
+        transmit: Callable[[bytes], None],
+    ) -> None:
+        self.message_id = message_id
+        self.channel = channel
+        self.receiver: Receiver | None = None
+        self._cookies = cookies
+        self._received: list[bytes] = []
+        self._eager = False
+        self._retransmitter = Retransmitter(context, "phase 2 resend", transmit, self._no_answer)
+
+    def opened_by(self, data: bytes, receiver: Receiver) -> None:
+        """The peer's first message, which `receiver` has taken."""
+        self.receiver = receiver
+        self._eager = True
+        self._received.append(data)
+        self.channel.accept(data)
+
+    def receive(self, header: Header, data: bytes) -> bool:
+        """A message with this ID; False for a repeated one. Raises: IkeError."""
+        if data in self._received:
+            if data == self._received[-1]:
+                self._retransmitter.repeat(eager=self._eager)
+            return False
+        if self.receiver is None:
+            raise OutOfTurn("an exchange that is over")
+        if not header.flags & 1:
+            raise OutOfTurn("Quick Mode in the clear")
+        self.receiver.take(self.channel.open(header, data))
+        self._received.append(data)
+        self.channel.accept(data)
+        self._retransmitter.stop()
+        self.receiver.proceed()
+        return True
+
+    def send(self, payloads: tuple[Payload, ...], *, awaited: bool) -> None:
+        """The next message of this exchange, which is Quick Mode."""
+        octets = self.sealed(ExchangeType.QUICK, payloads)
+        self._retransmitter.send(octets, awaited=awaited)
+
+    def sealed(self, exchange: ExchangeType, payloads: tuple[Payload, ...]) -> bytes:
+        return self.channel.seal(
+            Message(
+                initiator_cookie=self._cookies.initiator,
+                responder_cookie=self._cookies.responder,
+                exchange=exchange,
+                payloads=payloads,
+                message_id=self.message_id,
+                encrypted=True,
+            )
+        )
+
+    def close(self) -> None:
+        """No more resending; repeats of the peer's last message are still answered."""
+        self._retransmitter.settle()
+
+    def _no_answer(self) -> None:
+        if self.receiver is not None:
+            self.receiver.no_answer()
+
+
+class SeenIds:
+    """Message IDs used so far under one SA; beyond MAX_SEEN the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._ids: dict[int, None] = {}
+
+    def __contains__(self, message_id: int) -> bool:
+        return message_id in self._ids
+
+    def add(self, message_id: int) -> None:
+        self._ids[message_id] = None
+        if len(self._ids) > MAX_SEEN:
+            del self._ids[next(iter(self._ids))]
