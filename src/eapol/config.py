@@ -100,6 +100,12 @@ def check(network: Network) -> None:
         raise ConfigError('identity is missing; write identity="NAME"')
     if network.private_key is None:
         raise ConfigError('private_key is missing; write private_key="PATH" and client_cert="PATH"')
+    names = network.tls.names_wanted
+    if names and network.ca_cert is None and network.tls.server_sha256 is None:
+        raise ConfigError(
+            f"{names[0]} without ca_cert checks nothing: anybody can make a certificate with that"
+            ' name; write ca_cert="PATH" of the CA that issued the server\'s certificate'
+        )
 
 
 def _wired(blocks: list[Block], name: str, warnings: list[str]) -> list[Block]:
@@ -182,6 +188,8 @@ def _ctrl_interface(config: Config, value: str) -> Config:
 
 
 def _ctrl_interface_group(config: Config, value: str) -> Config:
+    if not value:
+        raise ConfigError("ctrl_interface_group= names no group; remove the line")
     return replace(config, ctrl_interface_group=value)
 
 
@@ -200,6 +208,7 @@ def _update_config(config: Config, value: str) -> Config:
 
 def _openssl_ciphers(config: Config, value: str) -> Config:
     ciphers = text_of(value) if value.startswith('"') else value
+    with_option(Network(), "openssl_ciphers", value_of(ciphers.encode()))  # or refused here
     return replace(config, openssl_ciphers=ciphers)
 
 

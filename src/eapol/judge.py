@@ -65,14 +65,15 @@ class Judge:
         """Whether to go on with `shown`, about which OpenSSL says `error` (0: nothing wrong)."""
         self._show(shown, depth)
         if self._policy.server_sha256 is not None:
-            return depth > 0 or self._pinned(shown)
+            return depth > 0 or (self._pinned(shown) and self._named(shown))
         if error and not self._excused(error, shown, depth):
             return self._refuse(_fault(error), shown, depth, text)
         self._doubt(shown)
-        if depth > 0:
-            return True
+        return depth > 0 or self._named(shown)
+
+    def _named(self, shown: x509.Certificate) -> bool:
         if (wrong := names.mismatch(shown, self._policy)) is not None:
-            return self._refuse(wrong[0], shown, depth, wrong[1])
+            return self._refuse(wrong[0], shown, 0, wrong[1])
         self.notices.append(EapStatus("remote certificate verification", "success"))
         return True
 
@@ -102,7 +103,6 @@ class Judge:
 
     def _pinned(self, shown: x509.Certificate) -> bool:
         if sha256(shown.public_bytes(Encoding.DER)).digest() == self._policy.server_sha256:
-            self.notices.append(EapStatus("remote certificate verification", "success"))
             return True
         return self._refuse(CertFault.UNSPECIFIED, shown, 0, "Server certificate mismatch")
 

@@ -35,7 +35,7 @@ HASH: Final = "hash://server/sha256/"
 SECRET_SHOWN: Final = "*"
 
 
-_SECURITY_LEVEL: Final = re.compile(r"@SECLEVEL=([0-5])")
+_SECURITY_LEVEL: Final = re.compile(r"@SECLEVEL=([^:,\s]*)")
 
 
 def with_option(network: Network, name: str, value: str) -> Network:
@@ -145,8 +145,16 @@ def _anonymous_identity(network: Network, value: str) -> Network:
     return replace(network, anonymous_identity=octets_of(value))
 
 
+def _said(value: str, key: str) -> str:
+    """A text that is not empty: an empty one would count as a check that nobody asked for."""
+    text = text_of(value)
+    if not text.strip():
+        raise ConfigError(f'{key}={value} says nothing; write {key}="VALUE", or remove the line')
+    return text
+
+
 def _ca_cert(network: Network, value: str) -> Network:
-    name = text_of(value)
+    name = _said(value, "ca_cert")
     if not name.startswith(HASH):
         tls = replace(network.tls, server_sha256=None)
         return replace(network, ca_cert=_file(name, "ca_cert"), tls=tls)
@@ -165,15 +173,17 @@ def _write_ca_cert(network: Network) -> str | None:
 
 
 def _client_cert(network: Network, value: str) -> Network:
-    return replace(network, client_cert=_file(text_of(value), "client_cert"))
+    return replace(network, client_cert=_file(_said(value, "client_cert"), "client_cert"))
 
 
 def _private_key(network: Network, value: str) -> Network:
-    return replace(network, private_key=_file(text_of(value), "private_key"))
+    return replace(network, private_key=_file(_said(value, "private_key"), "private_key"))
 
 
 def _file(name: str, key: str) -> str:
     """A file or a blob; keys in tokens and key stores are not supported."""
+    if "\0" in name:
+        raise ConfigError(f"{key}: a name of a file cannot hold the octet 0")
     scheme, colon, _ = name.partition(":")
     if colon and "/" not in scheme and scheme != "blob":
         raise ConfigError(
@@ -194,8 +204,12 @@ def _write_passwd(network: Network) -> str | None:
     return None if secret is None else value_of(secret.reveal())
 
 
-def _split(value: str) -> tuple[str, ...]:
-    return tuple(part for part in (part.strip() for part in text_of(value).split(";")) if part)
+def _split(value: str, key: str) -> tuple[str, ...]:
+    parts = tuple(part.strip() for part in _said(value, key).split(";"))
+    found = tuple(part for part in parts if part)
+    if not found:
+        raise ConfigError(f'{key}={value} names nobody; write {key}="NAME;NAME"')
+    return found
 
 
 def _joined(parts: tuple[str, ...]) -> str | None:
@@ -207,31 +221,34 @@ def _quoted(text: str | None) -> str | None:
 
 
 def _domain_match(network: Network, value: str) -> Network:
-    return replace(network, tls=replace(network.tls, domain_match=_split(value)))
+    return replace(network, tls=replace(network.tls, domain_match=_split(value, "domain_match")))
 
 
 def _domain_suffix_match(network: Network, value: str) -> Network:
-    return replace(network, tls=replace(network.tls, domain_suffix_match=_split(value)))
+    return replace(
+        network, tls=replace(network.tls, domain_suffix_match=_split(value, "domain_suffix_match"))
+    )
 
 
 def _altsubject_match(network: Network, value: str) -> Network:
-    names = _split(value)
+    names = _split(value, "altsubject_match")
     for name in names:
-        if name.partition(":")[0] not in ("DNS", "EMAIL", "URI"):
-            raise ConfigError(f"altsubject_match: '{name}' must begin with DNS:, EMAIL: or URI:")
+        kind, _, wanted = name.partition(":")
+        if kind not in ("DNS", "EMAIL", "URI") or not wanted:
+            raise ConfigError(f"altsubject_match: '{name}' is not DNS:NAME, EMAIL:NAME or URI:NAME")
     return replace(network, tls=replace(network.tls, altsubject_match=names))
 
 
 def _subject_match(network: Network, value: str) -> Network:
-    return replace(network, tls=replace(network.tls, subject_match=text_of(value)))
+    return replace(network, tls=replace(network.tls, subject_match=_said(value, "subject_match")))
 
 
 def _openssl_ciphers(network: Network, value: str) -> Network:
-    ciphers = text_of(value)
-    level = _SECURITY_LEVEL.search(ciphers)
-    tls = replace(network.tls, ciphers=ciphers)
-    if level is not None:
-        tls = replace(tls, security_level=int(level[1]))
+    ciphers = _said(value, "openssl_ciphers")
+    levels = {number_of(level, "@SECLEVEL", 0, 5) for level in _SECURITY_LEVEL.findall(ciphers)}
+    if len(levels) > 1:
+        raise ConfigError(f"openssl_ciphers={value} names two security levels; write one")
+    tls = replace(network.tls, ciphers=ciphers, seclevel=next(iter(levels), None))
     return replace(network, tls=tls)
 
 
@@ -244,7 +261,7 @@ def _write_fragment_size(network: Network) -> str | None:
 
 
 def _eap_workaround(network: Network, value: str) -> Network:
-    return replace(network, eap_workaround=value != "0")
+    return replace(network, eap_workaround=number_of(value, "eap_workaround", 0, 1) == 1)
 
 
 def _id_str(network: Network, value: str) -> Network:

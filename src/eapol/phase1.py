@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from eapol.conffile import ConfigError
-from eapol.settings import Network, TlsPolicy, TlsVersion
+from eapol.settings import OLD_VERSIONS, Network, TlsPolicy, TlsVersion
 
 _VERSION_WORDS: Final = {
     "tls_disable_tlsv1_0": TlsVersion.TLS_1_0,
@@ -12,7 +12,6 @@ _VERSION_WORDS: Final = {
     "tls_disable_tlsv1_2": TlsVersion.TLS_1_2,
     "tls_disable_tlsv1_3": TlsVersion.TLS_1_3,
 }
-_OLD: Final = frozenset({TlsVersion.TLS_1_0, TlsVersion.TLS_1_1})
 _ORDER: Final = tuple(TlsVersion)
 
 _UNUSED: Final = """
@@ -35,24 +34,29 @@ _REFUSED: Final = {
 def read_phase1(network: Network, words: str) -> Network:
     """`network` with what `words` say, and the defaults for what they do not.
 
-    Raises ConfigError, without a position.
+    A word that is known has the value 0 or 1: what any other value means is a guess, and a guess
+    could turn a check off. Raises ConfigError, without a position.
     """
     given = dict(_flag(word) for word in words.split())
-    default = TlsPolicy()
+    for name, why in _REFUSED.items():
+        if _is_on(given, name):
+            raise ConfigError(f"phase1 {name}=1 is not supported: {why}")
     tls = replace(
         network.tls,
-        check_time=given.get("tls_disable_time_checks", "0") == "0",
-        session_ticket=given.get("tls_disable_session_ticket", "1") == "0",
-        min_version=default.min_version,
-        max_version=default.max_version,
+        check_time=not _is_on(given, "tls_disable_time_checks"),
+        session_ticket=not _is_on(given, "tls_disable_session_ticket", default=True),
     )
-    tls = _versions(tls, {name: given.get(name, "") for name in _VERSION_WORDS})
-    include_length = given.get("include_tls_length", "0") != "0"
-    canned = given.get("allow_canned_success", "0") != "0"
-    for name, why in _REFUSED.items():
-        if given.get(name, "0") != "0":
-            raise ConfigError(f"phase1 {name}={given[name]} is not supported: {why}")
-    return replace(network, tls=tls, include_tls_length=include_length, allow_canned_success=canned)
+    disabled = {
+        version
+        for name, version in _VERSION_WORDS.items()
+        if _is_on(given, name, default=version in OLD_VERSIONS)
+    }
+    return replace(
+        network,
+        tls=_versions(tls, disabled),
+        include_tls_length=_is_on(given, "include_tls_length"),
+        allow_canned_success=_is_on(given, "allow_canned_success"),
+    )
 
 
 def unknown_words(words: str) -> list[str]:
@@ -72,7 +76,7 @@ def write_phase1(network: Network) -> str:
     words = []
     for name, version in _VERSION_WORDS.items():
         enabled = low <= _ORDER.index(version) <= high
-        if enabled != (version not in _OLD):
+        if enabled != (version not in OLD_VERSIONS):
             words.append(f"{name}={int(not enabled)}")
     if tls.check_time != default.check_time:
         words.append("tls_disable_time_checks=1")
@@ -90,22 +94,23 @@ def _flag(word: str) -> tuple[str, str]:
     return name, value
 
 
-def _versions(tls: TlsPolicy, given: dict[str, str]) -> TlsPolicy:
-    """Differs: TLS 1.3 is on unless it is disabled (2.10 wants it enabled; 2.11 has it on, too).
+def _is_on(given: dict[str, str], name: str, *, default: bool = False) -> bool:
+    value = given.get(name)
+    if value is None:
+        return default
+    if value not in ("0", "1"):
+        shown = f"{name}={value}" if value else name
+        raise ConfigError(f"phase1: '{shown}' is neither on nor off; write {name}=0 or {name}=1")
+    return value == "1"
 
-    To enable TLS 1.0 or 1.1 lowers OpenSSL's security level to 0, as wpa_supplicant does: their
-    signatures are SHA-1.
-    """
-    enabled = []
-    for name, version in _VERSION_WORDS.items():
-        value = given[name]
-        if value == "0" or (value == "" and version not in _OLD):
-            enabled.append(version)
+
+def _versions(tls: TlsPolicy, disabled: set[TlsVersion]) -> TlsPolicy:
+    """Differs: TLS 1.3 is on unless it is disabled (2.10 wants it enabled; 2.11 has it on, too)."""
+    enabled = [version for version in TlsVersion if version not in disabled]
     if not enabled:
         raise ConfigError("phase1 disables every version of TLS")
     low, high = _ORDER.index(enabled[0]), _ORDER.index(enabled[-1])
     if len(enabled) != high - low + 1:
         names = ", ".join(version.value for version in enabled)
         raise ConfigError(f"phase1 leaves {names}: enable those in between, too")
-    level = 0 if enabled[0] in _OLD else tls.security_level
-    return replace(tls, min_version=enabled[0], max_version=enabled[-1], security_level=level)
+    return replace(tls, min_version=enabled[0], max_version=enabled[-1])

@@ -22,6 +22,10 @@ class TlsVersion(Enum):
     TLS_1_3 = "TLSv1.3"
 
 
+OLD_VERSIONS: Final = frozenset({TlsVersion.TLS_1_0, TlsVersion.TLS_1_1})
+"""Off unless they are asked for (RFC 8996); their signatures are SHA-1."""
+
+
 class Groups(Enum):
     """Key exchange groups offered; HYBRID adds ML-KEM and makes a ClientHello of 1500 octets."""
 
@@ -33,13 +37,14 @@ class Groups(Enum):
 class TlsPolicy:
     """How TLS is spoken and the server's certificate judged.
 
-    `security_level` is OpenSSL's (0 to 5): 1 takes RSA-1024 and SHA-1, with a warning.
+    `seclevel` is OpenSSL's security level (0 to 5) where the configuration names one.
     `check_time` False is `tls_disable_time_checks=1`. `session_ticket` is that of TLS 1.2 only.
+    `server_sha256` believes one certificate, whoever issued it; its names are checked all the same.
     """
 
     min_version: TlsVersion = TlsVersion.TLS_1_2
     max_version: TlsVersion = TlsVersion.TLS_1_3
-    security_level: int = 1
+    seclevel: int | None = None
     ciphers: str | None = None
     groups: Groups = Groups.CLASSIC
     check_time: bool = True
@@ -50,6 +55,25 @@ class TlsPolicy:
     altsubject_match: tuple[str, ...] = ()
     subject_match: str | None = None
     server_sha256: bytes | None = None
+
+    @property
+    def security_level(self) -> int:
+        """What was named; otherwise 1, which takes RSA-1024, and 0 where TLS 1.0 or 1.1 is on,
+        as in Debian's wpa_supplicant."""
+        if self.seclevel is not None:
+            return self.seclevel
+        return 0 if self.min_version in OLD_VERSIONS else 1
+
+    @property
+    def names_wanted(self) -> tuple[str, ...]:
+        """The options that say which names the server's certificate must have."""
+        wanted = {
+            "domain_match": self.domain_match,
+            "domain_suffix_match": self.domain_suffix_match,
+            "altsubject_match": self.altsubject_match,
+            "subject_match": self.subject_match,
+        }
+        return tuple(option for option, value in wanted.items() if value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

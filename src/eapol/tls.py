@@ -237,7 +237,8 @@ def _use(context: SSL.Context, own: Identity, policy: TlsPolicy) -> None:
         context.use_privatekey(own.key)
     except SSL.Error as error:
         weak = weakness(own.certificate)
-        why = f"{weak}; lower the security level (now {policy.security_level}) or renew it"
+        level = f'openssl_ciphers="{policy.ciphers or "DEFAULT"}@SECLEVEL=0"'
+        why = f"{weak} (security level {policy.security_level}); renew it, or write {level}"
         raise CredentialError(
             f"{own.name}: OpenSSL refuses this certificate: {why if weak else _reason(error)}"
         ) from error
@@ -266,10 +267,14 @@ class ClientContext(_Context):
     ) -> None:
         own = identity(credentials)
         super().__init__(policy, own, credentials, keylog)
+        verified = bool(self._trusted) or policy.server_sha256 is not None
+        if policy.names_wanted and not verified:
+            raise CredentialError(
+                f"{policy.names_wanted[0]} without a CA checks nothing; set ca_cert as well"
+            )
         self._session: SSL.Session | None = None
         self._server: x509.Certificate | None = None
         self.warnings = tuple(self._doubts(policy, own))
-        verified = self._trusted or policy.server_sha256 is not None
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
 

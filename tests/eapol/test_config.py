@@ -85,7 +85,12 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ('phase1="tls_ext_cert_check=1"', "nobody can approve a certificate"),
         ('phase1="tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=1"', "every version of TLS"),
         ('phase1="tls_disable_tlsv1_0=0"', "TLSv1, TLSv1.2, TLSv1.3: enable those in between"),
-        ('altsubject_match="CN:x"', "'CN:x' must begin with DNS:, EMAIL: or URI:"),
+        ('altsubject_match="CN:x"', "'CN:x' is not DNS:NAME, EMAIL:NAME or URI:NAME"),
+        ('altsubject_match="DNS:"', "'DNS:' is not DNS:NAME, EMAIL:NAME or URI:NAME"),
+        ("eap_workaround=no", "eap_workaround=no is not a number of 0 to 1"),
+        ('openssl_ciphers="DEFAULT@SECLEVEL=9"', "@SECLEVEL=9 is not a number of 0 to 5"),
+        ('openssl_ciphers="@SECLEVEL=1:@SECLEVEL=2"', "names two security levels; write one"),
+        ('ca_cert=P"/etc/a\\x00b"', "a name of a file cannot hold the octet 0"),
         ('ca_cert="hash://server/sha256/00"', "must end in 64 hexadecimal digits"),
         ("nothing", "this line is not of the form key=value"),
         ("network={", "a block inside the block of line 1; is its closing '}' missing?"),
@@ -95,6 +100,64 @@ def test_what_cannot_be_honoured_is_refused_with_place_and_remedy(line: str, say
     said = refusal(block(line))
     assert said.startswith(f"{NAME}:6: ")
     assert says in said
+
+
+WORDS = ["no", "off", "false", "yes", "on", "2", "00", ""]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "allow_canned_success",
+        "tls_disable_time_checks",
+        "tls_disable_session_ticket",
+        "include_tls_length",
+        *(f"tls_disable_tlsv1_{minor}" for minor in range(4)),
+        "tls_ext_cert_check",
+        "tls_suiteb",
+    ],
+)
+def test_a_word_of_phase1_is_0_or_1_and_anything_else_is_refused_with_its_line(word: str) -> None:
+    for value in WORDS:
+        said = refusal(block(f'phase1="{word}={value}"'))
+        assert said.startswith(f"{NAME}:6: phase1: '{word}")
+        assert said.endswith(f"write {word}=0 or {word}=1")
+    assert f"'{word}' is neither on nor off" in refusal(block(f'phase1="{word}"'))
+    assert only(block(f'phase1="{word}=0 tls_disable_tlsv1_1=0"')).identity
+
+
+@pytest.mark.parametrize("value", ['""', '" "', '";"', '" ; ;"', 'P"\\x20"'])
+@pytest.mark.parametrize(
+    "option", ["domain_match", "domain_suffix_match", "altsubject_match", "subject_match"]
+)
+def test_a_check_of_names_that_names_nobody_is_refused(option: str, value: str) -> None:
+    if option == "subject_match" and ";" in value:
+        return  # the text of a subject, semicolons and all
+    assert refusal(block(f"{option}={value}")).startswith(f"{NAME}:6: {option}=")
+
+
+@pytest.mark.parametrize("option", ["ca_cert", "client_cert", "private_key", "openssl_ciphers"])
+def test_an_empty_value_is_no_way_to_leave_an_option_out(option: str) -> None:
+    for value in ('""', '" "'):
+        said = refusal(block(f"{option}={value}"))
+        assert said.startswith(f"{NAME}:6: {option}={value} says nothing")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        'domain_match="a"',
+        'domain_suffix_match="a"',
+        'altsubject_match="DNS:a"',
+        'subject_match="a"',
+    ],
+)
+def test_a_check_of_names_without_a_ca_is_refused(check: str) -> None:
+    without = "\n".join(line for line in block(check).split("\n") if "ca_cert" not in line)
+    name = check.partition("=")[0]
+    assert f"{name} without ca_cert checks nothing" in refusal(without)
+    pinned = block(check, f'ca_cert="hash://server/sha256/{"ab" * 32}"')
+    assert only(pinned).tls.names_wanted == (name,)
 
 
 @pytest.mark.parametrize("rest", [' "sesame"', "=sesame", '="sesame', ':"sesame"', '=P"sesame'])
@@ -180,6 +243,21 @@ def test_the_security_level_stands_in_the_ciphers() -> None:
     assert only(block('openssl_ciphers="DEFAULT@SECLEVEL=2"')).tls.security_level == 2
 
 
+@pytest.mark.parametrize("old_first", [True, False])
+def test_an_explicit_security_level_wins_over_old_versions_of_tls(old_first: bool) -> None:
+    lines = ['phase1="tls_disable_tlsv1_1=0"', 'openssl_ciphers="DEFAULT@SECLEVEL=2"']
+    network = only(block(*lines if old_first else reversed(lines)))
+    assert network.tls.security_level == 2
+
+
+def test_a_security_level_that_is_taken_away_leaves_nothing_behind() -> None:
+    network = only(block('phase1="tls_disable_tlsv1_1=0"'))
+    assert network.tls.security_level == 0
+    assert with_option(network, "phase1", '""').tls.security_level == 1
+    network = only(block('openssl_ciphers="DEFAULT@SECLEVEL=0"'))
+    assert with_option(network, "openssl_ciphers", '"DEFAULT"').tls.security_level == 1
+
+
 def test_global_lines_hold_for_networks_above_them_too() -> None:
     network = only(block() + "\nfast_reauth=0\nopenssl_ciphers=DEFAULT@SECLEVEL=0\n")
     assert not network.tls.resume
@@ -210,7 +288,7 @@ def test_a_secret_is_written_to_the_file_and_shown_to_nobody() -> None:
     assert "sesame" not in repr(network)
 
 
-names = st.text(st.characters(codec="utf-8", exclude_characters=":;"), min_size=1).map(str.strip)
+names = st.text(st.characters(codec="utf-8", exclude_characters=":;\0"), min_size=1).map(str.strip)
 files = st.none() | names.filter(bool)
 lists = st.lists(names.filter(bool), max_size=3).map(tuple)
 policies = st.builds(
@@ -237,7 +315,7 @@ networks = st.builds(
     eap_workaround=st.booleans(),
     id_str=st.text(st.characters(codec="utf-8")),
     disabled=st.booleans(),
-)
+).filter(lambda network: network.ca_cert is not None or not network.tls.names_wanted)
 configs = st.builds(
     Config,
     networks=st.lists(networks, max_size=2).map(tuple),

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from eapol.authenticator import AuthenticatorSettings
 from eapol.errors import CredentialError
@@ -175,6 +177,21 @@ def test_without_a_ca_any_server_is_believed_with_a_warning() -> None:
     assert any("any server" in warning.text for warning in client.warnings)
 
 
+def test_a_check_of_names_without_a_ca_is_refused() -> None:
+    own = replace(credentials(site().client, ROOT), ca=None)
+    with pytest.raises(CredentialError, match="domain_match without a CA checks nothing"):
+        ClientContext(TlsPolicy(domain_match=(SERVER_NAME,)), own)
+
+
+def test_a_pinned_certificate_must_have_the_wanted_name_all_the_same() -> None:
+    pin = sha256(site().server.certificate.public_bytes(Encoding.DER)).digest()
+    wrong = TlsPolicy(server_sha256=pin, domain_match=("other.example.test",))
+    server = serving(site().server)
+    refused(pair(client=trying(wrong), server=server), CertFault.DOMAIN_MISMATCH, "Domain mismatch")
+    right = TlsPolicy(server_sha256=pin, domain_match=(SERVER_NAME,))
+    assert attempt(pair(client=trying(right), server=server)).open
+
+
 def test_to_believe_expired_certificates_is_a_warning() -> None:
     client = trying(TlsPolicy(check_time=False))
     assert any("expired certificates" in warning.text for warning in client.warnings)
@@ -204,7 +221,7 @@ def test_an_rsa_1024_client_works_with_a_warning_and_not_at_level_2() -> None:
     assert attempt(pair(client=client)).open
     assert any("1024 bits" in warning.text for warning in client.warnings)
     with pytest.raises(CredentialError, match=r"client\.pem: .*1024 bits.*security level"):
-        trying(replace(TLS_1_2, security_level=2), own=weak)
+        trying(replace(TLS_1_2, seclevel=2), own=weak)
 
 
 def test_an_rsa_1024_server_is_believed_and_named_once() -> None:
@@ -220,7 +237,7 @@ def test_an_rsa_1024_server_is_believed_and_named_once() -> None:
 
 @pytest.mark.parametrize("version", [TlsVersion.TLS_1_0, TlsVersion.TLS_1_1])
 def test_an_old_server_is_spoken_to_only_when_that_is_configured(version: TlsVersion) -> None:
-    old = TlsPolicy(min_version=TlsVersion.TLS_1_0, max_version=version, security_level=0)
+    old = TlsPolicy(min_version=TlsVersion.TLS_1_0, max_version=version, seclevel=0)
     both = attempt(pair(client=trying(old), server=serving(site().server, old)))
     assert both.open
     tls = both.supplicant.status().tls
