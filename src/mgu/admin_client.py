@@ -1,5 +1,6 @@
 """The keying daemon's admin socket from the side of who asks: blocking, and light to import."""
 
+import os
 import socket
 
 from ike.admin.framing import HEADER, Reply, Request, reply_length
@@ -17,6 +18,11 @@ class Refused(Exception):
     def __init__(self, text: str, code: int = exits.FAILED) -> None:
         super().__init__(text)
         self.code = code
+
+
+def reason(reply: Reply) -> str:
+    """Why the daemon refused: its own words where it sent some."""
+    return reply.body.decode("utf-8", "replace") or os.strerror(reply.errno)
 
 
 class Connection:

@@ -16,6 +16,7 @@ from wire.lean import Final
 from wire.record import Record
 
 STEP: Final = 0.05  # seconds between two looks
+NOT_CONFIGURED: Final = "not configured"
 INTERFACE: Final = "eth0"
 
 
@@ -63,7 +64,7 @@ def raise_to_floor() -> Report:
 def bring_up(stage: Stage, limit: float | None = None) -> Report:
     """Start the stage and wait until it has done its work, at most `limit` seconds."""
     if not services.enabled(stage.service):
-        return Report(stage.name, f"not configured ({stage.configure} does that)")
+        return Report(stage.name, f"{NOT_CONFIGURED} ({stage.configure} does that)")
     end = time.monotonic() + (stage.limit if limit is None else limit)
     if stage is TIME and not services.running(stage.service):
         timekeeping.unmark_synchronized()  # whoever kept the clock was killed
@@ -100,8 +101,9 @@ def take_down(stage: Stage) -> Report:
 def look_at(stage: Stage) -> Report:
     """How the stage is, without changing anything."""
     if not services.running(stage.service):
-        why = "stopped" if services.enabled(stage.service) else "not configured"
-        return Report(stage.name, why, failed=True)
+        if services.enabled(stage.service):
+            return Report(stage.name, "stopped", failed=True)
+        return Report(stage.name, NOT_CONFIGURED)
     now = stage.look()
     return Report(stage.name, now.text) if now.done else _not_yet(stage, now)
 

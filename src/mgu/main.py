@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from mgu import exits
-from mgu.streams import put_in_order, told
+from mgu.streams import mark_output, put_in_order, told
 from wire.lean import Any, Final
 
 COMMANDS: Final = {
@@ -83,12 +83,11 @@ def program() -> int:
     if called in COMMANDS or called in DAEMONS:
         arguments.insert(0, called)
     name = arguments[0] if arguments else "mgu"
-    if name in COMMANDS:
-        gc.set_threshold(_SELDOM)
-    code = told(lambda: main(arguments), name)
-    if name in COMMANDS:
-        os._exit(code)
-    return code
+    if name in DAEMONS:
+        return told(lambda: main(arguments), name)
+    mark_output()
+    gc.set_threshold(_SELDOM)
+    os._exit(told(lambda: main(arguments), name))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,44 @@
-"""What a script takes over and leaves: closed streams, readers that went away, a full disk."""
+"""What a script takes over and leaves: closed streams, readers that went away, Ctrl-C."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from mgu import exits
+from wire.lean import Any
+
+
+class OutputLost(SystemExit):
+    """What was printed cannot be written. It is no OSError: a command that expects those of its
+    files and peers shall not take it for one."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(exits.FAILED)
+        self.error = error
+
+
+class _Output(io.TextIOWrapper):
+    """A standard stream whose failure is an OutputLost; what comes after it goes nowhere."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: OSError) -> OutputLost:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self.fileno())
+        os.close(null)
+        return OutputLost(error)
 
 
 def put_in_order() -> None:
@@ -22,34 +56,57 @@ def put_in_order() -> None:
 def told(command: Callable[[], int], name: str) -> int:
     """What `command` returns, once all that it printed was taken.
 
-    Nobody reads any more (`mgu -h | head -1`): no message, and what a shell has for SIGPIPE.
+    Ctrl-C, and a reader that went away (`mgu -h | head -1`): no message, and what a shell has for
+    the signal.
     """
     try:
-        code = _exit_code(command)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _print_nowhere()
-        return exits.NOBODY_READS
+        try:
+            return _exit_code(command)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except OutputLost as lost:
+        if isinstance(lost.error, BrokenPipeError):
+            return exits.NOBODY_READS
+        return _failed(f"{name}: cannot write the output: {lost.error.strerror}")
     except OSError as error:
-        _print_nowhere()
-        what = error.filename or "cannot write the output"
-        print(f"{name}: {what}: {error.strerror}", file=sys.stderr)
-        return exits.FAILED
-    return code
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{name}: {where}{error.strerror or error}")
+
+
+def mark_output() -> None:
+    """For commands. Not for daemons: whom nobody reads, or a full disk, must not end them."""
+    for each in ("stdout", "stderr"):
+        setattr(sys, each, _output(getattr(sys, each)))
+
+
+def _output(stream: Any) -> Any:
+    """`stream` as an `_Output`; one that is not the process's own stays."""
+    if type(stream) is not io.TextIOWrapper:
+        return stream
+    options: dict[str, Any] = {
+        "encoding": stream.encoding,
+        "errors": stream.errors,
+        "line_buffering": stream.line_buffering,
+        "write_through": stream.write_through,
+    }
+    return _Output(stream.detach(), **options)
 
 
 def _exit_code(command: Callable[[], int]) -> int:
     """argparse leaves by SystemExit, after -h as after wrong usage."""
     try:
         return command()
+    except OutputLost:
+        raise
     except SystemExit as left:
         if not isinstance(left.code, int | None):
             raise
         return left.code or exits.OK
 
 
-def _print_nowhere() -> None:
-    """The interpreter flushes at its end, too, and would complain."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+def _failed(text: str) -> int:
+    with suppress(OutputLost):  # nobody to tell it to
+        print(text, file=sys.stderr)
+    return exits.FAILED

@@ -19,6 +19,7 @@ from lab.netns import sweep
 _REPORTS: Final = "MGU_TEST_REPORTS"  # in a guest: the file that takes the reports
 _IN_GUEST: Final = os.environ.get("UML") == "1"
 _GUEST_LIMIT: Final = 600.0  # seconds for one module
+_LONGEST: Final = 20  # characters of TMPDIR: the kernel takes 107 of a socket's path
 _reports = pytest.StashKey[dict[str, list[pytest.TestReport]]]()
 
 
@@ -33,10 +34,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         owner = path.name.split("-")[1]
         if not owner.isdigit() or Path(f"/proc/{owner}").exists():
             continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # root's, and we are not root
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def pytest_sessionfinish() -> None:
@@ -124,6 +126,8 @@ class _Writer:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if len(tempfile.gettempdir()) > _LONGEST:
+        os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"
     if _IN_GUEST and _REPORTS in os.environ:
         config.pluginmanager.register(_Writer(config, Path(os.environ[_REPORTS])))
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -135,3 +136,34 @@ def test_a_guest_that_dies_fails_the_tests_it_did_not_run(tmp_path: Path) -> Non
     )
     assert "2 failed, 1 passed" in output
     assert "the guest failed" in output
+
+
+def test_what_a_run_of_root_left_is_not_in_an_ordinary_users_way(tmp_path: Path) -> None:
+    left = Path(tempfile.gettempdir()) / "mgu-4194305-of-root.log"  # no process has that number
+    left.touch()
+    subprocess.run(["chattr", "+i", str(left)], check=False)  # who is root meets it, too
+    try:
+        output = pytest_on(tmp_path, "def test_it(): pass")
+    finally:
+        subprocess.run(["chattr", "-i", str(left)], check=False)
+        left.unlink()
+    assert "1 passed" in output
+
+
+def test_sockets_can_be_made_where_the_folder_for_temporary_files_has_a_long_name(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ("x" * 90)
+    folder.mkdir()
+    output = pytest_on(
+        tmp_path,
+        """
+        import socket
+
+        def test_it(tmp_path):
+            with socket.socket(socket.AF_UNIX) as made:
+                made.bind(str(tmp_path / "racoon.sock"))
+        """,
+        TMPDIR=str(folder),
+    )
+    assert "1 passed" in output

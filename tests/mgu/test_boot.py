@@ -69,6 +69,21 @@ def test_the_status_changes_nothing(root: Path, capsys: pytest.CaptureFixture[st
     assert sorted(root.rglob("*")) == before
 
 
+def test_what_nobody_configured_is_missed_only_by_who_asks_for_it() -> None:
+    assert up.main(["--status"]) == 0
+    assert up.main(["--status", "tunnel"]) == 3
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_that_would_never_end_is_wrong_usage(
+    seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        up.main(["--wait", seconds])
+    assert exit_.value.code == 64
+    assert f"must be a number of seconds, not '{seconds}'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [up.main, down.main])
 def test_an_unknown_stage_is_a_usage_error(
     command: object, capsys: pytest.CaptureFixture[str]
@@ -118,7 +133,7 @@ def test_a_port_that_is_not_open_yet_says_what_is_known(root: Path) -> None:
 def test_a_look_at_the_stages_imports_nothing_that_is_slow_to_import() -> None:
     program = (
         "import sys; from mgu.commands import up\n"
-        "assert up.main(['--status']) == 3\n"
+        "assert up.main(['--status']) == 0\n"
         "heavy = {'asyncio', 'cryptography', 'dataclasses', 'typing', 'logging', 'tempfile'}\n"
         "sys.exit(sorted(heavy & set(sys.modules)) or 0)"
     )

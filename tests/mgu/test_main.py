@@ -1,12 +1,15 @@
 """`mgu` and the historic names; what happens when nobody reads the output."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from lab.process import until
 from mgu import exits, main
 
 AS = "import sys; sys.argv = sys.argv[1:]; from mgu.main import program; sys.exit(program())"
@@ -42,15 +45,92 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     assert "no command 'up!'" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["mgu", "ipsec", "racoonctl", "wpa_cli", "setkey", "net8021x"])
-def test_a_reader_that_went_away_is_no_fault(name: str) -> None:
+PRINTING = ["localNTP -s", "ipsec --list", "mgu up --status"]
+HELP = [f"{name} -h" for name in ("mgu", "ipsec", "racoonctl", "wpa_cli", "setkey", "net8021x")]
+
+
+@pytest.mark.parametrize("line", PRINTING + HELP)
+def test_a_reader_that_went_away_is_no_fault(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGU_ROOT", str(tmp_path))
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        result = called_as(name, "-h", stdout=writer)
+        result = called_as(*line.split(), stdout=writer)
     finally:
         os.close(writer)
     assert (result.returncode, result.stderr) == (exits.NOBODY_READS, "")
+
+
+SILENT = """
+import asyncio, contextlib, os, pathlib, socket, sys
+folder = pathlib.Path(os.environ["MGU_ROOT"])
+for name, kind in (("racoon/racoon.sock", 1), ("wpa_supplicant/eth0", 2)):
+    path = folder / "var/run" / name
+    path.parent.mkdir(parents=True)
+    made = socket.socket(socket.AF_UNIX, kind)
+    made.bind(str(path))
+    if kind == 1:
+        made.listen()
+    globals()[name] = made
+clock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+clock.bind(("127.0.0.1", 0))
+print(clock.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Servers that take what comes and never answer; the port of the time server."""
+    monkeypatch.setenv("MGU_ROOT", str(tmp_path))
+    monkeypatch.setenv("MGU_CLOCK", str(tmp_path / "clock"))
+    argv = [sys.executable, "-c", SILENT]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, text=True, **pipes) as servers:  # type: ignore[call-overload]
+        yield int(servers.stdout.readline())
+        servers.stdin.close()
+
+
+WAITING = [
+    ("localNTP", "-n", "127.0.0.1", "--timeout", "30", "--port", "PORT", "--dry-run"),
+    ("racoonctl", "show-sa", "isakmp"),
+    ("racoonctl", "establish-sa", "-w", "isakmp", "inet", "127.0.0.1", "127.0.0.2"),
+    ("ipsec", "--stop", "--name", "node"),
+    ("wpa_cli", "status"),
+    ("setkey", "-c"),
+]
+
+
+@pytest.mark.parametrize("words", WAITING, ids=" ".join)
+def test_a_command_that_is_interrupted_says_nothing_and_ends_as_a_shell_expects(
+    silent: int, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "etc/sysconf/network-scripts"
+    folder.mkdir(parents=True)
+    for number, name in enumerate(("node", "other"), 1):
+        (folder / f"ifcfg-{name}").write_text(f"TYPE=IPSEC\nDST=192.0.2.{number}\nONBOOT=yes\n")
+    argv = [word.replace("PORT", str(silent)) for word in words]
+    code = AS.replace("import sys;", "import sys; print(flush=True);")
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, "-c", code, *argv], **pipes) as command:  # type: ignore[call-overload]
+        command.stdout.read(1)
+        until(waits(command.pid))
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=20)
+    assert (command.returncode, errors) == (exits.INTERRUPTED, b"")
+
+
+def waits(pid: int) -> Callable[[], bool]:
+    """Whether it is in the same system call as when it was looked at before: its work has begun."""
+    seen = ["running"]
+
+    def look() -> bool:
+        seen.append(Path(f"/proc/{pid}/syscall").read_text())
+        return seen[-1] == seen[-2] and not seen[-1].startswith("running")
+
+    return look
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])

@@ -31,6 +31,7 @@ from ike.values import Endpoint, IpsecView, IsakmpView, Phase1State, PolicyEntry
 
 logger = logging.getLogger("ike")
 
+_LONGEST: Final = 4096  # octets of a refusal's text
 _PHASE: Final = 0xFF00  # of an event's number
 _ANY_PROTOCOL: Final = (0, 255)
 _PROTOCOLS: Final = {
@@ -94,8 +95,8 @@ class Desk:
         except BackendError as error:
             logger.error("%s", error)
             return _refusal(request, errno.EIO)
-        except ValueError:  # reload said why
-            return _refusal(request, errno.EINVAL)
+        except ValueError as error:  # what is wrong with the new configuration
+            return _refusal(request, errno.EINVAL, str(error))
 
     def event(self, report: Report) -> EventRecord:
         """A report of the engine as racoonctl reads it."""
@@ -212,8 +213,10 @@ def _reply(request: Request, body: bytes = b"") -> Answer:
     return Answer(Reply(command=request.command, subject=request.subject, body=body))
 
 
-def _refusal(request: Request, number: int) -> Answer:
-    return Answer(Reply(command=request.command, subject=request.subject, errno=number))
+def _refusal(request: Request, number: int, why: str = "") -> Answer:
+    """racoon's own racoonctl passes over the body, where `why` is."""
+    body = why.encode(errors="replace")[:_LONGEST]
+    return Answer(Reply(command=request.command, subject=request.subject, body=body, errno=number))
 
 
 def _storage(endpoint: Endpoint | None) -> Storage:

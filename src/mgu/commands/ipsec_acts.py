@@ -8,7 +8,7 @@ from contextlib import suppress
 from ike.admin.framing import Command, Request
 from mgu import services
 from mgu.admin_client import Connection as AdminConnection
-from mgu.admin_client import Refused
+from mgu.admin_client import Refused, reason
 from mgu.connections import folder
 from mgu.connections.connection import (
     CERTIFICATE,
@@ -215,7 +215,7 @@ def _reload() -> None:
     except Refused as error:
         raise BadConnection(f"racoon did not take the change: {error}") from None
     if reply.errno:
-        raise BadConnection("racoon did not take the change: its log says why")
+        raise BadConnection(f"racoon did not take the change: {reason(reply)}")
 
 
 def _list() -> None:

@@ -24,7 +24,6 @@ from wire.lean import Final
 SERVICE: Final = "localntp"
 NO_MAJORITY: Final = 2
 REFUSED: Final = 3
-INTERRUPTED: Final = 130  # as a shell reports SIGINT
 
 EXITS: Final = {
     Verdict.AGREED: exits.OK,
@@ -101,8 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _deactivate()
         with stamping():  # it is on by the time that all is read and made
             return _run(parser, options)
-    except KeyboardInterrupt:
-        return _say("interrupted", INTERRUPTED)
     except ConfigurationError as error:
         return _say(str(error), exits.USAGE)
     except NotPermitted as error:

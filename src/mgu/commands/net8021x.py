@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (EapolError, ServiceError) as error:
         print(f"net8021x: {error}", file=sys.stderr)
         return exits.FAILED
-    except (KeyboardInterrupt, EOFError):  # instead of a passphrase
+    except EOFError:  # instead of a passphrase
         print("net8021x: given up, nothing was changed", file=sys.stderr)
         return exits.FAILED
     except OSError as error:

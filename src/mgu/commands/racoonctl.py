@@ -6,7 +6,6 @@ A plain blocking socket: nothing heavy is imported, so that scripts can call it 
 import argparse
 import errno
 import ipaddress
-import os
 import socket
 import sys
 import time
@@ -26,7 +25,7 @@ from ike.admin.records import (
 from ike.admin.show import event_line, isakmp_table, schedule_table
 from ike.conf.protocols import protocol_number
 from mgu import exits, paths
-from mgu.admin_client import Connection, Refused
+from mgu.admin_client import Connection, Refused, reason
 from mgu.arguments import Parser
 from wire.lean import Final
 from wire.record import Record
@@ -313,7 +312,7 @@ def carry_out(made: Plan, connection: Connection) -> int:
     if reply.errno == errno.ENOENT:
         raise Refused(made.absent)
     if reply.errno:
-        raise Refused(os.strerror(reply.errno))
+        raise Refused(reason(reply))
     made.show(reply.body)
     return _watch(connection, made.until) if made.watch else exits.OK
 
@@ -344,8 +343,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"racoonctl: racoon's answer ended early: {error.strerror}", file=sys.stderr)
         return exits.FAILED
-    except KeyboardInterrupt:
-        return exits.OK
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Sequence
 
@@ -83,11 +82,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except XfrmError as error:
         print(f"setkey: {error}", file=sys.stderr)
         return exits.NO_PERMISSION if error.code == errno.EPERM else exits.FAILED
-    except KeyboardInterrupt:
-        return exits.OK
-    except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - so that nothing complains at exit
-        return exits.OK
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Bring the gateway up from its files: floor time, NTP, port, tunnel; one line for each."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ A stage that was not configured is passed over. One that is not up within its li
 and stays at work, and the next is begun. What is up already is left as it is.
 
 exit codes: 0 everything that is configured is up, 1 something is not, 3 with --status: something
-does not run, 4 no permission, 64 usage
+that is configured, or a stage that is named, does not run, 4 no permission, 64 usage, 130 Ctrl-C
 """
 
 
@@ -26,7 +27,7 @@ def _parser() -> Parser:
     parser.add_argument("--status", action="store_true", help="tell how they are, change nothing")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=_seconds,
         metavar="SECONDS",
         help="wait at most so long for each stage (default: 30 for time and port)",
     )
@@ -39,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = checked_stages(parser, options.stages)
     if options.status:
         reports = [boot.look_at(stage) for stage in STAGES if stage.name in wanted]
-        return _tell(reports, NOT_RUNNING)
+        for report in reports:
+            print(report)
+        return NOT_RUNNING if _is_down(reports, options.stages) else exits.OK
     from mgu import logs  # late: to look takes no log
 
     logs.setup("mgu", stderr=False)
@@ -66,10 +69,22 @@ def _bring_up(wanted: frozenset[str], limit: float | None) -> bool:
     return failed
 
 
-def _tell(reports: Sequence[Report], code: int) -> int:
-    for report in reports:
-        print(report)
-    return code if any(report.failed for report in reports) else exits.OK
+def _is_down(reports: Sequence[Report], asked_for: Sequence[str]) -> bool:
+    """Of all stages those count that are configured; one that is asked for has to run."""
+    return any(
+        report.failed or (report.stage in asked_for and report.text == boot.NOT_CONFIGURED)
+        for report in reports
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not '{text}'")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -35,10 +35,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PermissionError as error:
         print(f"wpa_cli: {error.filename}: no permission; run this as root", file=sys.stderr)
         return exits.NO_PERMISSION
-    except KeyboardInterrupt:
-        return exits.FAILED
-    except BrokenPipeError:
-        raise  # nobody reads what we print: `mgu.streams.told`
     except OSError as error:
         print(f"wpa_cli: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return exits.FAILED

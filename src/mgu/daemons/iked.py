@@ -174,13 +174,13 @@ class Daemon:
 
     async def reload(self, apply: Callable[[Config], None]) -> Config:
         """Read all files again: first the engine has the new configuration, then there are policies
-        that ask for it. Raises: ValueError when it is refused; the log says why.
+        that ask for it. Raises: ValueError with the report when it is refused.
         """
         try:
             configuration = load(self._options.conf, paths.root())
         except ConfError as error:
             logger.error("%s", error.report())
-            raise ValueError("the new configuration is refused") from error
+            raise ValueError(error.report()) from error
         for text in configuration.warnings:
             logger.warning("%s", text)
         config = self.engine_config(configuration)

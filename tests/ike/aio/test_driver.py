@@ -249,6 +249,13 @@ async def test_what_cannot_be_done_is_refused_by_number(
     assert (await pair[0].ask(command, subject)).errno == number
 
 
+async def test_a_refused_configuration_is_answered_with_what_is_wrong(
+    pair: tuple[Running, Running],
+) -> None:
+    reply = await pair[0].ask(Command.RELOAD_CONFIG)
+    assert (reply.errno, reply.body) == (errno.EINVAL, b"the new configuration is refused")
+
+
 async def test_a_port_in_use_is_named_with_its_holder(tmp_path: Path) -> None:
     port = free_port()
     where = Listening(
