@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from ike.commands import AllocateSpi, FindPolicy
-from ike.events import Acquire, SaExpired, SaGone
+from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.isakmp import ProtocolId
 from ike.values import IpsecSa, PolicyEntry, SaId
 
-BackendEvent = Acquire | SaExpired | SaGone
+BackendEvent = Acquire | PolicyAdded | PolicyRemoved | SaExpired | SaGone
 
 
 class BackendError(Exception):

@@ -25,7 +25,9 @@ from ike.events import (
     Event,
     Flush,
     NoPolicy,
+    PolicyAdded,
     PolicyFound,
+    PolicyRemoved,
     Reload,
     SaExpired,
     SaGone,
@@ -111,7 +113,7 @@ class Engine:
                 self._address_gone(event)
             case Stop():
                 self._stop()
-            case TimerFired():
+            case TimerFired() | PolicyAdded() | PolicyRemoved():
                 pass
 
     def _sa_event(self, event: SaExpired | SaGone) -> None:

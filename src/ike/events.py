@@ -67,6 +67,24 @@ class NoPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyAdded:
+    """A policy of the data plane calls for SAs: all there are at the start, then each new one.
+
+    `generated`: a daemon before us made it for a peer (`generate_policy`); it is ours to remove.
+    """
+
+    policy: PolicyEntry
+    generated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRemoved:
+    """A policy is gone from the data plane: its SAs live on to their end and are not renewed."""
+
+    policy: PolicyEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaExpired:
     """The data plane reports a lifetime: soft asks for a new SA, after hard the SA is gone."""
 
@@ -149,6 +167,8 @@ Event = (
     | SaRefused
     | PolicyFound
     | NoPolicy
+    | PolicyAdded
+    | PolicyRemoved
     | SaExpired
     | SaGone
     | EstablishIsakmp
