@@ -96,7 +96,7 @@ class Intake:
             raise NoProposalChosen("couldn't find configuration.")
         if header.exchange not in remote.exchange_modes:
             raise UnsupportedExchangeType(f"not acceptable {MODES[header.exchange]} mode")
-        per_second = self._context.config.limits.opened_per_second
+        per_second = self._context.config.limits.opened_per_second_per_remote
         if not self._openings.setdefault(remote.name, RateLimiter(per_second)).allow(
             self._context.now
         ):

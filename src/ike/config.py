@@ -171,13 +171,22 @@ class PreSharedKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What strangers can make us hold (they need no key to send a first message)."""
+    """What strangers, and peers, can make us hold (strangers need no key for a first message).
 
-    half_open: int = 256  # phase 1 exchanges as responder that are not authenticated, in all
+    The first ten are those of `limits { }` in racoon.conf.
+    """
+
+    half_open: int = 1024  # phase 1 exchanges as responder that are not authenticated, in all
+    half_open_per_prefix: int = 256  # of them from one /24, or /48 of IPv6
     half_open_per_address: int = 8
-    negotiations: int = 64  # Quick Modes that run at once under one ISAKMP SA
+    opened_per_second: int = 500  # first messages that are looked at, in all
+    opened_per_second_per_remote: int = 50
+    connections_per_peer: int = 128
+    negotiations_per_peer: int = 64  # Quick Modes that run at once
+    sas_per_peer: int = 512  # IPsec SAs, inbound and outbound
+    fragment_octets_per_source: int = 64 * 1024  # of messages that are not whole yet
+    patience_after_proof: float = 10.0  # seconds from message 4 to the peer's authentication
     queued_early: int = 4  # Quick Mode messages kept for a phase 1 about to be established
-    opened_per_second: float = 50.0  # first messages that are looked at, for each remote
     message_in_the_clear: int = 8192  # octets
     fragments: int = 64 * 1024  # octets of one fragmented message
     notifies_per_second: float = 5.0  # unauthenticated answers to what nobody should have sent

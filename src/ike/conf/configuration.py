@@ -14,7 +14,7 @@ from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
 from ike.conf.syntax import Statement, Word
 from ike.conf.values import address, number, port, seconds
-from ike.config import Config, Timers
+from ike.config import Config, Limits, Timers
 from ike.numbers.doi import Authentication
 from ike.values import Endpoint
 
@@ -104,6 +104,8 @@ def _apply(
             return made
         case "timer":
             return replace(made, engine=replace(engine, timers=_timers(statement, engine.timers)))
+        case "limits":
+            return replace(made, engine=replace(engine, limits=_limits(statement, engine.limits)))
         case "remote":
             peer = remote(statement, engine.remotes, notes)
             if any(peer.name == other.name for other in engine.remotes):
@@ -184,3 +186,14 @@ def _timers(statement: Statement, timers: Timers) -> Timers:
     for setting in statement.block:
         timers = _TIMERS[setting.name](timers, setting.values)
     return timers
+
+
+def _limits(statement: Statement, limits: Limits) -> Limits:
+    """Ours, not racoon's. Nothing is unlimited, and nothing is shut: 0 is refused."""
+    for setting in statement.block:
+        name, amount, *unit = setting.words
+        value = seconds(amount, *unit) if unit else number(amount)
+        if value < 1:
+            raise ConfError(f"{name.text} must be at least 1", amount.place)
+        limits = replace(limits, **{name.text: value})
+    return limits

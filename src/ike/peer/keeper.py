@@ -260,7 +260,7 @@ class Keeper:
 
     def quick_mode(self, sa: Isakmp, message: Message, exchange: SecuredExchange) -> Responder:
         running = sum(n.sa is sa for n in self._book.negotiations)
-        if running >= self._context.config.limits.negotiations:
+        if running >= self._context.config.limits.negotiations_per_peer:
             raise OutOfTurn(f"{running} Quick Modes at once under one ISAKMP-SA")
         negotiation = Responder(self._context, self.children, sa, exchange)
         negotiation.take(message)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ike.conf.configuration import Configuration, load
 from ike.conf.errors import ConfError, Source
 from ike.conf.syntax import parse
-from ike.config import EspEncryption, ProposalCheck, SainfoId, Switch
+from ike.config import EspEncryption, Limits, ProposalCheck, SainfoId, Switch
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
 from ike.numbers.isakmp import ExchangeType
 
@@ -219,3 +219,33 @@ def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
         parse(Source("racoon.conf", text))
     except ConfError as error:
         assert error.report().startswith("racoon.conf:")
+
+
+def test_every_limit_has_its_name_in_the_configuration(conf: Path) -> None:
+    text = """limits { half_open 11; half_open_per_prefix 12; half_open_per_address 13;
+        opened_per_second 14; opened_per_second_per_remote 15; connections_per_peer 16;
+        negotiations_per_peer 17; sas_per_peer 18; fragment_octets_per_source 19;
+        patience_after_proof 2 min; }"""
+    assert read(conf, text).engine.limits == Limits(
+        half_open=11,
+        half_open_per_prefix=12,
+        half_open_per_address=13,
+        opened_per_second=14,
+        opened_per_second_per_remote=15,
+        connections_per_peer=16,
+        negotiations_per_peer=17,
+        sas_per_peer=18,
+        fragment_octets_per_source=19,
+        patience_after_proof=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "setting", ["half_open 0", "patience_after_proof 0 sec", "sas_per_peer 0x0"]
+)
+def test_a_limit_that_lets_nothing_through_is_refused(conf: Path, setting: str) -> None:
+    assert "must be at least 1" in str(refusal(conf, f"limits {{ {setting}; }}"))
+
+
+def test_limits_that_are_not_named_keep_their_defaults(conf: Path) -> None:
+    assert read(conf, "limits { half_open 9; }").engine.limits == Limits(half_open=9)
