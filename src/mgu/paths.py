@@ -38,11 +38,11 @@ LOCALNTP_CA = "/etc/localntp.ca.pem"
 
 # State that outlives a reboot
 STATE_DIR = "/var/lib/mgu"
-SAVED_TIME = "/var/lib/mgu/time"
+SAVED_TIME = "/var/lib/mgu/localntp/time"
 
 # What lives until the next reboot
 RUN_DIR = "/run/mgu"
-TIME_SYNCHRONIZED = "/run/mgu/time-synchronized"
-TIME_STATUS = "/run/mgu/time-status.json"
+TIME_SYNCHRONIZED = "/run/mgu/localntp/synchronized"
+TIME_STATUS = "/run/mgu/localntp/status.json"
 WPA_CTRL_DIR = "/var/run/wpa_supplicant"
 RACOON_SOCKET = "/var/run/racoon/racoon.sock"

@@ -58,8 +58,8 @@ def test_the_service_sets_the_clock_saves_the_date_and_keeps_one_capability(
     }
     assert held["CapEff:"] == held["CapPrm:"] == held["CapBnd:"] == SYS_TIME
     assert gateway.wrong_by < SECOND // 10
-    assert int((gateway.root / "var/lib/mgu/time").read_text()) >= stopped_at
-    assert (gateway.root / "run/mgu/time-synchronized").exists()
+    assert int((gateway.root / "var/lib/mgu/localntp/time").read_text()) >= stopped_at
+    assert (gateway.root / "run/mgu/localntp/synchronized").exists()
 
 
 def test_a_cable_that_is_plugged_in_late_is_noticed_at_once(gateway: Gateway) -> None:

@@ -140,7 +140,7 @@ def test_a_restart_keeps_the_floor(gateway: Gateway, time_server: TimeServer) ->
     set_to(AT_1970)
     with gateway.timed() as service:
         service.wait_line("stepped")
-    saved = int((gateway.root / "var/lib/mgu/time").read_text())
+    saved = int((gateway.root / "var/lib/mgu/localntp/time").read_text())
     assert saved > round(TRUTH.timestamp()) * SECOND
     set_to(AT_1970)
     (gateway.root / "etc/localntp.conf").write_text("server 127.0.0.9\n")

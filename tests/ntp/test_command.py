@@ -75,9 +75,9 @@ def test_a_clock_at_1970_is_set_and_the_date_is_saved(gateway: Gateway) -> None:
     assert result.stdout.startswith("offset +")
     assert "stepped" in result.stdout
     assert gateway.wrong_by < SECOND // 10
-    saved = int((gateway.root / "var/lib/mgu/time").read_text())
+    saved = int((gateway.root / "var/lib/mgu/localntp/time").read_text())
     assert abs(saved - time.time_ns()) < 10 * SECOND
-    assert (gateway.root / "run/mgu/time-synchronized").exists()
+    assert (gateway.root / "run/mgu/localntp/synchronized").exists()
 
 
 def test_a_dry_run_prints_the_offset_and_changes_nothing(gateway: Gateway) -> None:

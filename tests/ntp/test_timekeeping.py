@@ -43,7 +43,7 @@ def test_the_saved_date_never_goes_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"yesterday", b"\xff\xfe", b"12 13"])
 def test_a_broken_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "var/lib/mgu/time"
+    file = tmp_path / "var/lib/mgu/localntp/time"
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
     assert ask(tmp_path, "t.saved()") == "0"

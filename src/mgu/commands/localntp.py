@@ -44,9 +44,9 @@ exit codes: 0 set or shown, 1 no answer, 2 no majority among the servers, 3 refu
 before the floor, the server forbids us to ask, or the authentication fails), 4 no permission,
 64 usage.
 
-files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/time (the date saved last),
-/run/mgu/time-synchronized (there once the date is right). If a wrong date was saved, so that right
-ones are refused as being before the floor, remove /var/lib/mgu/time.
+files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/localntp/time (the date saved last),
+/run/mgu/localntp/synchronized (there once the date is right). If a wrong date was saved, so that
+right ones are refused as being before the floor, remove /var/lib/mgu/localntp/time.
 """
 
 

@@ -20,7 +20,7 @@ INTERFACE: Final = "eth0"  # the MGU's signalling interface (manual, 1.1.1)
 
 _PREFIX: Final = "ifcfg-"
 _STATES: Final = f"{RUN_DIR}/ipsec"
-_PROBLEMS: Final = f"{RUN_DIR}/ipsec-problems"
+_PROBLEMS: Final = f"{RUN_DIR}/racoon/problems"
 _STARTED, _STOPPED = "started\n", "stopped\n"
 _SIOCGIFADDR: Final = 0x8915
 _IFREQ: Final = struct.Struct("16s4x4s16x")
