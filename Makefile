@@ -4,11 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS ?= own
 SECONDS_EACH ?= 20
+PACKAGE ?= xfrm
+N ?= 200
+SEED ?= 1
+JOBS ?= 2
 SHELL := /bin/bash
 # Tests start our commands some thousand times: let Python keep what it compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check bench peers format clean
+.PHONY: help demo test check bench fuzz mutants peers format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +39,10 @@ fuzz: $(VENV)/.dev ## every decoder under a coverage-guided fuzzer, SECONDS_EACH
 	$(BIN)/pip install -q --disable-pip-version-check --group fuzz
 	cd tests/fuzz && for target in $$(../../$(BIN)/python -c 'import run; print(*run.targets())'); do \
 	  echo "== $$target"; ../../$(BIN)/python run.py $$target $(SECONDS_EACH) || exit 1; done
+
+mutants: $(VENV)/.dev ## what the fast tests of PACKAGE=ike notice of N=200 changes (SEED=1, JOBS=2, TESTS=)
+	$(BIN)/pip install -q --disable-pip-version-check --group mutants
+	@PYTHONPATH=tests nice $(BIN)/python -m mutants $(PACKAGE) --size $(N) --seed $(SEED) --jobs $(JOBS) $(TESTS)
 
 format: $(VENV)/.dev ## put the code in its one form
 	$(BIN)/ruff check --fix .
