@@ -30,6 +30,19 @@ wpa_supplicant's eap_workaround takes both.
 """
 
 
+ROUNDS: Final = 100
+FUTILE: Final = 20
+CONVERSATION: Final = 180.0
+"""The bounds of one conversation: requests answered, those in a row without progress, seconds.
+
+Differs: RFC 4137 has none, so that a server that sends empty fragments keeps a peer for ever.
+wpa_supplicant counts rounds, too. TLS data are bounded by rounds times the octets of a frame.
+"""
+
+SLOW: Final = 10.0
+"""Seconds after which a repeated EAP-Request/Identity means that the RADIUS server is silent."""
+
+
 def _rx(v: Variables, code: EapCode) -> bool:
     return v.req is not None and v.req.code == code
 
@@ -104,13 +117,20 @@ def _proposes(v: Variables) -> bool:
     return _new(v) and _no_method(v) and proposal
 
 
+def _worn_out(v: Variables) -> bool:
+    return _rx(v, EapCode.REQUEST) and (v.rounds >= ROUNDS or v.futile >= FUTILE)
+
+
 def disabled(v: Variables) -> None:
     _close(v, success=False)
 
 
 def initialize(v: Variables) -> None:
-    _close(v, success=False)
+    if v.m is not None:
+        v.m.close(success=False)
     if v.eapRestart:
+        v.rounds = v.futile = 0
+        v.endWhen.set(CONVERSATION)
         v.procedures.tell(EapStarted())
         v.procedures.tell(EapStatus("started"))
     v.m = None
@@ -130,8 +150,9 @@ def idle(_: Variables) -> None:
     pass
 
 
-def received(_: Variables) -> None:
+def received(v: Variables) -> None:
     """Differs: parseEapReq was done before; what cannot be parsed never gets here."""
+    v.progress = False
 
 
 def get_method(v: Variables) -> None:
@@ -163,6 +184,7 @@ def method(v: Variables) -> None:
         v.procedures.tell(notice)
     v.methodState = outcome.methodState
     v.decision = outcome.decision
+    v.progress = outcome.progress
     if outcome.failure is not None:
         v.procedures.fail(outcome.failure)
     v.eapRespData = bytes(eap.response(v.req.identifier, v.selectedMethod, outcome.data))
@@ -171,6 +193,8 @@ def method(v: Variables) -> None:
 
 def identity(v: Variables) -> None:
     assert v.req is not None
+    if v.lastId is not None and v.clock.now - v.answeredAt >= SLOW:
+        v.procedures.fail(silence(round(v.clock.now - v.answeredAt)))
     who = v.procedures.buildIdentity()
     v.eapRespData = bytes(eap.response(v.req.identifier, EapType.IDENTITY, who))
 
@@ -190,6 +214,9 @@ def send_response(v: Variables) -> None:
     v.lastId = v.req.identifier
     v.lastReqData = v.eapReqData
     v.lastRespData = v.eapRespData
+    v.rounds += 1
+    v.futile = 0 if v.progress else v.futile + 1
+    v.answeredAt = v.clock.now
     v.eapReq = False
     v.eapResp = True
     v.idleWhile.set(v.timers.ClientTimeout)
@@ -216,15 +243,7 @@ def success(v: Variables) -> None:
 
 
 def failure(v: Variables) -> None:
-    if _rx(v, EapCode.SUCCESS) and _ends_this(v):
-        v.procedures.fail(
-            "the switch sent EAP-Success before the server's protected success"
-            " (RFC 9190, 2.1.1); not accepted"
-        )
-    elif _rx(v, EapCode.FAILURE):
-        v.procedures.fail(_refusal(v))
-    elif v.lastId is not None:  # a conversation that began
-        v.procedures.fail(silence(v.timers.ClientTimeout))
+    v.procedures.fail(_why(v))
     v.eapReq = False
     v.eapFail = True
     _close(v, success=False)
@@ -232,24 +251,71 @@ def failure(v: Variables) -> None:
 
 
 def silence(seconds: int) -> str:
-    """What it means that no request came for so long."""
-    return f"no EAP request for {seconds} s: the switch or its RADIUS server does not answer"
+    """What it means that nothing new came for so long."""
+    return (
+        f"no EAP request for {seconds} s: the switch or its RADIUS server does not answer; does the"
+        " server run, and does it know this switch (address, secret)?"
+    )
+
+
+def _why(v: Variables) -> str | None:
+    """What ended the conversation, as far as this machine can tell."""
+    if _worn_out(v):
+        return (
+            f"gave up after {v.rounds} EAP requests, the last {v.futile} of which brought nothing"
+            f" new (at most {ROUNDS} and {FUTILE} are answered); is fragment_size too small here or"
+            " on the server? Otherwise its log says why it asks on"
+        )
+    if v.endWhen.due:
+        return (
+            f"gave up after {CONVERSATION:.0f} s of one authentication, {v.rounds} EAP requests;"
+            " the switch or its RADIUS server is too slow, or never comes to an end"
+        )
+    if _rx(v, EapCode.SUCCESS) and _ends_this(v):
+        return _unearned(v)
+    if _rx(v, EapCode.FAILURE):
+        return _refusal(v)
+    return silence(v.timers.ClientTimeout) if v.lastId is not None else None
+
+
+def _unearned(v: Variables) -> str:
+    """What an EAP-Success means that comes before its time."""
+    said = "the switch sent EAP-Success"
+    if v.m is None:
+        return (
+            f"{said} without an authentication, as some do to open a guest network; not accepted."
+            ' If that is wanted, write phase1="allow_canned_success=1"'
+        )
+    if v.eapKeyData is None:
+        return f"{said} before TLS was complete; not accepted. The server's log says why"
+    return (
+        f"{said} before the server's protected success (RFC 9190, 2.1.1); not accepted. Update the"
+        ' RADIUS server, or write phase1="tls_disable_tlsv1_3=1"'
+    )
 
 
 def _refusal(v: Variables) -> str:
     """What an EAP-Failure without an alert may mean; many servers keep the alert to themselves."""
-    if v.m is None or v.m.tls is None:
+    said = "the switch refused us (EAP-Failure)"
+    if v.m is None:
         return (
-            "the switch refused us (EAP-Failure) before TLS began; is the identity known to the"
-            " server, and is EAP-TLS allowed? Its log says why"
+            f"{said} before TLS began; is the identity known to the server, and is EAP-TLS allowed?"
+            " Its log says why"
+        )
+    if v.m.tls is None:
+        return (
+            f"{said} in answer to our ClientHello, which offers {v.offered}: the server may allow"
+            " other versions of TLS or other cipher suites only; compare phase1 (tls_disable_...)"
+            " and openssl_ciphers here with its configuration"
         )
     return (
-        "the switch refused us (EAP-Failure) after TLS began; our certificate may be expired,"
-        " revoked, or of a CA that the server does not know. Its log says why"
+        f"{said} after TLS began; our certificate may be expired, revoked, or of a CA that the"
+        " server does not know. Its log says why"
     )
 
 
 def _close(v: Variables, *, success: bool) -> None:
+    v.endWhen.clear()
     if v.m is not None:
         v.m.close(success=success)
 
@@ -264,11 +330,13 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
         S.INITIALIZE: ((uct, S.IDLE),),
         S.IDLE: (
             (lambda v: v.eapReq, S.RECEIVED),
+            (lambda v: v.endWhen.due, S.FAILURE),
             # altAccept and altReject, the lower layer's own indications, do not exist here
             (lambda v: v.idleWhile.zero and v.decision is Decision.UNCOND_SUCC, S.SUCCESS),
             (lambda v: v.idleWhile.zero and v.decision is not Decision.UNCOND_SUCC, S.FAILURE),
         ),
         S.RECEIVED: (
+            (_worn_out, S.FAILURE),
             (lambda v: _rx(v, EapCode.REQUEST) and _repeated(v), S.RETRANSMIT),
             (_for_method, S.METHOD),
             (_starts_over, S.INITIALIZE),

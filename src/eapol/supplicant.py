@@ -1,7 +1,7 @@
 """The supplicant of one wired port: three state machines and what they say to each other.
 
 A core without I/O: `handle(event, now)` returns commands, `deadline` says when to come back with
-nothing. A frame becomes `eapolEap` (`_frame`), the machines run to rest (`_settle`), and what
+nothing. A frame becomes `eapolEap` (`eapol.intake`), the machines run to rest (`_settle`), and what
 changed for the outside is found by comparing before and after (`_report`).
 """
 
@@ -12,9 +12,8 @@ from typing import Final
 
 from eapol import backend, pae, peer
 from eapol.countdown import Clock, earliest
-from eapol.eap import EapCode, EapType, Packet
+from eapol.eap import EapType
 from eapol.engine import TlsContext
-from eapol.errors import MalformedFrame
 from eapol.events import (
     CheckFiles,
     Command,
@@ -38,6 +37,7 @@ from eapol.events import (
     UseTls,
 )
 from eapol.frame import VERSION, Frame, PacketType
+from eapol.intake import Intake
 from eapol.machine import Machine, settle
 from eapol.methods.base import Method
 from eapol.methods.fragments import OVERHEAD
@@ -56,7 +56,6 @@ from eapol.notices import (
 from eapol.settings import Network, Timers
 from eapol.status import (
     BackendState,
-    Counters,
     EapState,
     PaeState,
     PortStatus,
@@ -98,8 +97,9 @@ class Supplicant:
         self._stopped = False
         self._renewed = False
         self._failure: str | None = None
-        self._counters = Counters()
+        self._said_why = False
         self._v = v = Variables(self._clock, timers or Timers(), self._procedures())
+        self._intake = Intake(v)
         self._pae = Machine(pae.FIGURE, v, PaeState.DISCONNECTED, self._pae_entered)
         self._backend = Machine(backend.FIGURE, v, BackendState.INITIALIZE, self._backend_entered)
         self._peer = Machine(peer.FIGURE, v, EapState.DISABLED, self._peer_entered)
@@ -143,7 +143,7 @@ class Supplicant:
             tls=v.m.tls if v.m is not None else None,
             eap_session_id=keys.session_id if keys is not None else None,
             timers=v.timers,
-            counters=replace(self._counters),
+            counters=self._intake.counters,
             failure=self._failure,
         )
 
@@ -151,8 +151,9 @@ class Supplicant:
 
     def _take(self, event: Event | TimerFired) -> None:
         match event:
-            case FrameReceived():
-                self._frame(event)
+            case FrameReceived(date=date):
+                if self._intake.take(event, self._pae.state):
+                    self._date = date
             case LinkChanged(up=up, mtu=mtu):
                 self._link = up
                 self._mtu = mtu or self._mtu
@@ -181,47 +182,12 @@ class Supplicant:
             case TimerFired():
                 pass
 
-    def _frame(self, event: FrameReceived) -> None:
-        counters, v = self._counters, self._v
-        counters.EapolFramesRx += 1
-        counters.LastEapolFrameSource = event.source
-        try:
-            frame = Frame.parse(event.octets)
-        except MalformedFrame:
-            counters.InvalidEapolFramesRx += 1
-            return
-        counters.LastEapolFrameVersion = frame.version
-        if frame.packet_type != PacketType.EAP_PACKET:
-            counters.InvalidEapolFramesRx += not frame.packet_type.known
-            return
-        try:
-            packet = Packet.parse(frame.body)
-        except MalformedFrame:
-            counters.EapLengthErrorFramesRx += 1
-            return
-        if packet.code == EapCode.REQUEST:
-            counters.EapolReqIdFramesRx += packet.method == EapType.IDENTITY
-            counters.EapolReqFramesRx += packet.method != EapType.IDENTITY
-        if self._is_for_us(packet):
-            self._date = event.date
-            v.req, v.eapReqData, v.eapolEap = packet, frame.body, True
-
-    def _is_for_us(self, packet: Packet) -> bool:
-        """Differs: a Success or Failure that ends nothing moves nothing (see pae.py)."""
-        if self._pae.state is PaeState.LOGOFF or not self._v.portEnabled:
-            return False
-        if packet.code == EapCode.REQUEST:
-            return True
-        if packet.code not in (EapCode.SUCCESS, EapCode.FAILURE):
-            return False
-        canned = packet.code == EapCode.SUCCESS and self._v.allowCanned
-        waiting = self._pae.state in (PaeState.CONNECTING, PaeState.HELD)
-        return self._pae.state is PaeState.AUTHENTICATING or (canned and waiting)
-
     def _use(self, network: Network, tls: TlsContext | None) -> None:
         self._network, self._tls = network, tls
         self._v.allowCanned = network.allow_canned_success
         self._v.workaround = network.eap_workaround
+        low, high = network.tls.min_version.value, network.tls.max_version.value
+        self._v.offered = low if low == high else f"{low} to {high}"
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -262,7 +228,7 @@ class Supplicant:
         self._tell(StateEntered("SUPP_PAE", state.name))
         match state:
             case PaeState.RESTART:
-                self._failure = None
+                self._said_why = False
                 self._out.append(CheckFiles())
             case PaeState.HELD:
                 self._fail("nobody answers EAPOL-Start; is 802.1X enabled on the switch's port?")
@@ -295,9 +261,11 @@ class Supplicant:
         outer = self._network.anonymous_identity
         return self._network.identity if outer is None else outer
 
-    def _fail(self, reason: str) -> None:
-        """The first reason of a conversation is the one that people need."""
-        if self._failure is None:
+    def _fail(self, reason: str | None) -> None:
+        """The first reason of a conversation is the one that people need; it is kept until the
+        port opens, or the next conversation fails."""
+        if reason is not None and not self._said_why:
+            self._said_why = True
             self._failure = reason
             self._tell(Warned(reason))
 
@@ -307,19 +275,16 @@ class Supplicant:
         self._out.append(Tell(notice=notice))
 
     def _send(self, packet_type: PacketType, body: bytes = b"") -> None:
-        self._counters.EapolFramesTx += 1
+        self._intake.sent(packet_type)
         self._out.append(SendFrame(octets=bytes(Frame(packet_type, body, self._version))))
 
     def _send_start(self) -> None:
-        self._counters.EapolStartFramesTx += 1
         self._send(PacketType.START)
 
     def _send_logoff(self) -> None:
-        self._counters.EapolLogoffFramesTx += 1
         self._send(PacketType.LOGOFF)
 
     def _send_response(self, packet: bytes) -> None:
-        self._counters.EapolRespFramesTx += 1
         self._send(PacketType.EAP_PACKET, packet)
 
     def _picture(self) -> _Picture:

@@ -23,7 +23,7 @@ class Procedures:
 
     `txStart`, `txLogoff`: send that frame. `txSuppRsp`: send the EAP packet. `buildIdentity`:
     octets of the identity. `method`: a new method of that type, or None if there is none.
-    `fail`: why a conversation failed, in words.
+    `fail`: why a conversation failed, in words; None adds nothing to what was said.
     """
 
     txStart: Callable[[], None]
@@ -32,7 +32,7 @@ class Procedures:
     buildIdentity: Callable[[], bytes]
     method: Callable[[EapType], Method | None]
     tell: Callable[[Notice], None]
-    fail: Callable[[str], None]
+    fail: Callable[[str | None], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -91,16 +91,29 @@ class Variables:
     lastReqData: bytes = b""
     lastRespData: bytes = b""
 
-    # ours: REAUTHENTICATE was asked; allow_canned_success and eap_workaround of the network
+    # ours: REAUTHENTICATE was asked; allow_canned_success and eap_workaround of the network, and
+    # the versions of TLS that it offers
     reauthenticate: bool = False
     allowCanned: bool = False
     workaround: bool = True
+    offered: str = ""
+
+    # ours: with whom we speak, and the bounds of a conversation (see peer.py)
+    partner: bytes = bytes(6)
+    partnerWhile: Countdown = field(init=False)
+    rounds: int = 0
+    futile: int = 0
+    progress: bool = False
+    endWhen: Countdown = field(init=False)
+    answeredAt: float = 0.0
 
     def __post_init__(self) -> None:
         self.startWhen = Countdown(self.clock)
         self.heldWhile = Countdown(self.clock)
         self.authWhile = Countdown(self.clock)
         self.idleWhile = Countdown(self.clock)
+        self.partnerWhile = Countdown(self.clock)
+        self.endWhen = Countdown(self.clock)
 
     def countdowns(self) -> tuple[Countdown, ...]:
-        return (self.startWhen, self.heldWhile, self.authWhile, self.idleWhile)
+        return (self.startWhen, self.heldWhile, self.authWhile, self.idleWhile, self.endWhen)

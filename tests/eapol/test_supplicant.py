@@ -114,7 +114,8 @@ def test_the_client_timeout_ends_a_conversation_that_the_switch_left() -> None:
     both.run_for(1.0)
     assert pae(both) is PaeState.HELD
     assert both.supplicant.status().failure == (
-        "no EAP request for 20 s: the switch or its RADIUS server does not answer"
+        "no EAP request for 20 s: the switch or its RADIUS server does not answer; does the server"
+        " run, and does it know this switch (address, secret)?"
     )
 
 

@@ -21,6 +21,7 @@ from wire.timer import TimerFired
 
 GATEWAY = bytes.fromhex("020000000001")
 SWITCH = bytes.fromhex("0200000000fe")
+STRANGER = bytes.fromhex("020000000bad")
 NETWORK = Network(identity=b"gw-0001")
 START, LOGOFF = Frame(PacketType.START), Frame(PacketType.LOGOFF)
 
@@ -54,7 +55,7 @@ class Pair:
         self.frames: list[tuple[str, Frame]] = []
         self.tap: Callable[[str, bytes], bytes | None] = lambda _, octets: octets
         self.lab = Lab(weather=weather, seed=seed)
-        self._gateway = self.lab.add("gateway", supplicant, self._by_gateway, TimerFired())
+        self.station = self.lab.add("gateway", supplicant, self._by_gateway, TimerFired())
         self._switch = self.lab.add("switch", authenticator, self._by_switch, TimerFired())
 
     def gateway(self, event: Event) -> None:
@@ -69,9 +70,12 @@ class Pair:
         self.switch(LinkChanged(up=True))
         self.gateway(LinkChanged(up=True))
 
-    def inject(self, octets: bytes) -> None:
+    def inject(self, octets: bytes, source: bytes = SWITCH) -> None:
         """A frame to the gateway that the switch did not send."""
-        self.gateway(FrameReceived(octets=octets, source=SWITCH, date=self.date))
+        self.gateway(self.received(octets, source))
+
+    def received(self, octets: bytes, source: bytes) -> FrameReceived:
+        return FrameReceived(octets=octets, source=source, date=self.date)
 
     def run(self, until: Callable[[], bool], within: float) -> bool:
         """Let time pass until `until` holds, at most `within` seconds."""
@@ -112,8 +116,8 @@ class Pair:
         passed = self.tap(sender, octets)
         if passed is None:
             return
-        source, to = (SWITCH, self._gateway) if sender == "switch" else (GATEWAY, self._switch)
-        self.lab.send(to, FrameReceived(octets=passed, source=source, date=self.date))
+        source, to = (SWITCH, self.station) if sender == "switch" else (GATEWAY, self._switch)
+        self.lab.send(to, self.received(passed, source))
 
 
 @lru_cache(maxsize=64)

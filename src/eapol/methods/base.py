@@ -14,12 +14,14 @@ from eapol.status import Decision, MethodState, TlsStatus
 class Outcome:
     """The answer to one request. `data` is the type-data of the response.
 
-    `failure` says in words why `decision` became FAIL for good.
+    `progress`: the request brought TLS data, or took some of ours. `failure` says in words why
+    `decision` became FAIL for good.
     """
 
     data: bytes
     methodState: MethodState
     decision: Decision
+    progress: bool = True
     failure: str | None = None
 
 

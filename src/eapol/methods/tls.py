@@ -7,6 +7,7 @@ server's EAP-Failure is awaited (RFC 5216, 2.1.3).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from eapol.eap import Packet
@@ -60,8 +61,9 @@ class TlsMethod:
         except MalformedFrame as error:
             return self._fail(str(error))
         if message is None or self._failed:
-            return self._outcome(TlsPacket())
-        return self._take(message)
+            progress = bool(packet.data) and not self._failed
+            return replace(self._outcome(TlsPacket()), progress=progress)
+        return replace(self._take(message), progress=bool(message))
 
     def notices(self) -> Sequence[Notice]:
         return self._connection.notices()
