@@ -51,12 +51,12 @@ class Intake:
         header = None
         sa = None
         try:
-            header = Header.parse(octets)
+            header, octets = self._message(octets)
             if header.next_payload == PayloadType.FRAGMENT:
                 whole = self._whole(header, octets, event)
                 if whole is None:
                     return
-                octets, header = whole, Header.parse(whole)
+                header, octets = self._message(whole)
             limit = self._context.config.limits.message_in_the_clear
             if not header.flags & Flags.ENCRYPTED and len(octets) > limit:
                 raise OutOfTurn(f"{len(octets)} octets in the clear")
@@ -71,6 +71,12 @@ class Intake:
                 sa.close(EventKind.PHASE1_AUTH_FAILED)
         except PeerError as error:
             self._complain(error, header, sa, event)
+
+    def _message(self, octets: bytes) -> tuple[Header, bytes]:
+        """The header, and the message without what is behind it. Raises: PeerError."""
+        header = Header.parse(octets)
+        self._context.padded += header.length < len(octets)
+        return header, octets[: header.length]
 
     def _whole(self, header: Header, octets: bytes, event: DatagramReceived) -> bytes | None:
         remote = self._context.config.remote_for(event.source.address, event.source.port)

@@ -33,6 +33,7 @@ class Context:
         self.entropy = entropy
         self.now = 0.0
         self.date: datetime | None = None
+        self.padded = 0  # messages in the clear with octets behind their last payload or their end
         self.timers = TimerQueue()
         self.commands: list[Command] = []
         self._asks = count(1)

@@ -216,5 +216,10 @@ class Engine:
     def ipsec_sas(self) -> list[IpsecView]:
         return [child.view() for child in self._book.children]
 
+    @property
+    def padded(self) -> int:
+        """Messages in the clear that had octets behind their last payload or behind their end."""
+        return self._context.padded
+
     def schedule(self) -> list[TimerView]:
         return self._context.timers.view()

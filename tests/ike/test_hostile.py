@@ -16,7 +16,7 @@ from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.payloads import Delete, Identification, Notification
 from ike.numbers.doi import IdType
-from ike.numbers.isakmp import ExchangeType, NotifyType, PayloadType, ProtocolId
+from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.sa import informational
 from ike.sa.isakmp_sa import Isakmp
 from ike.values import Address, Endpoint
@@ -113,6 +113,30 @@ def test_a_message_in_the_clear_may_not_be_huge() -> None:
     )
     assert not _give(world, right, bytes(huge), HERE)
     assert not [log for log in right.logs if log.level > Level.DEBUG]
+
+
+@pytest.mark.parametrize("exchange", [ExchangeType.MAIN, ExchangeType.AGGRESSIVE])
+@pytest.mark.parametrize("counted", [True, False])
+def test_padding_in_the_clear_is_taken_and_counted(exchange: ExchangeType, counted: bool) -> None:
+    """Each message of the left is filled: within its length as by libreswan, or behind it."""
+
+    def fill(datagram: SendDatagram) -> SendDatagram:
+        octets = datagram.octets
+        if datagram.local.address != LEFT or octets[19] & Flags.ENCRYPTED:
+            return datagram
+        if counted:
+            octets = octets[:24] + (len(octets) + 3).to_bytes(4) + octets[28:]
+        return replace(datagram, octets=octets + b"\1\2\3")
+
+    modes = {"exchange_modes": (exchange,)}
+    world = World()
+    world.rewrite = fill
+    left, right = pair(world, left=config(RIGHT, **modes), right=config(LEFT, **modes))
+    assert connect(world, left)
+    world.run(1)
+    assert mirrored(left, right)
+    assert right.engine.padded >= 1
+    assert not left.engine.padded
 
 
 def test_our_own_messages_sent_back_to_us_lead_nowhere() -> None:

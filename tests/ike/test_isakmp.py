@@ -177,7 +177,8 @@ def _changed(at: int, value: int) -> bytes:
     ("octets", "error"),
     [
         (GOOD[:27], PayloadMalformed),
-        (GOOD + b"\0", UnequalPayloadLengths),
+        (_changed(19, Flags.ENCRYPTED) + b"\0", UnequalPayloadLengths),
+        (_changed(27, 27), UnequalPayloadLengths),
         (GOOD[:-1], UnequalPayloadLengths),
         (_changed(17, 0x20), InvalidMajorVersion),
         (_changed(17, 0x11), InvalidMinorVersion),
@@ -190,9 +191,24 @@ def test_a_bad_header_has_the_error_of_the_standard(octets: bytes, error: type[E
         Header.parse(octets)
 
 
+@given(messages, st.binary(max_size=3))
+def test_octets_behind_the_last_payload_are_padding(message: Message, filling: bytes) -> None:
+    """libreswan fills its messages to four octets and counts that in the length (RFC 2408, 5.1)."""
+    octets = bytes(message) + filling
+    octets = octets[:24] + len(octets).to_bytes(4) + octets[28:]
+    parsed = Message.parse(Header.parse(octets), octets)
+    assert parsed == message
+    assert parsed.padding == len(filling)
+
+
+def test_octets_behind_a_message_in_the_clear_are_none_of_it() -> None:
+    """Old Cisco clients send them, and racoon reads as much as the header says."""
+    assert Header.parse(GOOD + bytes(5)) == Header.parse(GOOD)
+
+
 @pytest.mark.parametrize(
     ("at", "value"),
-    [(29, 1), (31, 3), (31, 255), (31, 13), (40, 13), (43, 13), (43, 11)],
+    [(29, 1), (31, 3), (31, 255), (31, 13), (40, 13), (43, 13)],
 )
 def test_a_chain_with_a_wrong_length_or_reserved_octet_is_refused(at: int, value: int) -> None:
     octets = _changed(at, value)

@@ -50,8 +50,8 @@ class Reassembler:
 
     def add(self, header: Header, data: bytes, source: Endpoint, now: float) -> bytes | None:
         """The whole message once its last missing fragment is in. Raises: PayloadMalformed."""
-        payloads, rest = parse_chain(header.next_payload, data, HEADER_SIZE)
-        if len(payloads) != 1 or rest:
+        payloads, _ = parse_chain(header.next_payload, data, HEADER_SIZE)
+        if len(payloads) != 1:
             raise PayloadMalformed("a fragment among other payloads")
         fragment = Fragment.parse(payloads[0].body)
         if fragment.number > MAX_PIECES:

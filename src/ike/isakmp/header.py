@@ -33,7 +33,11 @@ class Header:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """The header of the message `data`, which must be as long as the header says.
+        """The header of the message that `data` begins with.
+
+        The header says where the message ends (RFC 2408, 3.1). Old Cisco clients send octets behind
+        that, which racoon does not read: in the clear they are left to the caller to cut off. What
+        is encrypted fills whole blocks, and must be as long as its header says.
 
         Raises: PayloadMalformed, UnequalPayloadLengths, InvalidMajorVersion, InvalidMinorVersion,
             InvalidFlags (RFC 2408, 5.2).
@@ -47,7 +51,7 @@ class Header:
             raise InvalidMajorVersion(f"version {version >> 4}.{version & 15}, only 1.0 is spoken")
         if version != VERSION_1_0:
             raise InvalidMinorVersion(f"version {version >> 4}.{version & 15}, only 1.0 is spoken")
-        if length != len(data):
+        if not HEADER_SIZE <= length <= len(data) or (flags & 1 and length != len(data)):
             raise UnequalPayloadLengths(f"header says {length} octets, {len(data)} came")
         if icookie == NO_COOKIE:
             raise PayloadMalformed("the initiator's cookie is zero")

@@ -3,11 +3,15 @@
 A payload stays raw (type and body) until an exchange that expects it decodes it: hashes cover the
 octets as they came, and unknown types survive. Since reserved octets must be zero, packing parsed
 payloads again gives the very octets that were read.
+
+The chain ends with the payload that says NONE comes next; what follows up to the end of the message
+is padding. RFC 2408, 5.1 compares the header's length with the datagram only, and libreswan fills
+messages in the clear, too, to a multiple of four octets. Padding is never read.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 from ike.errors import PayloadMalformed, decoder
@@ -71,6 +75,7 @@ class Message:
     encrypted: bool = False
     commit: bool = False
     authentication_only: bool = False
+    padding: int = field(default=0, compare=False)  # octets behind the last payload, as received
 
     @classmethod
     def parse(cls, header: Header, data: bytes) -> Self:
@@ -78,10 +83,7 @@ class Message:
 
         Raises: PayloadMalformed.
         """
-        payloads, rest = parse_chain(header.next_payload, data, HEADER_SIZE)
-        if rest:
-            raise PayloadMalformed(f"{len(rest)} octets behind the last payload")
-        return cls.of(header, payloads)
+        return cls.of(header, *parse_chain(header.next_payload, data, HEADER_SIZE))
 
     @classmethod
     def decrypted(cls, header: Header, plaintext: bytes) -> Self:
@@ -89,10 +91,10 @@ class Message:
 
         Raises: PayloadMalformed, which in practice means a wrong key.
         """
-        return cls.of(header, parse_chain(header.next_payload, plaintext)[0])
+        return cls.of(header, *parse_chain(header.next_payload, plaintext))
 
     @classmethod
-    def of(cls, header: Header, payloads: tuple[Payload, ...]) -> Self:
+    def of(cls, header: Header, payloads: tuple[Payload, ...], padding: bytes) -> Self:
         return cls(
             initiator_cookie=header.initiator_cookie,
             responder_cookie=header.responder_cookie,
@@ -102,6 +104,7 @@ class Message:
             encrypted=bool(header.flags & Flags.ENCRYPTED),
             commit=bool(header.flags & Flags.COMMIT),
             authentication_only=bool(header.flags & Flags.AUTHENTICATION_ONLY),
+            padding=len(padding),
         )
 
     def header(self, body_size: int) -> Header:

@@ -86,7 +86,9 @@ class Handshake:
 
     def _opened(self, header: Header, data: bytes, step: Step[Phase1]) -> Message:
         if not header.flags & Flags.ENCRYPTED:
-            return Message.parse(header, data)
+            message = Message.parse(header, data)
+            self._context.padded += message.padding > 0
+            return message
         if self.channel is None or step.turn.encrypted is False:
             raise OutOfTurn("encrypted, before there are keys")
         try:

@@ -294,7 +294,9 @@ class Isakmp:
         self, header: Header, data: bytes, source: Endpoint, local: Endpoint
     ) -> None:
         if not header.flags & Flags.ENCRYPTED:
-            self._in_the_clear(Message.parse(header, data))
+            message = Message.parse(header, data)
+            self._context.padded += message.padding > 0
+            self._in_the_clear(message)
             return
         if not self.established:
             self._keep_early(header, data, source, local)
