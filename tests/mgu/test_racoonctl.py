@@ -224,6 +224,21 @@ async def test_show_event_prints_until_the_daemon_ends(
     )
 
 
+async def test_events_that_break_off_are_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = Daemon(events=[EventRecord(type=EventType.PHASE1_UP, when=0, src=HERE, dst=THERE)])
+    async with serving(daemon, tmp_path / "racoon.sock") as path:
+        asking = asyncio.to_thread(main, ["-s", str(path), "show-event"])
+        task = asyncio.create_task(asking)
+        while not capsys.readouterr().out:  # noqa: ASYNC110 - the command tells nobody else
+            await asyncio.sleep(0.01)
+    assert await task == 1
+    assert capsys.readouterr().err == (
+        "racoonctl: racoon ended the connection: later events are not shown\n"
+    )
+
+
 async def test_status_prints_the_daemons_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

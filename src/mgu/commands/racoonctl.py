@@ -239,15 +239,20 @@ def _source_towards(
 
 
 def _watch(connection: Connection, until: EventType | None) -> int:
-    """Print events; OK once `until` came, FAILED after a failure or the daemon's end."""
+    """Print events; OK once `until` came, FAILED after a failure or the daemon's end.
+
+    Raises: Refused when the events break off.
+    """
     while (reply := connection.receive()) is not None:
         event = EventRecord.parse(reply.body)
         print(event_line(event), flush=True)
         if event.type == until:
             return exits.OK
-        if event.type in _FAILURES and (until is not None or event.type == EventType.QUIT):
-            break
-    return exits.FAILED if until is not None else exits.OK
+        if event.type == EventType.QUIT and until is None:
+            return exits.OK
+        if event.type in _FAILURES and until is not None:
+            return exits.FAILED
+    raise Refused("racoon ended the connection: later events are not shown")
 
 
 def _subject(word: str) -> Subject:

@@ -4,8 +4,10 @@ Two of its tables (UAT files): `ikev1_decryption_table` and `esp_sa`. In a Wires
 or given to tshark with -o uat:..., they let it decrypt a capture.
 """
 
+import errno
 import logging
 import os
+import stat
 from pathlib import Path
 
 from ike.aio.driver import Keys
@@ -23,10 +25,14 @@ class KeyFiles:
     """Appends to the two files in `folder`, mode 0600."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises: OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """A folder that is missing is made, for root only. Raises: OSError."""
+        folder.mkdir(0o700, parents=True, exist_ok=True)
         self._ike = _opened(folder / "ikev1_decryption_table")
-        self._esp = _opened(folder / "esp_sa")
+        try:
+            self._esp = _opened(folder / "esp_sa")
+        except OSError:
+            os.close(self._ike)
+            raise
         logger.warning("the keys of all SAs are written to %s: who reads them reads all", folder)
 
     def write(self, keys: Keys) -> None:
@@ -47,7 +53,31 @@ class KeyFiles:
 
 
 def _opened(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
+    """The file for appending, root's alone. Raises: OSError for what is not a file of our own."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        file = os.open(path, flags, PRIVATE)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _not_ours(path, "is a link or a pipe") from None
+        raise
+    try:
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_ours(path, "is no file")
+        if status.st_nlink > 1:
+            raise _not_ours(path, "has a second name")
+        if status.st_uid != os.geteuid():
+            raise _not_ours(path, f"belongs to user {status.st_uid}")
+        os.fchmod(file, PRIVATE)
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _not_ours(path: Path, what: str) -> OSError:
+    return FileExistsError(errno.EEXIST, f"it {what}: keys are not written there", str(path))
 
 
 def _ike_line(keys: ExportKeys) -> str:

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from ike.admin.framing import HEADER, Command, Reply, Request
 from ike.admin.records import Endpoint, EventRecord, EventType
 from ike.aio.admin import AdminServer, AdminSocketInUse, Answer
+from wire.record import replace
 from wire.unix import short_name
 
 QUIT = EventRecord(type=EventType.QUIT, when=0, src=Endpoint(None), dst=Endpoint(None))
@@ -107,9 +110,113 @@ async def test_a_second_daemon_on_the_same_path_is_refused(
         await AdminServer.open(tmp_path / "racoon.sock", answer)
 
 
-async def test_the_socket_of_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
-    import socket
+def regular(path: Path) -> None:
+    path.write_text("precious")
 
+
+def link_to_a_dead_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path.with_name("elsewhere")))
+    path.symlink_to("elsewhere")
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("plant", [regular, link_to_a_dead_socket, pipe])
+async def test_what_is_no_socket_stays_where_it_is(
+    tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "racoon.sock"
+    plant(path)
+    before = path.lstat()
+    with pytest.raises(FileExistsError, match="this is no socket, so it stays") as refused:
+        await AdminServer.open(path, answer)
+    assert refused.value.filename == str(path)
+    assert path.lstat() == before
+
+
+async def test_a_socket_of_another_kind_is_another_programs(tmp_path: Path) -> None:
+    path = tmp_path / "racoon.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(str(path))
+        with pytest.raises(AdminSocketInUse, match="the socket of another program"):
+            await AdminServer.open(path, answer)
+
+
+async def test_a_daemon_too_busy_to_answer_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "racoon.sock"
+    with ExitStack() as stack:
+        busy = stack.enter_context(socket.socket(socket.AF_UNIX))
+        busy.bind(str(path))
+        busy.listen(0)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+        with pytest.raises(AdminSocketInUse, match="another racoon answers"):
+            await AdminServer.open(path, answer)
+
+
+async def test_a_socket_that_took_our_name_stays_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "racoon.sock"
+    server = await AdminServer.open(path, answer)
+    path.rename(tmp_path / "moved")
+    path.write_text("of somebody else")
+    await server.close()
+    assert path.read_text() == "of somebody else"
+
+
+async def test_owner_group_and_mode_are_those_of_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "racoon.sock"
+    owner, group = (65534, 65533) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    server = await AdminServer.open(path, answer, mode=0o660, owner=owner, group=group)
+    status = path.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (owner, group, 0o660)
+    await server.close()
+
+
+async def test_a_client_that_reads_too_slowly_is_cut_off_rather_than_misled(
+    server: AdminServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = bytes(Request(command=Command.SHOW_EVENT))
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(str(tmp_path / "racoon.sock"))
+        slow.sendall(request)
+        header = HEADER.size + len(b"here")
+        assert len(await asyncio.to_thread(slow.recv, header, socket.MSG_WAITALL)) == header
+        published = 0
+        while not caplog.records:
+            server.publish(replace(QUIT, when=published))
+            published += 1
+            await asyncio.sleep(0)  # a turn for the server
+        octets = b"".join(iter(lambda: slow.recv(1 << 16), b""))
+    size = HEADER.size + 280
+    whole = [octets[at : at + size] for at in range(0, len(octets) - size + 1, size)]
+    told = [EventRecord.parse(Reply.parse(one).body).when for one in whole]
+    assert told == list(range(len(told)))  # none is left out
+    assert len(told) < published
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'racoon.sock'}: a client that did not take 256 events was cut off"
+    ]
+    await test_a_request_is_answered_and_the_connection_ends(server, tmp_path)
+
+
+async def test_clients_by_the_hundred_are_turned_away_with_one_line(
+    server: AdminServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(200):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(tmp_path / "racoon.sock"))
+            await asyncio.sleep(0)  # a turn for the server
+        last = await asyncio.to_thread(client.recv, 1)
+    assert last == b""
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path / 'racoon.sock'}: more than 32 clients at once: one was turned away"
+    ]
+
+
+async def test_the_socket_of_a_dead_daemon_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "racoon.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))

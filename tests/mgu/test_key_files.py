@@ -1,0 +1,87 @@
+"""The files that keys are exported to: root's alone, and never somebody else's file."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ike.commands import ExportKeys
+from mgu.keying.keys import KeyFiles
+from wire.secret import Secret
+
+NAMES = ("ikev1_decryption_table", "esp_sa")
+
+
+def keys() -> ExportKeys:
+    return ExportKeys(
+        initiator_cookie=bytes(range(8)),
+        encryption_key=Secret(b"\x11\x22"),
+    )
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_folder_and_the_files_of_exported_keys_are_roots_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "keys"
+    files = KeyFiles(folder)
+    files.write(keys())
+    files.close()
+    assert mode(folder) == 0o700
+    assert [mode(folder / name) for name in NAMES] == [0o600, 0o600]
+    assert (folder / NAMES[0]).read_text() == "0001020304050607,1122\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_keys_that_others_could_read_is_closed_to_them(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("before\n")
+    (tmp_path / name).chmod(0o666)
+    KeyFiles(tmp_path).close()
+    assert mode(tmp_path / name) == 0o600
+    assert (tmp_path / name).read_text() == "before\n"
+
+
+def link(path: Path, victim: Path) -> None:
+    path.symlink_to(victim)
+
+
+def second_name(path: Path, victim: Path) -> None:
+    path.hardlink_to(victim)
+
+
+def pipe(path: Path, victim: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path, victim: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("plant", [link, second_name, pipe, folder])
+def test_keys_are_not_written_through_what_somebody_else_put_there(
+    tmp_path: Path, name: str, plant: object
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    victim.chmod(0o640)
+    where = tmp_path / "keys"
+    where.mkdir()
+    assert callable(plant)
+    plant(where / name, victim)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match=r"keys are not written there|Is a directory") as refused:
+        KeyFiles(where)
+    assert refused.value.filename == str(where / name)
+    assert (victim.read_text(), mode(victim)) == ("mine", 0o640)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_keys_are_not_written_to_another_users_file(tmp_path: Path) -> None:
+    (tmp_path / NAMES[1]).write_text("")
+    os.chown(tmp_path / NAMES[1], 65534, -1)
+    with pytest.raises(FileExistsError, match="belongs to user 65534"):
+        KeyFiles(tmp_path)
