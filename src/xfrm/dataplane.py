@@ -72,11 +72,23 @@ class Gone(Record):
     sa: SaId
 
 
+class PolicyAdded(Record):
+    """A policy came, or replaced the one with its index. Policies of sockets are not told."""
+
+    policy: Policy
+
+
+class PolicyGone(Record):
+    """A policy was deleted, by us or by somebody else, or its life ended. Go by its index."""
+
+    policy: Policy
+
+
 class Resync(Record):
-    """Events were lost, or somebody flushed the SAs: look at `sas()` and `policies()` again."""
+    """Events were lost, or somebody flushed SAs or policies: look at `sas()` and `policies()`."""
 
 
-Event = Acquire | Expire | Mapping | Gone | Resync
+Event = Acquire | Expire | Mapping | Gone | PolicyAdded | PolicyGone | Resync
 
 
 class Dataplane(TypingProtocol):
@@ -101,7 +113,10 @@ class Dataplane(TypingProtocol):
     async def sas(self) -> list[SecurityAssociation]: ...
 
     async def add_policy(self, policy: Policy) -> None:
-        """Install `policy`, or replace the one with its selector and direction."""
+        """Install `policy`, or replace the one with its selector and direction.
+
+        It keeps the index of the one that it replaces.
+        """
 
     async def delete_policy(self, policy: Policy) -> None: ...
 

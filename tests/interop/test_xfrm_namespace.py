@@ -23,10 +23,12 @@ from xfrm.dataplane import (
     Expire,
     Gone,
     NoSuchEntry,
+    PolicyAdded,
+    PolicyGone,
     Resync,
     Unsupported,
 )
-from xfrm.model import Direction, Mode, Policy, Protocol, SaId, Selector, Template
+from xfrm.model import Direction, Lifetime, Mode, Policy, Protocol, SaId, Selector, Template
 from xfrm.netlink import requests
 from xfrm.netlink.messages import MessageType
 
@@ -147,6 +149,7 @@ async def test_a_datagram_that_matches_a_policy_raises_acquire(
     wanted = policy(selector=replace(policy().selector, dst=ip_network("10.10.0.0/16")))
     await kernel.add_policy(wanted)
     events = kernel.events()
+    assert isinstance(await next_event(events), PolicyAdded)
     with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.bind(("10.9.0.1", 0))
         port = sender.getsockname()[1]
@@ -219,7 +222,11 @@ async def test_lost_events_are_told_as_a_resync_and_later_ones_arrive(host: Name
     batch = "".join(f"policy add src 10.1.0.0/16 dst {dst} dir out\n" for dst in flood)
     host.run("ip", "-batch", "-", stdin=f"xfrm {batch}".replace("\npolicy", "\nxfrm policy"))
     events = kernel.events()
-    assert isinstance(await next_event(events), Resync)
+    told = [await next_event(events)]
+    while told[-1] != Resync():
+        told.append(await next_event(events))
+    assert len(told) < 2500
+    assert all(isinstance(event, PolicyAdded) for event in told[:-1])
     # The new socket hears what comes after.
     await kernel.add_policy(policy(9999))
     async with asyncio.timeout(5):
@@ -282,6 +289,31 @@ async def test_sas_deleted_or_flushed_by_others_are_told(kernel: Kernel, host: N
     assert await next_event(events) == Gone(SaId(B, Protocol.ESP, spi))
     await reserve()
     host.run("ip", "xfrm", "state", "flush")
+    assert await next_event(events) == Resync()
+
+
+async def test_policies_of_others_are_told_as_they_come_and_go(
+    kernel: Kernel, host: Namespace
+) -> None:
+    events = kernel.events()
+    traffic = ("src", "10.1.0.0/16", "dst", "10.2.0.0/16", "dir", "out")
+    ends = ("src", str(A), "dst", str(B), "proto", "esp", "reqid", "7", "mode", "tunnel")
+    host.run("ip", "xfrm", "policy", "add", *traffic, "tmpl", *ends)
+    added = await next_event(events)
+    assert isinstance(added, PolicyAdded)
+    assert added.policy.templates == policy().templates
+    host.run("ip", "xfrm", "policy", "delete", "index", str(added.policy.index), "dir", "out")
+    gone = await next_event(events)
+    assert isinstance(gone, PolicyGone)
+    assert (gone.policy.index, gone.policy.selector) == (added.policy.index, added.policy.selector)
+    await kernel.add_policy(policy(lifetime=Lifetime(hard_seconds=1)))
+    assert isinstance(await next_event(events), PolicyAdded)
+    ended = await next_event(events)
+    assert isinstance(ended, PolicyGone)
+    assert ended.policy.selector == policy().selector
+    await kernel.add_policy(policy())
+    host.run("ip", "xfrm", "policy", "flush")
+    assert isinstance(await next_event(events), PolicyAdded)
     assert await next_event(events) == Resync()
 
 

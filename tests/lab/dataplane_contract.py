@@ -19,6 +19,8 @@ from xfrm.dataplane import (
     Event,
     Expire,
     NoSuchEntry,
+    PolicyAdded,
+    PolicyGone,
     Unsupported,
     XfrmError,
 )
@@ -128,6 +130,26 @@ async def a_policy_is_listed_replaced_and_deleted(plane: Dataplane) -> None:
     assert {policy.direction for policy in await plane.policies()} == {Direction.IN, Direction.FWD}
 
 
+async def a_policy_that_comes_changes_or_goes_is_told(plane: Dataplane) -> None:
+    events = plane.events()
+    await plane.add_policy(POLICY)
+    await plane.add_policy(replace(POLICY, priority=1000))
+    (listed,) = await plane.policies()
+    await plane.delete_policy(POLICY)
+    async with asyncio.timeout(10):
+        told = [await anext(events) for _ in range(3)]
+    first, second, gone = (unused(event) for event in told)
+    assert first == PolicyAdded(replace(POLICY, index=listed.index))
+    assert second == PolicyAdded(replace(POLICY, index=listed.index, priority=1000))
+    assert gone == PolicyGone(replace(POLICY, index=listed.index, priority=1000))
+
+
+def unused(event: Event) -> Event:
+    """The event without what its policy has done."""
+    assert isinstance(event, PolicyAdded | PolicyGone)
+    return replace(event, policy=replace(event.policy, usage=Usage()))
+
+
 async def an_algorithm_that_nobody_knows_is_refused(plane: Dataplane) -> None:
     strange = Algorithm(name="rot(13)", key=Secret(bytes(16)))
     with pytest.raises(Unsupported):
@@ -184,6 +206,7 @@ CLAUSES: Final[tuple[Clause, ...]] = (
     keys_that_come_after_the_reservation_ended_are_still_taken,
     reserved_spis_differ,
     a_policy_is_listed_replaced_and_deleted,
+    a_policy_that_comes_changes_or_goes_is_told,
     an_algorithm_that_nobody_knows_is_refused,
     a_key_of_no_length_that_fits_is_refused,
     an_sa_ends_softly_and_then_hard,

@@ -9,9 +9,10 @@ import pytest
 from ike import values as ike
 from ike.backend import BackendError
 from ike.commands import AllocateSpi, FindPolicy
-from ike.events import Acquire, SaExpired, SaGone
+from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.doi import EspTransform, Integrity
 from ike.numbers.isakmp import ProtocolId
+from ike.reqids import CONNECTIONS, GENERATED
 from mgu.connections.connection import Connection
 from mgu.keying.backend import XfrmBackend
 from mgu.keying.values import association, policies_of, policy_entry
@@ -344,6 +345,96 @@ async def test_a_peer_whose_nat_moved_it_to_another_port_is_answered_there() -> 
         model.Encapsulation(src_port=10777, dst_port=4500),
         model.Encapsulation(src_port=4500, dst_port=10777),
     ]
+
+
+def outbound(policy: ike.PolicyEntry, index: int) -> model.Policy:
+    """As the data plane has it."""
+    out = next(p for p in policies_of(policy) if p.direction is model.Direction.OUT)
+    return replace(out, index=index)
+
+
+def inbound_and_bypass() -> list[model.Policy]:
+    inbound = [p for p in policies_of(entry()) if p.direction is not model.Direction.OUT]
+    return [*inbound, replace(outbound(entry(), 0), templates=(), index=99)]
+
+
+async def test_the_events_begin_with_every_policy_that_asks_for_sas_whoever_installed_it() -> None:
+    made = entry(tunnel=True, reqid=GENERATED[0])
+    plane = Plane(spd=[*inbound_and_bypass(), outbound(entry(), 1), outbound(made, 9)])
+    assert [event async for event in XfrmBackend(plane).events()] == [
+        PolicyAdded(policy=entry()),
+        PolicyAdded(policy=made, generated=True),
+    ]
+
+
+async def test_a_policy_that_came_changed_or_went_is_told_once() -> None:
+    plane = Plane(spd=[outbound(entry(), 1)])
+    changed, other = entry(reqid=5), entry(tunnel=True, reqid=CONNECTIONS[0])
+    plane.told = [
+        dataplane.PolicyAdded(outbound(entry(), 1)),  # told, and in the first list
+        dataplane.PolicyGone(outbound(other, 3)),  # came and went before the list
+        dataplane.PolicyAdded(outbound(other, 2)),
+        *(dataplane.PolicyAdded(policy) for policy in inbound_and_bypass()),
+        dataplane.PolicyAdded(replace(outbound(entry(), 1), usage=model.Usage(used=5))),
+        dataplane.PolicyAdded(outbound(changed, 1)),
+        dataplane.PolicyGone(outbound(changed, 1)),
+        dataplane.PolicyGone(outbound(changed, 1)),
+    ]
+    assert [event async for event in XfrmBackend(plane).events()] == [
+        PolicyAdded(policy=entry()),
+        PolicyAdded(policy=other),
+        PolicyRemoved(policy=entry()),
+        PolicyAdded(policy=changed),
+        PolicyRemoved(policy=changed),
+    ]
+
+
+class Flaky(Plane):
+    """Its lists are `lists`, one after the other; None is a refusal."""
+
+    def __init__(self, lists: list[list[model.Policy] | None]) -> None:
+        super().__init__()
+        self._lists = lists
+
+    async def policies(self) -> list[model.Policy]:
+        found = self._lists.pop(0)
+        if found is None:
+            raise dataplane.XfrmError("the kernel does not answer")
+        return found
+
+
+async def test_after_lost_events_only_the_difference_is_told() -> None:
+    kept, gone, new = entry(), entry(protocol=6), entry(protocol=17)
+    plane = Flaky([[outbound(kept, 1), outbound(gone, 2)], [outbound(kept, 1), outbound(new, 3)]])
+    plane.told = [dataplane.Resync()]
+    assert [event async for event in XfrmBackend(plane).events()] == [
+        PolicyAdded(policy=kept),
+        PolicyAdded(policy=gone),
+        PolicyRemoved(policy=gone),
+        PolicyAdded(policy=new),
+    ]
+
+
+async def test_a_list_of_policies_that_fails_changes_nothing_and_the_next_event_asks_again() -> (
+    None
+):
+    plane = Flaky([[outbound(entry(), 1)], None, [outbound(entry(), 1), outbound(entry(), 2)], []])
+    plane.told = [dataplane.Resync(), dataplane.Gone(association(OUTBOUND).id), dataplane.Resync()]
+    assert [event async for event in XfrmBackend(plane).events()] == [
+        PolicyAdded(policy=entry()),
+        PolicyAdded(policy=entry()),
+        PolicyRemoved(policy=entry()),
+        PolicyRemoved(policy=entry()),
+    ]
+
+
+async def test_the_policies_of_others_cost_one_list_in_all() -> None:
+    others = [outbound(entry(protocol=6, dst_port=number), number) for number in range(1, 1001)]
+    plane = Flaky([others])  # a second list would be an IndexError
+    plane.told = [dataplane.PolicyAdded(others[7]), dataplane.PolicyGone(others[8])]
+    told = [event async for event in XfrmBackend(plane).events()]
+    assert len(told) == 1001
+    assert told[-1] == PolicyRemoved(policy=entry(protocol=6, dst_port=9))
 
 
 def test_a_type_of_icmp_has_no_direction() -> None:

@@ -25,6 +25,8 @@ from xfrm.dataplane import (
     Expire,
     Gone,
     Mapping,
+    PolicyAdded,
+    PolicyGone,
     Resync,
 )
 from xfrm.model import (
@@ -328,6 +330,33 @@ def test_a_deleted_sa_and_a_flushed_table_become_events() -> None:
     ident = SaId(ip_address("10.0.0.2"), Protocol.ESP, 0x1000)
     assert event_of(over_the_wire(requests.delete_sa_message(ident))) == Gone(ident)
     assert event_of(over_the_wire(requests.flush_sas_message())) == Resync()
+
+    assert event_of(over_the_wire(requests.flush_policies_message())) == Resync()
+
+
+@given(policies())
+def test_a_policy_that_comes_or_goes_becomes_an_event(policy: Policy) -> None:
+    """A kernel tells a deleted one whole in an attribute, for its body may hold the index only."""
+    told = replace(policy, usage=Usage())
+    for kind in (MessageType.NEWPOLICY, MessageType.UPDPOLICY):
+        message = requests.policy_message(kind, policy)
+        assert event_of(over_the_wire(message)) == PolicyAdded(told)
+    assert isinstance(message.body, wire.PolicyInfo)
+    by_index = wire.PolicyIdent(wire.ANYTHING, policy.index, policy.direction)
+    whole = dict(message.attributes) | {Attribute.POLICY: bytes(message.body)}
+    deleted = Message(MessageType.DELPOLICY, by_index, whole)
+    assert event_of(over_the_wire(deleted)) == PolicyGone(told)
+    for hard, event in ((0, None), (1, PolicyGone(told))):
+        expired = wire.PolExpire(message.body, hard)
+        told_by = Message(MessageType.POLEXPIRE, expired, message.attributes)
+        assert event_of(over_the_wire(told_by)) == event
+
+
+@pytest.mark.parametrize("size", [0, 167])
+def test_a_deleted_policy_that_is_not_told_whole_makes_no_sense(size: int) -> None:
+    by_index = wire.PolicyIdent(wire.ANYTHING, 9, Direction.OUT)
+    with pytest.raises(Malformed, match=f"a deleted policy of {size} octets"):
+        event_of(Message(MessageType.DELPOLICY, by_index, {Attribute.POLICY: bytes(size)}))
 
 
 def test_a_message_that_nobody_asked_about_is_no_event() -> None:

@@ -10,10 +10,18 @@ from dataclasses import replace
 from ike import values as ike
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy
-from ike.events import Acquire, SaExpired, SaGone
+from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.isakmp import ProtocolId
 from ike.values import IpsecSa, PolicyEntry
-from mgu.keying.values import MODES, PROTOCOL_IDS, PROTOCOLS, association, policies_of, policy_entry
+from mgu.keying.values import (
+    MODES,
+    PROTOCOL_IDS,
+    PROTOCOLS,
+    association,
+    is_generated,
+    policies_of,
+    policy_entry,
+)
 from xfrm import dataplane, model
 from xfrm.pfkey import dump_reply
 
@@ -26,6 +34,8 @@ class XfrmBackend:
     def __init__(self, plane: dataplane.Dataplane) -> None:
         self._plane = plane
         self._ours: set[model.SaId] = set()
+        self._policies: dict[int, PolicyEntry] = {}  # as told, by the data plane's index
+        self._stale = False  # a list of the policies failed
 
     async def allocate_spi(self, wanted: AllocateSpi) -> int:
         try:
@@ -75,8 +85,7 @@ class XfrmBackend:
             policies = await self._plane.policies()
         except dataplane.XfrmError as error:
             raise BackendError(f"cannot list the policies: {error}") from error
-        outbound = (p for p in policies if p.direction is model.Direction.OUT)
-        return [entry for policy in outbound if (entry := policy_entry(policy)) is not None]
+        return [entry for policy in policies if (entry := _entry(policy)) is not None]
 
     async def add_policy(self, policy: PolicyEntry) -> None:
         try:
@@ -105,26 +114,67 @@ class XfrmBackend:
         return dump_reply(sas, pid=os.getpid(), now=int(time.time()))
 
     async def events(self) -> AsyncIterator[BackendEvent]:
+        """First every policy that calls for SAs, whoever installed it; then what happens."""
+        for told in await self._policies_compared():
+            yield told
         async for event in self._plane.events():
-            match event:
-                case dataplane.Acquire(policy=policy, src=src, dst=dst):
-                    entry = policy_entry(policy, src, dst)
-                    if entry is not None:
-                        yield Acquire(policy=entry)
-                case dataplane.Expire(sa=sa, hard=hard) if sa.id in self._ours:
-                    if hard:
-                        self._ours.discard(sa.id)
-                    yield SaExpired(sa=_sa_id(sa.id), hard=hard)
-                case dataplane.Gone(sa=gone) if gone in self._ours:
-                    self._ours.discard(gone)
-                    yield SaGone(sa=_sa_id(gone))
-                case dataplane.Mapping():
-                    await self._follow(event)
-                case dataplane.Resync():
-                    for lost in await self._lost():
-                        yield SaGone(sa=_sa_id(lost))
-                case _:
-                    pass  # an SA of others
+            if self._stale and not isinstance(event, dataplane.Resync):
+                for told in await self._policies_compared():
+                    yield told
+            for told in await self._told(event):
+                yield told
+
+    async def _told(self, event: dataplane.Event) -> list[BackendEvent]:
+        match event:
+            case dataplane.Acquire(policy=policy, src=src, dst=dst):
+                entry = policy_entry(policy, src, dst)
+                return [] if entry is None else [Acquire(policy=entry)]
+            case dataplane.Expire(sa=sa, hard=hard) if sa.id in self._ours:
+                if hard:
+                    self._ours.discard(sa.id)
+                return [SaExpired(sa=_sa_id(sa.id), hard=hard)]
+            case dataplane.Gone(sa=gone) if gone in self._ours:
+                self._ours.discard(gone)
+                return [SaGone(sa=_sa_id(gone))]
+            case dataplane.PolicyAdded(policy=policy):
+                return self._policy_is(policy.index, _entry(policy))
+            case dataplane.PolicyGone(policy=policy):
+                return self._policy_is(policy.index, None)
+            case dataplane.Mapping():
+                await self._follow(event)
+            case dataplane.Resync():
+                lost = [SaGone(sa=_sa_id(sa)) for sa in await self._lost()]
+                return [*lost, *await self._policies_compared()]
+            case _:
+                pass  # an SA of others
+        return []
+
+    def _policy_is(self, index: int, entry: PolicyEntry | None) -> list[BackendEvent]:
+        """Note what the policy of this index is now; what of that is news."""
+        before = self._policies.pop(index, None)
+        if entry is not None:
+            self._policies[index] = entry
+        if entry == before:
+            return []
+        news: list[BackendEvent] = []
+        if before is not None:
+            news.append(PolicyRemoved(policy=before))
+        if entry is not None:
+            news.append(PolicyAdded(policy=entry, generated=is_generated(entry)))
+        return news
+
+    async def _policies_compared(self) -> list[BackendEvent]:
+        """What is there against what was told. Without a list that stands; the next event asks."""
+        try:
+            listed = {policy.index: _entry(policy) for policy in await self._plane.policies()}
+        except dataplane.XfrmError as error:
+            logger.error("cannot list the policies: %s", error)
+            self._stale = True
+            return []
+        self._stale = False
+        gone = self._policies.keys() - listed.keys()
+        now = [*((index, None) for index in gone), *listed.items()]
+        return [told for index, entry in now for told in self._policy_is(index, entry)]
 
     async def _follow(self, moved: dataplane.Mapping) -> None:
         """Send to the port from which the peer's NAT lets it send now, and expect it from there.
@@ -152,6 +202,11 @@ class XfrmBackend:
         lost = (known & self._ours) - present
         self._ours -= lost
         return lost
+
+
+def _entry(policy: model.Policy) -> PolicyEntry | None:
+    """None for those that ask for no SA between ends that are known."""
+    return policy_entry(policy) if policy.direction is model.Direction.OUT else None
 
 
 def _moved_ports(

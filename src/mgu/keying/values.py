@@ -9,6 +9,7 @@ from ike import values as ike
 from ike.backend import BackendError
 from ike.numbers.doi import EspTransform, Integrity
 from ike.numbers.isakmp import ProtocolId
+from ike.reqids import GENERATED
 from ike.values import IpsecSa, PolicyEntry
 from wire.secret import Secret
 from xfrm import model
@@ -151,6 +152,11 @@ def policy_entry(
         remote=remote,
         protections=protections,
     )
+
+
+def is_generated(entry: PolicyEntry) -> bool:
+    """Whether a keying daemon made it for a peer."""
+    return any(protection.reqid in GENERATED for protection in entry.protections)
 
 
 def _specified(address: model.Address | None) -> model.Address | None:

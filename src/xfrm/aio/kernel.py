@@ -32,7 +32,7 @@ from xfrm.netlink.refusals import understood
 if TYPE_CHECKING:
     from xfrm.aio.transport import Events, Requests
 
-_HEARD: Final = (Group.ACQUIRE, Group.EXPIRE, Group.SA, Group.MAPPING)
+_HEARD: Final = (Group.ACQUIRE, Group.EXPIRE, Group.SA, Group.POLICY, Group.MAPPING)
 
 # An SA that no packet ever meets: addresses for documentation (RFC 5737).
 _PROBE: Final = (ip_address("192.0.2.1"), ip_address("192.0.2.2"))

@@ -1,5 +1,6 @@
 """Values of `xfrm.model` and events from what the kernel answers and tells."""
 
+import struct
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final
@@ -27,7 +28,7 @@ from xfrm.model import (
 from xfrm.netlink import attributes as attr
 from xfrm.netlink import wire
 from xfrm.netlink.attributes import Attribute
-from xfrm.netlink.messages import Message, MessageType
+from xfrm.netlink.messages import Empty, Message, MessageType
 from xfrm.netlink.wire import AF_INET, AF_INET6, ANY_ADDRESS, INFINITE, swap16, swap32
 
 _REMEMBERED: Final = 1024  # addresses: the ends of a gateway's SAs come again and again
@@ -63,8 +64,26 @@ def event_of(message: Message) -> dataplane.Event | None:
             return dataplane.Gone(_sa_id(body))
         case wire.Flush():
             return dataplane.Resync()
+        case Empty() if message.type == MessageType.FLUSHPOLICY:
+            return dataplane.Resync()
+        case wire.PolicyInfo():
+            return dataplane.PolicyAdded(policy_of(message))
+        case wire.PolicyIdent():
+            return dataplane.PolicyGone(_deleted(message))
+        case wire.PolExpire() as body if body.hard:
+            return dataplane.PolicyGone(_policy(body.pol, message.attributes))
         case _:
             return None
+
+
+def _deleted(message: Message) -> Policy:
+    """The policy of a DELPOLICY: its body is what was asked for, its selector or its index."""
+    value = message.attributes.get(Attribute.POLICY, b"")
+    try:
+        info = wire.PolicyInfo.unpack(value)
+    except struct.error:
+        raise Malformed(f"a deleted policy of {len(value)} octets", 0) from None
+    return _policy(info, message.attributes)
 
 
 def _acquire(body: wire.Acquire, attributes: attr.Attributes) -> dataplane.Acquire:

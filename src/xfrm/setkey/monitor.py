@@ -1,10 +1,19 @@
 """What a kernel tells about SAs and policies, a line each, for `setkey -x`. No keys."""
 
-from xfrm.dataplane import Acquire, Event, Expire, Gone, Mapping, Resync
+from xfrm.dataplane import (
+    Acquire,
+    Event,
+    Expire,
+    Gone,
+    Mapping,
+    PolicyAdded,
+    PolicyGone,
+    Resync,
+)
 from xfrm.model import Malformed
 from xfrm.names import policy_name, sa_name
 from xfrm.netlink import wire
-from xfrm.netlink.answers import event_of, policy_of, sa_of
+from xfrm.netlink.answers import event_of, sa_of
 from xfrm.netlink.messages import Message
 
 
@@ -23,10 +32,8 @@ def _text(message: Message) -> str:
     match message.body:
         case wire.SaInfo():
             return sa_name(sa_of(message))
-        case wire.PolicyInfo():
-            return policy_name(policy_of(message))
-        case wire.PolicyIdent(idx=index):
-            return f"index {index}"
+        case wire.PolExpire():
+            return "soft"
         case _:
             return ""
 
@@ -42,5 +49,7 @@ def _event(event: Event) -> str:
             return f"{sa_name(event.sa)} now from {event.new_src}[{event.new_port}]"
         case Gone():
             return sa_name(event.sa)
+        case PolicyAdded() | PolicyGone():
+            return policy_name(event.policy)
         case Resync():
             return "all"

@@ -12,7 +12,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from xfrm.dataplane import Event, Gone, Mapping, NoSuchEntry, Unsupported, XfrmError
+from xfrm.dataplane import (
+    Event,
+    Gone,
+    Mapping,
+    NoSuchEntry,
+    PolicyAdded,
+    PolicyGone,
+    Unsupported,
+    XfrmError,
+)
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
 from xfrm.model import Address, Direction, Mode, Policy, Protocol, SaId, SecurityAssociation
@@ -221,16 +230,18 @@ class DataPath:
     # Policies
 
     async def add_policy(self, policy: Policy) -> None:
-        self._spd.put(policy, _date())
+        entry = self._spd.put(policy, _date())
         try:
             await self._follow()
         except XfrmError:
             self._spd.remove(policy)
             raise
+        self._events.put_nowait(PolicyAdded(entry.policy))
         self._changed()
 
     async def delete_policy(self, policy: Policy) -> None:
-        self._spd.remove(policy)
+        entry = self._spd.remove(policy)
+        self._events.put_nowait(PolicyGone(entry.policy))
         await self._follow()
         self._changed()
 

@@ -83,20 +83,22 @@ class Spd:
         """
         _check(policy)
         self._count += 1
-        index = policy.index or self._count << 3 | policy.direction
-        entry = PolicyEntry(replace(policy, index=index), self._count, date)
         old = self._entries.get((policy.selector, policy.direction))
+        index = old.policy.index if old is not None else self._count << 3 | policy.direction
+        entry = PolicyEntry(replace(policy, index=index), self._count, date)
         if old is not None:
             entry.held = old.held
         self._entries[policy.selector, policy.direction] = entry
         self._sort()
         return entry
 
-    def remove(self, policy: Policy) -> None:
+    def remove(self, policy: Policy) -> PolicyEntry:
         """Raises NoSuchEntry."""
-        if self._entries.pop((policy.selector, policy.direction), None) is None:
+        entry = self._entries.pop((policy.selector, policy.direction), None)
+        if entry is None:
             raise NoSuchEntry(f"{policy_name(policy)} is not there")
         self._sort()
+        return entry
 
     def ordered(self, direction: Direction) -> list[Policy]:
         """The policies in the order in which they are asked."""
