@@ -13,7 +13,8 @@ from ike.crypto.names import parse_name, print_name
 from ike.crypto.signatures import check_signature, load
 from ike.doi.identity import describe, network_of
 from ike.doi.proposals import Phase1Suite, Phase2Suite, read_lifetime
-from ike.doi.select import choose_phase1, choose_phase2, phase1_suites, phase2_suites
+from ike.doi.select import choose_phase2, phase2_suites
+from ike.doi.select_phase1 import choose_phase1, phase1_suites
 from ike.engine import Engine
 from ike.errors import IkeError
 from ike.events import (

@@ -13,8 +13,9 @@ from ike.doi.proposals import Phase2Suite
 from ike.doi.select import choose_phase2, phase2_suites
 from ike.errors import InvalidHashInformation, InvalidIdInformation, PayloadMalformed
 from ike.isakmp.message import Message, Payload
+from ike.isakmp.payloads import SaBody
 from ike.numbers.doi import Encryption, Group, Hash
-from ike.numbers.isakmp import ExchangeType, PayloadType
+from ike.numbers.isakmp import ExchangeType, PayloadType, ProtocolId
 from ike.phase2.quick import (
     Phase2,
     build_first,
@@ -147,3 +148,26 @@ def test_each_hash_is_checked(number: int) -> None:
     else:
         with pytest.raises(InvalidHashInformation, match=r"HASH\(3\)"):
             take_third(exchange.responder, _message((wrong,)))
+
+
+def test_the_answer_to_a_bundle_has_the_initiators_order_and_our_spis_by_protocol() -> None:
+    ah, esp = (
+        phase2_suites(Sainfo(), Protection(protocol=protocol))
+        for protocol in (ProtocolId.AH, ProtocolId.ESP)
+    )
+    initiator, responder = _facts(Role.INITIATOR), _facts(Role.RESPONDER)
+    initiator.selector = host_selector(HERE, THERE)
+    initiator.spis = [b"\0\0\1\1", b"\0\0\1\2"]
+    take_first(responder, _message(build_first(initiator, [ah, esp], PayloadType.NAT_OA, 16)))
+    assert responder.offered is not None
+    responder.chosen = choose_phase2(responder.offered, [esp, ah], ProposalCheck.EXACT, pfs=False)
+    assert responder.chosen.spis == (b"\0\0\1\2", b"\0\0\1\1")
+    responder.spis = [b"\0esp", b"\0\0ah"]
+    prepare_second(responder, 16, Group.NONE)
+    answer = SaBody.parse(
+        _message(build_second(responder, PayloadType.NAT_OA)).first(PayloadType.SA)
+    )
+    assert [(p.protocol, p.spi) for p in answer.proposals] == [
+        (ProtocolId.AH, b"\0\0ah"),
+        (ProtocolId.ESP, b"\0esp"),
+    ]

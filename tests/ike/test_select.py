@@ -17,17 +17,17 @@ from ike.doi.identity import (
     selector_of,
     traffic_identity,
 )
-from ike.doi.proposals import Lifetime, Phase1Suite, Phase2Suite
+from ike.doi.proposals import Lifetime, Phase1Suite, Phase2Suite, read_lifetime
 from ike.doi.sainfo import find_sainfo
 from ike.doi.select import (
-    accept_phase1,
+    Chosen2,
     accept_phase2,
-    choose_phase1,
     choose_phase2,
-    phase1_offer,
+    choose_policy,
     phase2_offer,
     phase2_suites,
 )
+from ike.doi.select_phase1 import accept_phase1, choose_phase1, phase1_offer
 from ike.errors import (
     AttributesNotSupported,
     InvalidIdInformation,
@@ -66,8 +66,8 @@ C = ProposalCheck
     st.one_of(st.none(), st.integers(0, 512)),
     st.sampled_from(list(Hash)),
     st.sampled_from(list(Group)),
-    st.one_of(st.none(), st.integers(0, 0xFFFFFFFF)),
-    st.one_of(st.none(), st.integers(0, 0xFFFFFFFF)),
+    st.one_of(st.none(), st.integers(1, 0xFFFFFFFF)),
+    st.one_of(st.none(), st.integers(1, 0xFFFFFFFF)),
 )
 def test_a_phase_1_suite_survives_its_attributes(
     encryption: Encryption,
@@ -241,8 +241,128 @@ def test_a_set_is_taken_whole_or_not_at_all() -> None:
         choose_phase2(phase2_offer([[esp]], [SPI]), [[esp], [ah]], C.STRICT, pfs=False)
 
 
+AH = phase2_suites(Sainfo(), Protection(protocol=ProtocolId.AH))[0]
+ESP_TRANSPORT = phase2_suites(Sainfo(), ESP)[0]
+ESP_TUNNEL = phase2_suites(Sainfo(), Protection(mode=Mode.TUNNEL))[0]
+ESN = 11  # the attribute Extended (64-bit) Sequence Number (RFC 4304, IANA), not known here
+
+
+def _sets(*sets: tuple[Phase2Suite, ...]) -> SaBody:
+    return SaBody(
+        tuple(
+            Proposal(number, suite.protocol, SPI, (suite.transform(1),))
+            for number, suites in enumerate(sets, 1)
+            for suite in suites
+        )
+    )
+
+
+def _meant(offered: SaBody, *policies: list[list[Phase2Suite]]) -> tuple[int, Chosen2]:
+    return choose_policy(offered, lambda _: enumerate(policies), C.STRICT, pfs=False)
+
+
+@pytest.mark.parametrize(
+    ("offered", "suite"),
+    [
+        (_sets((AH, ESP_TRANSPORT), (ESP_TRANSPORT,)), ESP_TRANSPORT),
+        (_sets((AH,), (ESP_TRANSPORT,)), ESP_TRANSPORT),
+        (_sets((ESP_TUNNEL,), (ESP_TRANSPORT,)), ESP_TRANSPORT),
+        (_sets((ESP_TRANSPORT,), (ESP_TUNNEL,)), ESP_TUNNEL),
+    ],
+)
+def test_a_later_set_is_taken_where_the_first_fits_no_policy(
+    offered: SaBody, suite: Phase2Suite
+) -> None:
+    _, chosen = _meant(offered, [[suite]])
+    assert chosen.suites == (suite,)
+    assert chosen.reply.proposals == (offered.proposals[-1],)
+
+
+def test_the_first_acceptable_set_names_the_policy_not_our_order() -> None:
+    offered = _sets((AH, ESP_TRANSPORT), (ESP_TUNNEL,), (ESP_TRANSPORT,))
+    policies = ([[ESP_TRANSPORT]], [[ESP_TUNNEL]])
+    number, chosen = _meant(offered, *policies)
+    assert (number, chosen.suites) == (1, (ESP_TUNNEL,))
+    number, chosen = _meant(offered, *policies, [[ESP_TRANSPORT], [AH]])
+    assert (number, len(chosen.suites)) == (2, 2)
+
+
+def _ipcomp(number: int) -> Proposal:
+    return Proposal(number, ProtocolId.IPCOMP, b"\x12\x34", (Transform(1, 2),))
+
+
+def test_a_set_with_compression_or_an_unknown_attribute_is_passed_over() -> None:
+    plain = replace(_sets((ESP_TRANSPORT,)).proposals[0], number=2)
+    esn = ESP_TRANSPORT.transform(1)
+    esn = replace(esn, attributes=(*esn.attributes, numeric(ESN, 1)))
+    for first in (
+        (_ipcomp(1), replace(plain, number=1)),
+        (replace(plain, number=1, transforms=(esn,)),),
+    ):
+        _, chosen = _meant(SaBody((*first, plain)), [[ESP_TRANSPORT]])
+        assert chosen.reply.proposals == (plain,)
+
+
+def test_the_refusal_of_a_set_with_compression_names_both_sides() -> None:
+    esp = _sets((ESP_TUNNEL,)).proposals[0]
+    with pytest.raises(NoProposalChosen) as caught:
+        _meant(SaBody((_ipcomp(1), esp)), [[ESP_TUNNEL]])
+    assert str(caught.value) == (
+        f"the peer has: ipcomp deflate + {ESP_TUNNEL} -- configured here: {ESP_TUNNEL}"
+    )
+
+
+def test_a_set_for_which_there_is_no_policy_is_passed_over() -> None:
+    offered = _sets((ESP_TUNNEL,), (ESP_TRANSPORT,))
+
+    def policies(first: tuple[Phase2Suite, ...]) -> list[tuple[str, list[list[Phase2Suite]]]]:
+        if first[0].mode is Mode.TUNNEL:
+            raise InvalidIdInformation("no policy found: in tunnel mode")
+        return [("mine", [[ESP_TRANSPORT]])]
+
+    assert choose_policy(offered, policies, C.STRICT, pfs=False)[0] == "mine"
+    offered = _sets((ESP_TUNNEL,))
+    with pytest.raises(InvalidIdInformation, match="in tunnel mode"):
+        choose_policy(offered, policies, C.STRICT, pfs=False)
+
+
+def test_a_bundle_is_answered_in_the_initiators_order() -> None:
+    """racoon began AH, ESP and refuses another order; our policy has it the other way round."""
+    offered = SaBody(
+        tuple(
+            Proposal(1, suite.protocol, spi, (suite.transform(1),))
+            for suite, spi in ((AH, b"peer"), (ESP_TRANSPORT, SPI))
+        )
+    )
+    _, chosen = _meant(offered, [[ESP_TRANSPORT], [AH]])
+    assert [p.protocol for p in chosen.reply.proposals] == [ProtocolId.AH, ProtocolId.ESP]
+    assert chosen.suites == (ESP_TRANSPORT, AH)
+    assert chosen.spis == (SPI, b"peer")
+    assert chosen.order == (1, 0)
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_a_lifetime_of_nothing_is_refused_in_both_phases(unit: int) -> None:
+    """0 s or 0 kB would let an SA end at once, or never."""
+    nothing = (numeric(1, unit), numeric(2, 0))
+    transform = ESP_TRANSPORT.transform(1)
+    rest = tuple(a for a in transform.attributes if a.type not in (1, 2))
+    with pytest.raises(AttributesNotSupported, match="a life duration of 0"):
+        Phase2Suite.read(ProtocolId.ESP, replace(transform, attributes=(*nothing, *rest)))
+    with pytest.raises(AttributesNotSupported, match="a life duration of 0"):
+        read_lifetime(nothing)
+    main = BASE.transform(1)
+    rest = tuple(a for a in main.attributes if a.type not in (11, 12))
+    none = (numeric(11, unit), numeric(12, 0))
+    with pytest.raises(AttributesNotSupported, match="a life duration of 0"):
+        Phase1Suite.read(replace(main, attributes=(*rest, *none)))
+
+
 def test_reserved_spis_are_refused() -> None:
     (esp,) = _suites()
+    reserved = phase2_offer([[esp]], [b"\0\0\0\xff"])
+    with pytest.raises(NoProposalChosen, match="SPI 000000ff"):
+        accept_phase2(reserved, [[esp]])
     with pytest.raises(NoProposalChosen, match="SPI 000000ff"):
         choose_phase2(phase2_offer([[esp]], [b"\0\0\0\xff"]), [[esp]], C.OBEY, pfs=False)
 

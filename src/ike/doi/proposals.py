@@ -147,6 +147,8 @@ class Phase2Suite:
     def read(cls, protocol: ProtocolId, transform: Transform) -> "Phase2Suite":
         """Raises: AttributesNotSupported."""
         A = Phase2Attribute
+        if protocol not in (ProtocolId.AH, ProtocolId.ESP):
+            raise AttributesNotSupported(f"protocol {protocol}")
         values, lifetime = _numbers(transform.attributes, A.LIFE_TYPE, A.LIFE_DURATION)
         known = {A.GROUP, A.ENCAPSULATION, A.AUTHENTICATION, A.KEY_LENGTH, A.ECN_TUNNEL}
         if unknown := values.keys() - known:
@@ -232,6 +234,10 @@ def _numbers(
         elif attribute.type == life_duration:
             if pending not in (LifeType.SECONDS, LifeType.KILOBYTES):
                 raise AttributesNotSupported("a life duration without its type")
+            if number == 0:
+                raise AttributesNotSupported(
+                    f"a life duration of 0 {LifeType(pending).name.lower()}"
+                )
             life[pending] = min(number, 0xFFFFFFFF)
             pending = None
         elif attribute.type in values:

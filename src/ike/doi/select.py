@@ -1,125 +1,55 @@
-"""Choosing among proposals (RFC 2408, 4.2; RFC 2409, 5; racoon.conf(5), `proposal_check`)."""
+"""Choosing among the proposals of phase 2 (RFC 2408, 4.2; RFC 2407, 4.5).
 
-from collections.abc import Iterable, Sequence
+A responder takes the first acceptable set of the initiator, whichever of its policies that is for
+(`choose_policy`), and answers in the initiator's order.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
+from typing import TypeVar
 
-from ike.config import EspEncryption, ProposalCheck, Remote, Sainfo
-from ike.crypto.ciphers import CIPHERS
+from ike.config import EspEncryption, ProposalCheck, Sainfo
 from ike.crypto.groups import SUPPORTED
-from ike.crypto.prf import HASHES
+from ike.doi.proposal_check import (
+    group_fits,
+    kept_lifetime,
+    key_bits_fit,
+    lifetime_fits,
+    shorter,
+    side_by_side,
+)
 from ike.doi.proposals import (
     AH_TRANSFORMS,
     ESP_KEY_BITS,
     INTEGRITY_KEY_OCTETS,
     Lifetime,
-    Phase1Suite,
     Phase2Suite,
 )
-from ike.errors import AttributesNotSupported, NoProposalChosen
+from ike.errors import AttributesNotSupported, NoProposalChosen, PeerError
 from ike.isakmp.payloads import Proposal, SaBody, Transform
-from ike.numbers.doi import EncapsulationMode, EspTransform, Group
+from ike.numbers.doi import EncapsulationMode, EspTransform, Group, IpcompTransform
 from ike.numbers.isakmp import ProtocolId
 from ike.values import Mode, Protection
 
-MAX_LISTED: Final = 8
-"""Proposals of one side that an error names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen1:
-    """`reply` is the peer's proposal with the chosen transform, as it came.
-
-    `suite` holds the lifetime to keep.
-    """
-
-    reply: SaBody
-    suite: Phase1Suite
+Policy = TypeVar("Policy")
+Allowed = Sequence[Sequence[Phase2Suite]]
+"""The suites that are allowed for each protection of a policy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen2:
-    """`suites` and `spis` go with `reply.proposals`; `shortened` asks for RESPONDER-LIFETIME."""
+    """One set: `suites` and the peer's `spis` by the policy's protections.
+
+    `reply` holds its proposals in the initiator's order, `order` the protection that each is for;
+    `shortened` asks for RESPONDER-LIFETIME.
+    """
 
     reply: SaBody
     suites: tuple[Phase2Suite, ...]
     spis: tuple[bytes, ...]
+    order: tuple[int, ...]
     shortened: bool = False
-
-
-# --- phase 1 ---
-
-
-def phase1_suites(remote: Remote) -> tuple[Phase1Suite, ...]:
-    """What `remote` allows, in its order."""
-    return tuple(
-        Phase1Suite(
-            encryption=p.encryption,
-            key_bits=(p.key_bits or 128) if CIPHERS[p.encryption].variable else None,
-            hash=p.hash,
-            authentication=p.authentication,
-            group=p.group,
-            lifetime=Lifetime(seconds=p.lifetime_seconds or remote.lifetime_seconds),
-        )
-        for p in remote.proposals
-        if p.encryption in CIPHERS and p.hash in HASHES and p.group in SUPPORTED
-    )
-
-
-def phase1_offer(suites: Iterable[Phase1Suite]) -> SaBody:
-    transforms = tuple(suite.transform(at) for at, suite in enumerate(suites, 1))
-    return SaBody((Proposal(1, ProtocolId.ISAKMP, b"", transforms),))
-
-
-def choose_phase1(offered: SaBody, allowed: Sequence[Phase1Suite], check: ProposalCheck) -> Chosen1:
-    """The first transform of the peer that is allowed. Raises: NoProposalChosen."""
-    seen: list[object] = []
-    for proposal in offered.proposals:
-        if proposal.protocol != ProtocolId.ISAKMP:
-            seen.append(f"protocol {proposal.protocol}")
-            continue
-        for transform in proposal.transforms:
-            try:
-                theirs = Phase1Suite.read(transform)
-            except AttributesNotSupported as error:
-                seen.append(error)
-                continue
-            for ours in allowed:
-                if _phase1_fits(theirs, ours, check):
-                    kept = _kept_lifetime(theirs.lifetime, ours.lifetime, check)
-                    reply = SaBody((replace(proposal, transforms=(transform,)),))
-                    return Chosen1(reply, replace(theirs, lifetime=kept))
-            seen.append(theirs)
-    raise NoProposalChosen(side_by_side(seen, allowed))
-
-
-def accept_phase1(reply: SaBody, offered: Sequence[Phase1Suite]) -> Phase1Suite:
-    """What the responder chose from our offer. A changed lifetime is accepted, the shorter counts.
-
-    Raises: NoProposalChosen if it is none of `offered`.
-    """
-    if len(reply.proposals) == 1 and len(reply.proposals[0].transforms) == 1:
-        try:
-            chosen = Phase1Suite.read(reply.proposals[0].transforms[0])
-        except AttributesNotSupported as error:
-            raise NoProposalChosen(f"the peer answered with {error}") from error
-        for suite in offered:
-            if replace(chosen, lifetime=suite.lifetime) == suite:
-                return replace(suite, lifetime=_shorter(chosen.lifetime, suite.lifetime))
-        raise NoProposalChosen(side_by_side([chosen], offered))
-    raise NoProposalChosen("the peer's answer holds more than one transform")
-
-
-def _phase1_fits(theirs: Phase1Suite, ours: Phase1Suite, check: ProposalCheck) -> bool:
-    return (
-        replace(theirs, key_bits=ours.key_bits, lifetime=ours.lifetime) == ours
-        and _key_bits_fit(theirs.key_bits, ours.key_bits, CIPHERS[ours.encryption].key_bits, check)
-        and _lifetime_fits(theirs.lifetime, ours.lifetime, check)
-    )
-
-
-# --- phase 2 ---
 
 
 def phase2_suites(
@@ -161,81 +91,123 @@ def phase2_offer(sets: Sequence[Sequence[Phase2Suite]], spis: Sequence[bytes]) -
     )
 
 
-def choose_phase2(
-    offered: SaBody, allowed: Sequence[Sequence[Phase2Suite]], check: ProposalCheck, pfs: bool
-) -> Chosen2:
-    """The first of the peer's proposals that gives every protection an allowed transform.
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A proposal with those of its transforms that are understood."""
 
-    `allowed` holds the suites for each protection; `pfs` says whether a KE payload came.
-    Raises: NoProposalChosen.
+    proposal: Proposal
+    understood: tuple[tuple[Transform, Phase2Suite], ...]
+
+    @classmethod
+    def read(cls, proposal: Proposal) -> "_Offer":
+        understood = []
+        for transform in proposal.transforms:
+            try:
+                understood.append((transform, Phase2Suite.read(proposal.protocol, transform)))
+            except AttributesNotSupported:
+                continue
+        return cls(proposal, tuple(understood))
+
+
+def choose_policy(
+    offered: SaBody,
+    policies: Callable[[tuple[Phase2Suite, ...]], Iterable[tuple[Policy, Allowed]]],
+    check: ProposalCheck,
+    pfs: bool,
+) -> tuple[Policy, Chosen2]:
+    """The first of the peer's sets that is acceptable under one of our policies, and that policy.
+
+    `policies` is asked for each set, in the peer's order: it is given one transform of each
+    proposal (what it takes to make a selector, which behind a NAT differs with the mode, or to
+    generate a policy) and yields, in our order, what may be meant, with its allowed suites. It may
+    raise a PeerError for a set that nothing here is for. `pfs` says whether a KE payload came.
+    Raises: NoProposalChosen, with both sides' offers; without any policy, the first error of
+        `policies`.
     """
-    seen: list[object] = []
+    compared: list[Allowed] = []
+    nothing: PeerError | None = None
+    for members in _sets(offered):
+        offers = [_Offer.read(proposal) for proposal in members]
+        first = tuple(offer.understood[0][1] for offer in offers if offer.understood)
+        try:
+            for policy, allowed in policies(first) if first else ():
+                if allowed not in compared:
+                    compared.append(allowed)
+                chosen = _choose_set(offers, allowed, check, pfs)
+                if chosen is not None:
+                    return policy, chosen
+        except PeerError as error:
+            nothing = nothing or error
+    if nothing is not None and not compared:
+        raise nothing
+    raise NoProposalChosen(_refusal(offered, compared, pfs))
+
+
+def choose_phase2(offered: SaBody, allowed: Allowed, check: ProposalCheck, pfs: bool) -> Chosen2:
+    """The same with one policy that is known. Raises: NoProposalChosen."""
+    return choose_policy(offered, lambda _: ((None, allowed),), check, pfs)[1]
+
+
+def _is_usable(spi: bytes) -> bool:
+    """Four octets; those below 256 are reserved (RFC 2406, 2.1)."""
+    return len(spi) == 4 and int.from_bytes(spi) > 255
+
+
+def _sets(offered: SaBody) -> Iterator[list[Proposal]]:
+    """Proposals with one number belong together (RFC 2408, 4.2)."""
     for _, members in groupby(offered.proposals, key=lambda proposal: proposal.number):
-        chosen = _choose_set(list(members), allowed, check, pfs, seen)
-        if chosen is not None:
-            return chosen
-    wanted = [suite for suites in allowed for suite in suites]
-    asks_pfs = any(suite.group for suite in wanted)
-    note = " (the peer sent no KE payload, that is no PFS)" if asks_pfs and not pfs else ""
-    raise NoProposalChosen(side_by_side(seen, wanted) + note)
+        yield list(members)
 
 
 def _choose_set(
-    members: list[Proposal],
-    allowed: Sequence[Sequence[Phase2Suite]],
-    check: ProposalCheck,
-    pfs: bool,
-    seen: list[object],
+    offers: list[_Offer], allowed: Allowed, check: ProposalCheck, pfs: bool
 ) -> Chosen2 | None:
-    taken: list[tuple[Proposal, Phase2Suite]] = []
-    shortened = False
-    for suites in allowed:
-        found = None
-        for proposal in members:
-            if proposal.protocol == suites[0].protocol:
-                found = _choose_transform(proposal, suites, check, pfs, seen)
-        if found is None:
-            wanted = {ours[0].protocol for ours in allowed}
-            seen.extend(f"protocol {m.protocol}" for m in members if m.protocol not in wanted)
-            return None
-        proposal, theirs, ours = found
-        kept = _kept_lifetime(theirs.lifetime, ours.lifetime, check)
-        shortened |= kept != theirs.lifetime and check is ProposalCheck.CLAIM
-        taken.append((proposal, replace(theirs, lifetime=kept)))
-    if len(members) != len(taken) or len({suite.group for _, suite in taken}) > 1:
+    """All proposals of the set, each for one protection, or None."""
+    if len(offers) != len(allowed):
         return None
+    replies: list[Proposal] = []
+    order: list[int] = []
+    suites: dict[int, Phase2Suite] = {}
+    shortened = False
+    for offer in offers:
+        found = _choose_transform(offer, allowed, check, pfs)
+        if found is None or found[0] in suites:
+            return None
+        at, transform, theirs, ours = found
+        kept = kept_lifetime(theirs.lifetime, ours.lifetime, check)
+        shortened |= kept != theirs.lifetime and check is ProposalCheck.CLAIM
+        replies.append(replace(offer.proposal, transforms=(transform,)))
+        order.append(at)
+        suites[at] = replace(theirs, lifetime=kept)
+    if len({suite.group for suite in suites.values()}) > 1:
+        return None
+    spis = {at: reply.spi for at, reply in zip(order, replies, strict=True)}
     return Chosen2(
-        SaBody(tuple(proposal for proposal, _ in taken)),
-        tuple(suite for _, suite in taken),
-        tuple(proposal.spi for proposal, _ in taken),
-        shortened,
+        SaBody(tuple(replies)),
+        tuple(suites[at] for at in range(len(allowed))),
+        tuple(spis[at] for at in range(len(allowed))),
+        tuple(order),
+        shortened=shortened,
     )
 
 
 def _choose_transform(
-    proposal: Proposal,
-    suites: Sequence[Phase2Suite],
-    check: ProposalCheck,
-    pfs: bool,
-    seen: list[object],
-) -> tuple[Proposal, Phase2Suite, Phase2Suite] | None:
-    if len(proposal.spi) != 4 or int.from_bytes(proposal.spi) < 256:
-        seen.append(f"SPI {proposal.spi.hex()}")
+    offer: _Offer, allowed: Allowed, check: ProposalCheck, pfs: bool
+) -> tuple[int, Transform, Phase2Suite, Phase2Suite] | None:
+    """The protection that the proposal is for, its first transform that will do, and ours."""
+    if not _is_usable(offer.proposal.spi):
         return None
-    for transform in proposal.transforms:
-        try:
-            theirs = Phase2Suite.read(proposal.protocol, transform)
-        except AttributesNotSupported as error:
-            seen.append(error)
+    for at, suites in enumerate(allowed):
+        if suites[0].protocol != offer.proposal.protocol:
             continue
-        for ours in suites:
-            if bool(theirs.group) is pfs and _phase2_fits(theirs, ours, check):
-                return replace(proposal, transforms=(transform,)), theirs, ours
-        seen.append(theirs)
+        for transform, theirs in offer.understood:
+            for ours in suites:
+                if bool(theirs.group) is pfs and _phase2_fits(theirs, ours, check):
+                    return at, transform, theirs, ours
     return None
 
 
-def accept_phase2(reply: SaBody, offered: Sequence[Sequence[Phase2Suite]]) -> Chosen2:
+def accept_phase2(reply: SaBody, offered: Allowed) -> Chosen2:
     """What the responder chose from our offer; a changed lifetime is accepted, the shorter counts.
 
     Raises: NoProposalChosen if it is not one transform for each protection.
@@ -246,18 +218,20 @@ def accept_phase2(reply: SaBody, offered: Sequence[Sequence[Phase2Suite]]) -> Ch
         raise NoProposalChosen(f"{len(reply.proposals)} proposals in the peer's answer")
     for wanted in offered:
         proposal = next((p for p in reply.proposals if p.protocol == wanted[0].protocol), None)
-        if proposal is None or len(proposal.transforms) != 1 or len(proposal.spi) != 4:
+        if proposal is None or len(proposal.transforms) != 1:
             raise NoProposalChosen(f"no single {wanted[0].protocol.name} transform in the answer")
         try:
             theirs = Phase2Suite.read(proposal.protocol, proposal.transforms[0])
         except AttributesNotSupported as error:
             raise NoProposalChosen(f"the peer answered with {error}") from error
+        if not _is_usable(proposal.spi):
+            raise NoProposalChosen(f"the peer answered with SPI {proposal.spi.hex()}")
         matching = [w for w in wanted if replace(theirs, lifetime=w.lifetime) == w]
         if not matching:
             raise NoProposalChosen(side_by_side([theirs], wanted))
-        suites.append(replace(theirs, lifetime=_shorter(theirs.lifetime, matching[0].lifetime)))
+        suites.append(replace(theirs, lifetime=shorter(theirs.lifetime, matching[0].lifetime)))
         spis.append(proposal.spi)
-    return Chosen2(reply, tuple(suites), tuple(spis))
+    return Chosen2(reply, tuple(suites), tuple(spis), tuple(range(len(offered))))
 
 
 def _phase2_fits(theirs: Phase2Suite, ours: Phase2Suite, check: ProposalCheck) -> bool:
@@ -275,9 +249,9 @@ def _phase2_fits(theirs: Phase2Suite, ours: Phase2Suite, check: ProposalCheck) -
         == ours
         and theirs.mode is ours.mode
         and theirs.in_udp is ours.in_udp
-        and _group_fits(theirs.group, ours.group, check)
-        and _key_bits_fit(theirs.key_bits, ours.key_bits, lengths, check)
-        and _lifetime_fits(theirs.lifetime, ours.lifetime, check)
+        and group_fits(theirs.group, ours.group, check)
+        and key_bits_fit(theirs.key_bits, ours.key_bits, lengths, check)
+        and lifetime_fits(theirs.lifetime, ours.lifetime, check)
     )
 
 
@@ -286,64 +260,6 @@ def encapsulation(mode: Mode, *, udp: bool, draft: bool) -> EncapsulationMode:
     if mode is Mode.TUNNEL:
         return (E.UDP_TUNNEL_DRAFT if draft else E.UDP_TUNNEL) if udp else E.TUNNEL
     return (E.UDP_TRANSPORT_DRAFT if draft else E.UDP_TRANSPORT) if udp else E.TRANSPORT
-
-
-# --- proposal_check ---
-
-
-def _group_fits(theirs: Group, ours: Group, check: ProposalCheck) -> bool:
-    if check is ProposalCheck.OBEY:
-        return True
-    if check is ProposalCheck.EXACT:
-        return theirs == ours
-    return ours in (Group.NONE, theirs)
-
-
-def _key_bits_fit(
-    theirs: int | None, ours: int | None, lengths: Sequence[int], check: ProposalCheck
-) -> bool:
-    """A longer key than ours is taken, a shorter one only by `obey`."""
-    have = theirs or lengths[0]
-    want = ours or lengths[0]
-    if have not in lengths or (theirs is not None and ours is None and theirs != lengths[0]):
-        return False
-    if check is ProposalCheck.EXACT:
-        return have == want
-    return have >= want or check is ProposalCheck.OBEY
-
-
-def _lifetime_fits(theirs: Lifetime, ours: Lifetime, check: ProposalCheck) -> bool:
-    match check:
-        case ProposalCheck.OBEY | ProposalCheck.CLAIM:
-            return True
-        case ProposalCheck.STRICT:
-            return _at_most(theirs.seconds, ours.seconds) and _at_most(
-                theirs.kilobytes, ours.kilobytes
-            )
-        case ProposalCheck.EXACT:
-            return theirs == ours
-
-
-def _kept_lifetime(theirs: Lifetime, ours: Lifetime, check: ProposalCheck) -> Lifetime:
-    if check is ProposalCheck.CLAIM:
-        return _shorter(theirs, ours)
-    seconds = ours.seconds if theirs.seconds is None else theirs.seconds
-    return Lifetime(seconds=seconds, kilobytes=theirs.kilobytes)
-
-
-def _at_most(theirs: int | None, ours: int | None) -> bool:
-    """A side that names no limit sets none: the other side's is kept."""
-    return theirs is None or ours is None or theirs <= ours
-
-
-def _shorter(a: Lifetime, b: Lifetime) -> Lifetime:
-    return Lifetime(
-        seconds=_least(a.seconds, b.seconds), kilobytes=_least(a.kilobytes, b.kilobytes)
-    )
-
-
-def _least(a: int | None, b: int | None) -> int | None:
-    return min((n for n in (a, b) if n is not None), default=None)
 
 
 def _offered_key_bits(cipher: EspEncryption | None) -> int | None:
@@ -356,14 +272,50 @@ def _numbered(suites: Sequence[Phase2Suite]) -> tuple[Transform, ...]:
     return tuple(suite.transform(at) for at, suite in enumerate(suites, 1))
 
 
-def _listed(things: Sequence[object]) -> str:
-    """The first few of them; text is made of no more, for a stranger may have sent many."""
-    more = f"; and {len(things) - MAX_LISTED} more" if len(things) > MAX_LISTED else ""
-    names = dict.fromkeys(map(str, things[:MAX_LISTED]))
-    return ("; ".join(names) or "nothing") + more
+# --- for people ---
 
 
-def side_by_side(theirs: Sequence[object], ours: Sequence[object]) -> str:
-    """Both sides' offers, for people who must find the difference."""
-    left, right = _listed(theirs), _listed(ours)
-    return f"the peer has: {left} -- configured here: {right}"
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One transform of a side, or a set of several by the first transform of each."""
+
+    members: tuple[tuple[Proposal, Transform] | Phase2Suite, ...]
+
+    def __str__(self) -> str:
+        return " + ".join(
+            str(one) if isinstance(one, Phase2Suite) else _transform_text(*one)
+            for one in self.members
+        )
+
+
+def _transform_text(proposal: Proposal, transform: Transform) -> str:
+    if proposal.protocol == ProtocolId.IPCOMP:
+        return f"ipcomp {IpcompTransform(transform.id)}".lower()
+    if not _is_usable(proposal.spi):
+        return f"SPI {proposal.spi.hex()}"
+    try:
+        return str(Phase2Suite.read(proposal.protocol, transform))
+    except AttributesNotSupported as error:
+        return f"{proposal.protocol.name.lower()} with {error}"
+
+
+def _refusal(offered: SaBody, compared: Sequence[Allowed], pfs: bool) -> str:
+    """Both sides' offers, and what is missing for PFS. Only what is listed becomes text."""
+    theirs: list[_Shown] = []
+    for members in _sets(offered):
+        if len(members) == 1:
+            theirs += [_Shown(((members[0], t),)) for t in members[0].transforms]
+        else:
+            theirs.append(_Shown(tuple((m, t) for m in members for t in m.transforms[:1])))
+    ours = [_Shown(tuple(together)) for allowed in compared for together in _ways(allowed)]
+    asks_pfs = any(suite.group for allowed in compared for suites in allowed for suite in suites)
+    note = " (the peer sent no KE payload, that is no PFS)" if asks_pfs and not pfs else ""
+    return side_by_side(theirs, ours) + note
+
+
+def _ways(allowed: Allowed) -> Iterator[tuple[Phase2Suite, ...]]:
+    """One protection: each of its suites. A bundle: the first of each, which stands for all."""
+    if len(allowed) == 1:
+        yield from ((suite,) for suite in allowed[0])
+    else:
+        yield tuple(suites[0] for suites in allowed)

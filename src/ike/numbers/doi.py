@@ -124,6 +124,14 @@ class AhTransform(OpenEnum):
     SHA2_512 = 7
 
 
+class IpcompTransform(OpenEnum):
+    """IPCOMP transform identifiers (RFC 2407, 4.4.5)."""
+
+    OUI = 1
+    DEFLATE = 2
+    LZS = 3
+
+
 class Phase2Attribute(OpenEnum):
     """Attribute classes of an IPsec transform (RFC 2407, 4.5)."""
 

@@ -2,7 +2,7 @@
 
 from ike.config import Switch
 from ike.crypto.groups import KeyPair
-from ike.doi.select import accept_phase1, choose_phase1, phase1_offer, phase1_suites
+from ike.doi.select_phase1 import accept_phase1, choose_phase1, phase1_offer, phase1_suites
 from ike.errors import InvalidKeyInformation, LocalError, PayloadMalformed
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Identification, Notification, SaBody

@@ -5,7 +5,7 @@ the policy, for SAs to be installed. `ike.sa.bundle` does that; here is only wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ike.crypto.groups import KeyPair
 from ike.crypto.keys import Nonces, Phase1Keys
@@ -153,8 +153,8 @@ def build_second(facts: Phase2, oa_type: P) -> tuple[Payload, ...]:
     assert facts.chosen is not None
     answer = SaBody(
         tuple(
-            type(proposal)(proposal.number, proposal.protocol, spi, proposal.transforms)
-            for proposal, spi in zip(facts.chosen.reply.proposals, facts.spis, strict=True)
+            replace(proposal, spi=facts.spis[at])
+            for proposal, at in zip(facts.chosen.reply.proposals, facts.chosen.order, strict=True)
         )
     )
     rest = [Payload(P.SA, bytes(answer)), Payload(P.NONCE, facts.own_nonce)]
