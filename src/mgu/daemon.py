@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mgu import exits
+from wire.files import naming
 
 
 class AlreadyRunning(Exception):
@@ -160,9 +161,10 @@ def pidfile(path: Path) -> Iterator[None]:
         except FileNotFoundError:
             pass  # its holder removed it between our open and our lock: once more
         os.close(file)
-    os.ftruncate(file, 0)
-    os.write(file, b"%d\n" % os.getpid())
     try:
+        with naming(path):
+            os.ftruncate(file, 0)
+            os.write(file, b"%d\n" % os.getpid())
         yield
     finally:
         path.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """localNTP's configuration on this gateway: where its files are, and who may read them."""
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +7,7 @@ from mgu.paths import LOCALNTP_CA, LOCALNTP_CONF, LOCALNTP_KEYS, under_root
 from ntp import conf
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError
+from wire import files
 from wire.lean import TYPE_CHECKING, Final
 from wire.record import Record, replace
 
@@ -40,7 +40,7 @@ def configured() -> Configuration:
     """
     path = under_root(LOCALNTP_CONF)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read(path).decode("utf-8")
     except FileNotFoundError:
         return Configuration()
     except UnicodeDecodeError:
@@ -67,7 +67,7 @@ def given(
     known = _read_keys(keys, is_installed=False)
     if keys and not known:  # to go on would mean to ask without authentication
         raise ConfigurationError(f"{keys} holds no key; a line is: identifier, algorithm, key")
-    if ca and _CERTIFICATE not in _octets(ca):
+    if ca and _CERTIFICATE not in files.read(ca):
         raise ConfigurationError(f"{ca} holds no certificate in PEM form")
     if key is None and known:
         key = next(iter(known))
@@ -103,17 +103,7 @@ def install(setup: Setup) -> None:
 def _copy(source: str, to: str, mode: int = 0o644) -> None:
     from mgu.files import write_whole
 
-    write_whole(under_root(to), _octets(source), mode)
-
-
-def _octets(name: str) -> bytes:
-    """Raises: OSError, which names the file even where reading it fails half way."""
-    from pathlib import Path
-
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from None
+    write_whole(under_root(to), files.read(source), mode)
 
 
 def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
@@ -122,10 +112,11 @@ def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
     from ntp import keys
 
     try:
-        found = keys.parse(_octets(name).decode("utf-8"), name)
+        octets, status = files.read_with_status(name)
+        found = keys.parse(octets.decode("utf-8"), name)
     except UnicodeDecodeError:
         raise ConfigurationError(f"{name} is no text") from None
-    if os.stat(name).st_mode & _OTHERS:
+    if status.st_mode & _OTHERS:
         remedy = f"{name}: others can read the keys in it; do: chmod 600 {name}"
         if is_installed:
             raise ConfigurationError(remedy)

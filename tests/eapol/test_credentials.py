@@ -13,11 +13,12 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eapol.aio.files import LARGEST, Files
+from eapol.aio.files import Files
 from eapol.credentials import certificates, identity, private_key, revocations
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
 from lab.pki import Usage, site
+from wire.files import LARGEST
 from wire.secret import Secret
 
 CLIENT = site().client
@@ -189,5 +190,5 @@ def test_a_blob_stands_in_the_configuration(folder: Path) -> None:
 
 def test_a_file_too_large_for_a_certificate_is_not_read(folder: Path) -> None:
     (folder / "client.key").write_bytes(bytes(LARGEST + 1))
-    with pytest.raises(CredentialError, match="too many"):
+    with pytest.raises(CredentialError, match="more than"):
         Files(network(folder), {}).load()

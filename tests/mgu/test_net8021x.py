@@ -216,7 +216,7 @@ def test_a_missing_file_is_named(gateway: Gateway) -> None:
     gateway.copy(site(KeyKind.P256))
     gateway.ca.unlink()
     assert gateway.refuses("-a") == (
-        f"net8021x: {gateway.ca}: there is no such file; give the CA certificate as a PEM file\n"
+        f"net8021x: {gateway.ca}: there is no such file; it is to be the CA certificate\n"
     )
 
 

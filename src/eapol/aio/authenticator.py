@@ -38,6 +38,7 @@ from eapol.events import (
 )
 from eapol.notices import WARNING
 from eapol.settings import Credentials, NamedOctets, NamedSecret, TlsPolicy, TlsVersion
+from wire import files
 from wire.runner import run
 from wire.secret import Secret
 
@@ -144,9 +145,9 @@ async def _serve(options: argparse.Namespace) -> None:
     from eapol.tls import ServerContext
 
     credentials = Credentials(
-        ca=NamedOctets(str(options.ca), options.ca.read_bytes()),
-        certificate=NamedOctets(str(options.cert), options.cert.read_bytes()),
-        key=NamedSecret(str(options.key), Secret(options.key.read_bytes())),
+        ca=NamedOctets(str(options.ca), files.read(options.ca)),
+        certificate=NamedOctets(str(options.cert), files.read(options.cert)),
+        key=NamedSecret(str(options.key), Secret(files.read(options.key))),
     )
     settings = AuthenticatorSettings(
         fragment_size=options.fragment, reAuthPeriod=options.reauth, promise=not options.no_promise

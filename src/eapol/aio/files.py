@@ -7,11 +7,10 @@ from typing import Final
 
 from eapol.errors import CredentialError
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
+from wire import files
 from wire.secret import Secret
 
 BLOB: Final = "blob://"
-LARGEST: Final = 1 << 20
-"""Octets of a certificate or key file; a device file or a log named by mistake ends here."""
 
 
 class Files:
@@ -51,12 +50,8 @@ class Files:
             if blob is None:
                 raise CredentialError(f"{option}={name}: the configuration has no such blob")
             return blob
-        path = Path(name)
         try:
-            size = path.stat().st_size
-            if size > LARGEST:
-                raise CredentialError(f"{name}: {size} octets are too many for {option}")
-            return path.read_bytes()
+            return files.read(name)
         except OSError as error:
             raise CredentialError(
                 f"{name}: cannot be read ({error.strerror}); {option} names it;"

@@ -1,22 +1,23 @@
 """TLS secrets in the NSS key log format, for Wireshark: in a file that only its owner can read."""
 
 import contextlib
-import os
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from wire.files import PrivateLog
+
+_log = logging.getLogger("eapol")
 
 
 @contextlib.contextmanager
 def key_log(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
-    """What appends a line to `path`; None for no path. Raises: OSError."""
+    """What appends a line to `path`, and warns where it cannot; None for no path.
+
+    Raises: OSError.
+    """
     if path is None:
         yield None
         return
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "ab", buffering=0) as file:
-        os.fchmod(file.fileno(), 0o600)
-
-        def write(line: bytes) -> None:
-            file.write(line + b"\n")
-
-        yield write
+    with contextlib.closing(PrivateLog(path, _log.warning)) as file:
+        yield file.write

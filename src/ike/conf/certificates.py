@@ -1,5 +1,6 @@
 """Certificates, private keys and CRLs that racoon.conf names, as DER for the engine."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ike.conf.syntax import Statement, Word
 from ike.config import Remote
 from ike.crypto.credentials import Credentials
 from ike.errors import InvalidCertificate, LocalError
+from wire import files
 from wire.secret import Secret
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")
@@ -139,8 +141,8 @@ def _chain(made: Credentials) -> tuple[bytes, ...]:
 def _private_key(path: Path, certificate: bytes, place: Place) -> Secret:
     from cryptography.hazmat.primitives import serialization as form
 
-    content = _content(path, place)
-    check_private(path, path.stat())
+    content, status = _content_and_status(path, place)
+    check_private(path, status)
     try:
         key = form.load_pem_private_key(content, None)
     except TypeError:
@@ -166,7 +168,11 @@ def _belongs(key: object, certificate: bytes) -> bool:
 
 
 def _content(path: Path, place: Place | None) -> bytes:
+    return _content_and_status(path, place)[0]
+
+
+def _content_and_status(path: Path, place: Place | None) -> tuple[bytes, os.stat_result]:
     try:
-        return path.read_bytes()
+        return files.read_with_status(path)
     except OSError as error:
         raise ConfError(f"cannot read {path}: {error.strerror}", place) from None

@@ -7,6 +7,7 @@ from typing import Final
 
 from ike.conf.errors import ConfError, Place, Source
 from ike.conf.syntax import Statement, parse
+from wire import files
 
 _DEEPEST: Final = 10  # includes within includes; a file that includes itself ends here
 
@@ -49,7 +50,7 @@ def _read(path: Path, folders: Folders, place: Place | None, depth: int) -> Iter
 
 def _text(path: Path, place: Place | None) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read(path).decode("utf-8")
     except OSError as error:
         raise ConfError(f"cannot read {path}: {error.strerror}", place) from None
     except UnicodeDecodeError:

@@ -4,16 +4,16 @@
 begins with `0x` is hexadecimal. The name `*` is every peer's.
 """
 
-import os
 import re
-import stat
 
 from ike.conf.errors import ConfError
+from wire import files
 from wire.lean import TYPE_CHECKING, Final
 from wire.record import Record
 from wire.secret import Secret
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from ike.config import PreSharedKeys
@@ -60,18 +60,15 @@ def read(path: "Path") -> "PreSharedKeys":
     from ike.config import PreSharedKeys  # late: the commands that change the file know no policy
 
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        content, status = files.read_with_status(path, link=False)
     except OSError as error:
         raise ConfError(f"cannot read the pre-shared keys in {path}: {error.strerror}") from None
-    with os.fdopen(handle, "rb") as file:
-        check_private(path, os.fstat(handle))
-        entries = parse(str(path), file.read())
+    check_private(path, status)
+    entries = parse(str(path), content)
     return PreSharedKeys(tuple((entry.name, entry.key) for entry in entries))
 
 
-def check_private(path: "Path", status: os.stat_result) -> None:
+def check_private(path: "Path", status: "os.stat_result") -> None:
     """Refuse a file of secrets that others own or can open, as racoon does. Raises: ConfError."""
-    if status.st_uid not in (0, os.geteuid()):
-        raise ConfError(f"{path} belongs to another user: 'chown root {path}' makes it usable")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise ConfError(f"{path} is open to other users: 'chmod 600 {path}' closes it")
+    if doubt := files.doubt(path, status):
+        raise ConfError(doubt)

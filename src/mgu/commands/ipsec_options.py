@@ -4,6 +4,7 @@ import argparse
 
 from mgu.arguments import Parser
 from mgu.paths import IFCFG_DIR, PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR
+from wire import files
 from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
 
@@ -129,8 +130,7 @@ def _key(text: str) -> Secret:
     if not text.startswith("@"):
         return Secret(text.encode(errors="surrogateescape"))
     try:
-        with open(text[1:], "rb") as file:
-            return Secret((file.read().splitlines() or [b""])[0])
+        return Secret((files.read(text[1:], pipe=True).splitlines() or [b""])[0])
     except OSError as error:
         what = f"cannot read the key in {text[1:]}: {error.strerror}"
         raise argparse.ArgumentTypeError(what) from None

@@ -20,6 +20,7 @@ from mgu.commands.net8021x_options import ENVIRONMENT, SERVICE
 from mgu.files import PRIVATE, PUBLIC
 from mgu.installation import Installation
 from mgu.paths import WPA_CERT_DIR, WPA_CTRL_DIR, WPA_SUPPLICANT_CONF, under_root
+from wire import files
 from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from eapol.certificates import Handed
 
 MARK: Final = "# Written by net8021x."
-_LARGEST: Final = 1 << 20  # octets; no certificate file comes near it
 
 
 def read(options: argparse.Namespace) -> tuple["Handed", list[str]]:
@@ -53,17 +53,13 @@ def read(options: argparse.Namespace) -> tuple["Handed", list[str]]:
 
 def _file(name: str, what: str) -> NamedOctets:
     try:
-        with open(name, "rb") as file:
-            octets = file.read(_LARGEST + 1)
+        return NamedOctets(name, files.read(name, pipe=True))
     except FileNotFoundError:
-        why = f"there is no such file; give the {what} as a PEM file"
-        raise CredentialError(f"{name}: {why}") from None
-    except IsADirectoryError:
-        why = f"this is a directory; give the {what} as a PEM file"
-        raise CredentialError(f"{name}: {why}") from None
-    if len(octets) > _LARGEST:
-        raise CredentialError(f"{name}: too large for a {what}; give a PEM file")
-    return NamedOctets(name, octets)
+        raise CredentialError(f"{name}: there is no such file; it is to be the {what}") from None
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise CredentialError(f"{name}: {error.strerror}; it is to be the {what}") from None
 
 
 def _given_passphrase(file: str | None) -> Secret | None:
@@ -90,7 +86,7 @@ def check_installed() -> None:
     """There is a configuration to activate, and its files are there."""
     path = under_root(WPA_SUPPLICANT_CONF)
     try:
-        config = parse(path.read_text(encoding="utf-8"), str(path))
+        config = parse(files.read(path).decode("utf-8", "surrogateescape"), str(path))
     except FileNotFoundError:
         what = f"{path}: there is no such file"
         raise ConfigError(f"{what}; configure with -l, -c, -i and -p first") from None
@@ -164,7 +160,7 @@ def _network(
 
 def _previous(conf: Path) -> str | None:
     try:
-        return conf.read_text(encoding="utf-8", errors="surrogateescape")
+        return files.read(conf).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return None
 

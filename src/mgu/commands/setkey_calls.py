@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from mgu import exits
+from wire import files
 from xfrm.aio.blocking import Client
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Policy, SecurityAssociation
@@ -20,6 +21,8 @@ from xfrm.pfkey import sequence_numbers
 from xfrm.setkey.run import Output, Runner
 from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
 from xfrm.setkey.statements import FlushPolicies, FlushSas, Place, SetkeyError
+
+_LARGEST = 1 << 26  # octets: 100,000 policies with their comments
 
 
 def call(options: argparse.Namespace, files: list[str]) -> int:
@@ -147,8 +150,7 @@ def _read(name: str) -> str | None:
     try:
         if name == "-":
             return sys.stdin.buffer.read().decode()
-        with open(name, "rb") as file:
-            return file.read().decode()
+        return files.read(name, _LARGEST, pipe=True).decode()
     except OSError as error:
         print(f"setkey: cannot read {name}: {error.strerror}", file=sys.stderr)
     except UnicodeDecodeError:

@@ -8,11 +8,9 @@ from mgu.connections.racoon import CA_FILE, CERTIFICATE_FILE, KEY_FILE
 from mgu.files import PRIVATE, PUBLIC
 from mgu.installation import Installation
 from mgu.paths import RACOON_CERTS, under_root
-from wire.lean import Final
+from wire import files
 from wire.record import Record
 from wire.secret import Secret
-
-_LARGEST: Final = 1 << 20  # octets; no certificate file comes near it
 
 
 class CertificateFiles(Record, kw_only=True):
@@ -62,10 +60,6 @@ def installed() -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            octets = file.read(_LARGEST + 1)
+        return files.read(path, pipe=True)
     except OSError as error:
         raise BadConnection(f"cannot read {path}: {error.strerror}") from None
-    if len(octets) > _LARGEST:
-        raise BadConnection(f"{path}: too large for a certificate; give a PEM file")
-    return octets

@@ -13,6 +13,7 @@ from pathlib import Path
 from mgu.connections.connection import Address, BadConnection, Connection, parse, render
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import IFCFG_DIR, RUN_DIR, under_root
+from wire import files
 from wire.lean import Final
 from wire.record import replace
 
@@ -35,7 +36,7 @@ def names() -> list[str]:
     found = []
     for path in sorted(under_root(IFCFG_DIR).glob(f"{_PREFIX}*")):
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = files.read(path).decode("utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             continue
         if any(line.replace('"', "").strip() == "TYPE=IPSEC" for line in lines):
@@ -47,7 +48,7 @@ def load(name: str) -> Connection:
     """Raises: BadConnection, which names the file."""
     path = path_of(name)
     try:
-        return parse(name, path.read_text(encoding="utf-8"))
+        return parse(name, files.read(path).decode("utf-8"))
     except FileNotFoundError:
         known = ", ".join(names()) or "none"
         text = f"there is no connection '{name}' (there is {known})"
@@ -68,7 +69,7 @@ def load_all() -> list[Connection]:
 def save(connection: Connection, write: Write = write_whole) -> bool:
     """Write its ifcfg file; False when it says all that already."""
     path = path_of(connection.name)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = files.read(path).decode("utf-8") if path.exists() else ""
     text = render(connection, before)
     if text == before:
         return False

@@ -6,6 +6,7 @@ from ike.conf import psk
 from ike.conf.errors import ConfError
 from mgu.connections.connection import BadConnection
 from mgu.files import PRIVATE, Write, write_whole
+from wire import files
 from wire.secret import Secret
 
 _HEAD = (
@@ -67,7 +68,7 @@ def check_key(key: Secret) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.read(path)
     except FileNotFoundError:
         return b""
     except PermissionError:

@@ -10,6 +10,7 @@ from ike.conf.errors import ConfError, Source
 from mgu.connections.connection import CERTIFICATE, Address, BadConnection
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
+from wire import files
 from wire.lean import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def _statements(path: Path, text: str) -> "tuple[Statement, ...]":
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read(path).decode("utf-8")
     except PermissionError:
         raise
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mgu import exits, paths
 from mgu.arguments import Parser
+from wire import files
 
 KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_OVERRIDE"})
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
@@ -215,7 +216,7 @@ def _reader(options: argparse.Namespace) -> Callable[[], "Config"]:
 
     def read() -> "Config":
         try:
-            text = options.config.read_text(encoding="utf-8", errors="surrogateescape")
+            text = files.read(options.config).decode("utf-8", "surrogateescape")
         except OSError as error:
             raise EapolError(
                 f"{options.config}: cannot be read ({error.strerror}); net8021x writes it"

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, Self
 
 from ntp import keys
@@ -34,6 +33,7 @@ from ntp.messages import Address
 from ntp.server import Datagram, Sent, Server, Settings
 from ntp.source import NTP_PORT
 from ntp.timestamp import SECOND
+from wire import files
 
 _IP_PKTINFO: Final = 8
 _IN_PKTINFO = struct.Struct("=i4s4s")  # in_pktinfo: interface, local address, address in the header
@@ -213,7 +213,7 @@ def _date(text: str) -> int:
 
 def _keys(name: str) -> Keys:
     """Raises: ConfigurationError; OSError."""
-    return keys.parse(Path(name).read_text(encoding="utf-8", errors="replace"), name)
+    return keys.parse(files.read(name).decode("utf-8", "replace"), name)
 
 
 async def _until_signal(settings: Settings, addresses: Sequence[Address]) -> None:
