@@ -28,6 +28,7 @@ _IPV6_MTU_DISCOVER: Final = 23
 _IPV6_XFRM_POLICY: Final = 35
 _SO_ATTACH_FILTER: Final = 26
 _SO_MARK: Final = 36
+_SO_MEMINFO: Final = 55
 _UDP_ENCAP: Final = 100
 _UDP_SEGMENT: Final = 103
 _UDP_GRO: Final = 104
@@ -38,6 +39,7 @@ _PKTINFO4: Final = struct.Struct("=i4s4s")  # interface, local address, header's
 _PKTINFO6: Final = struct.Struct("=16si")
 _SEGMENT: Final = struct.Struct("=H")
 _GRO_SEGMENT: Final = struct.Struct("=i")
+_MEMINFO: Final = struct.Struct("=32xI")  # linux/sock_diag.h; the last one: SK_MEMINFO_DROPS
 _XFRM_POLICY: Final = struct.Struct("=40xH14x64x32xIIBBBB4x")  # xfrm_userpolicy_info
 _FILTER: Final = struct.Struct("=HBBI")  # linux/filter.h, sock_filter
 _PROGRAM: Final = struct.Struct("@HP")  # sock_fprog
@@ -115,6 +117,12 @@ class UdpEndpoint:
         """What the socket is bound to."""
         host, port = self._socket.getsockname()[:2]
         return _address(host), port
+
+    @property
+    def dropped_by_kernel(self) -> int:
+        """Datagrams that never came to us: its queue was full, or `program` took them for noise."""
+        octets = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(octets)[0]) if len(octets) == _MEMINFO.size else 0
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -163,6 +163,16 @@ async def test_no_ipsec_sas_say_so(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "No SAD entries.\n"
 
 
+@pytest.mark.parametrize("body", [b"\x02", bytes(16), b"\x02\x0a" + bytes(30)])
+async def test_a_dump_that_is_none_is_refused_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes
+) -> None:
+    assert await racoonctl(Daemon({Command.SHOW_SA: body}), tmp_path, "show-sa", "ipsec") == 1
+    told = capsys.readouterr().err
+    assert told.startswith("racoonctl: racoon's answer is not understood: ")
+    assert told.count("\n") == 1
+
+
 async def test_the_schedule_has_racoons_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,6 +278,15 @@ async def test_other_commands_reach_the_daemon(
     daemon = Daemon()
     assert await racoonctl(daemon, tmp_path, *words) == 0
     assert (daemon.asked[0].command, daemon.asked[0].subject) == (command, subject)
+
+
+async def test_the_daemons_own_words_for_what_is_not_there_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bodies = {Command.ESTABLISH_SA: b"racoon.conf has no remote for 10.0.0.2"}
+    words = ("es", "isakmp", "inet", "10.0.0.1", "10.0.0.2")
+    assert await racoonctl(Daemon(bodies, errno=errno.ENOENT), tmp_path, *words) == 1
+    assert capsys.readouterr().err == "racoonctl: racoon.conf has no remote for 10.0.0.2\n"
 
 
 async def test_a_refusal_of_the_daemon_is_its_error_in_words(

@@ -47,6 +47,7 @@ from wire.runner import run
 
 logger = logging.getLogger("ike")
 
+_DROPS_TOLD: Final = 60.0  # seconds between two lines about dropped datagrams
 FAREWELL: Final = 3.0  # seconds for the deletes to leave when the daemon stops
 
 Asked = Coroutine[Any, Any, Event]
@@ -89,6 +90,7 @@ class Driver:
             config=config,
             date=date,
             reload=self._take_configuration,
+            dropped=sockets.dropped,
             port=port,
         )
 
@@ -108,6 +110,7 @@ class Driver:
                 tasks.create_task(self._sockets.pump(self._inbox, self._date)),
                 tasks.create_task(self._follow_backend()),
                 tasks.create_task(self._work()),
+                tasks.create_task(self._tell_drops()),
             ]
             await stop.wait()
             self.tell(Stop())
@@ -124,6 +127,11 @@ class Driver:
     async def _reload_quietly(self) -> None:
         with contextlib.suppress(ValueError):
             self.desk.config = await self._take_configuration()
+
+    async def _tell_drops(self) -> None:
+        while True:
+            await asyncio.sleep(_DROPS_TOLD)
+            self._sockets.tell_drops()
 
     async def _follow_backend(self) -> None:
         async for event in self._backend.events():
@@ -151,7 +159,8 @@ class Driver:
                 logger.log(command.level, "%s", command.text, extra=extra)
             case Report():
                 if self.admin is not None:
-                    self.admin.publish(self.desk.event(command))
+                    for event in self.desk.events(command):
+                        self.admin.publish(event)
             case AllocateSpi():
                 return self._allocate(command)
             case InstallSa():

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,7 +22,7 @@ from ike.admin.records import (
 from ike.admin.status import status_json, status_text
 from ike.aio.admin import Answer
 from ike.backend import Backend, BackendError
-from ike.commands import Report
+from ike.commands import EventKind, Report
 from ike.config import Config
 from ike.engine import Engine
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, EstablishIsakmp, Event, Flush
@@ -42,7 +42,10 @@ _PROTOCOLS: Final = {
 
 
 class Desk:
-    """`date()` is the gateway's Unix time in seconds; `reload` raises ValueError when refused."""
+    """`date()` is the gateway's Unix time in seconds; `reload` raises ValueError when refused.
+
+    `dropped()` counts the datagrams that never came to the engine, by reason.
+    """
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Desk:
         config: Config,
         date: Callable[[], float],
         reload: Callable[[], Awaitable[Config]],
+        dropped: Callable[[], Mapping[str, int]],
         port: int = 500,
     ) -> None:
         self._engine = engine
@@ -61,6 +65,7 @@ class Desk:
         self.config = config
         self._date = date
         self._reload = reload
+        self._dropped = dropped
         self._port = port
 
     async def answer(self, request: Request) -> Answer:
@@ -98,15 +103,25 @@ class Desk:
         except ValueError as error:  # what is wrong with the new configuration
             return _refusal(request, errno.EINVAL, str(error))
 
-    def event(self, report: Report) -> EventRecord:
-        """A report of the engine as racoonctl reads it."""
-        return EventRecord(
-            type=EventType(int(report.kind)),
-            when=int(self._date()),
-            src=_storage(report.local),
-            dst=_storage(report.remote),
-            message_id=report.message_id,
-        )
+    def events(self, report: Report) -> list[EventRecord]:
+        """A report of the engine as racoonctl reads it.
+
+        After a phase 1 racoon tells that Mode Config is done, even where there is none, and its own
+        `establish-sa -w isakmp` and `vpn-connect` wait for that.
+        """
+        types = [EventType(int(report.kind))]
+        if report.kind == EventKind.PHASE1_UP:
+            types.append(EventType.PHASE1_MODE_CFG)
+        return [
+            EventRecord(
+                type=type_,
+                when=int(self._date()),
+                src=_storage(report.local),
+                dst=_storage(report.remote),
+                message_id=report.message_id,
+            )
+            for type_ in types
+        ]
 
     async def _show(self, request: Request) -> bytes:
         if request.subject == Subject.ISAKMP:
@@ -138,12 +153,15 @@ class Desk:
         ]
 
     def _status(self, request: Request) -> str:
-        phase1, phase2 = self._engine.isakmp_sas(), self._engine.ipsec_sas()
-        now = datetime.fromtimestamp(self._date(), UTC)
-        if request.subject == StatusForm.JSON:
-            return status_json(self.config, phase1, phase2, now)
         verbose = request.command == Command.STATUS_VERBOSE
-        return status_text(self.config, phase1, phase2, now, verbose=verbose)
+        show = status_json if request.subject == StatusForm.JSON else status_text
+        return show(
+            self.config,
+            self._engine.isakmp_sas(),
+            self._engine.ipsec_sas() if verbose else None,
+            datetime.fromtimestamp(self._date(), UTC),
+            self._dropped(),
+        )
 
     async def _establish(self, request: Request) -> Answer:
         index, rest = Index.parse(request.body)
@@ -155,6 +173,10 @@ class Desk:
         if request.subject != Subject.ISAKMP:
             return await self._establish_ipsec(request, index)
         name = rest.partition(b"\0")[0].decode("utf-8", "replace") or None
+        if name is not None and self.config.remote_named(name) is None:
+            return _refusal(request, errno.ENOENT, f"racoon.conf has no remote '{name}'")
+        if name is None and self.config.remote_for(remote) is None:
+            return _refusal(request, errno.ENOENT, f"racoon.conf has no remote for {remote}")
         here = Endpoint(local, index.src.port or self._port)
         self._tell(EstablishIsakmp(local=here, remote=remote, remote_name=name))
         return Answer(_reply(request).reply, _about(index))

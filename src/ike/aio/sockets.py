@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,9 @@ TakeEsp = Callable[[bytes, Address, int], object]
 
 _NON_ESP_MARKER: Final = bytes(4)
 _INBOX: Final = 64  # events waiting for the engine; beyond, datagrams stay in the sockets' queues
-_COMPLAINTS: Final = 64  # destinations that cannot be reached and were told about
+_COMPLAINTS: Final = 64  # ends that cannot be reached, or sent from, and were told about
+_NOT_LOST: Final = "receive error"  # an ICMP error: no datagram was dropped for it
+_BY_KERNEL: Final = "by the kernel"
 _NO_SUCH_FAMILY: Final = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 
 
@@ -55,6 +58,7 @@ class Sockets:
         """Raises: PortInUse, OSError."""
         self._endpoints: list[UdpEndpoint] = []
         self._unreachable: set[Address] = set()
+        self._told: Counter[str] = Counter()  # of what was dropped
         isakmp = listening.isakmp or tuple(_everywhere(listening.isakmp_port, listening.versions))
         natt = listening.natt or tuple(_everywhere(listening.natt_port, listening.versions))
         try:
@@ -70,23 +74,42 @@ class Sockets:
         """Send, or say in the log why not."""
         endpoint = self._for(command.local)
         if endpoint is None:
-            logger.error("no socket for %s: is it among the addresses of listen?", command.local)
+            local = command.local
+            text = f"no socket for {local}: is it among the addresses of listen?"
+            self._complain(local.address, logging.ERROR, text)
             return
         try:
             endpoint.send(
                 command.octets, command.to.address, command.to.port, command.local.address
             )
         except OSError as error:
-            self._complain(command, error)
+            text = f"cannot send from {command.local} to {command.to}: {error.strerror}"
+            self._complain(command.to.address, logging.WARNING, text)
         else:
             self._unreachable.discard(command.to.address)
 
-    def _complain(self, command: SendDatagram, error: OSError) -> None:
-        """Once for each destination, and not for all that a stranger can make up."""
-        if command.to.address in self._unreachable or len(self._unreachable) >= _COMPLAINTS:
-            return
-        self._unreachable.add(command.to.address)
-        logger.warning("cannot send from %s to %s: %s", command.local, command.to, error.strerror)
+    def _complain(self, where: Address, level: int, text: str) -> None:
+        """Once for each address, and not for all that a stranger can make up."""
+        if where not in self._unreachable and len(self._unreachable) < _COMPLAINTS:
+            self._unreachable.add(where)
+            logger.log(level, "%s", text)
+
+    def dropped(self) -> Counter[str]:
+        """Datagrams dropped so far, by reason."""
+        counts: Counter[str] = Counter()
+        for endpoint in self._endpoints:
+            counts += endpoint.dropped
+            counts[_BY_KERNEL] += endpoint.dropped_by_kernel
+        del counts[_NOT_LOST]
+        return +counts
+
+    def tell_drops(self) -> None:
+        """A line of log for what was dropped since the last one, if anything was."""
+        now = self.dropped()
+        if news := now - self._told:
+            self._told = now
+            counts = ", ".join(f"{reason}: {count}" for reason, count in news.items())
+            logger.warning("UDP datagrams were dropped: %s", counts)
 
     def sender(self, local: Endpoint, to: Endpoint) -> Callable[[bytes, int], object]:
         """A function that sends between these two, for ESP in UDP: `UdpEndpoint.sender`'s."""

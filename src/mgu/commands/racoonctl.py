@@ -27,6 +27,7 @@ from ike.conf.protocols import protocol_number
 from mgu import exits, paths
 from mgu.admin_client import Connection, Refused, reason
 from mgu.arguments import Parser
+from wire.cursor import DecodeError
 from wire.lean import Final
 from wire.record import Record
 
@@ -176,8 +177,13 @@ def _status(arguments: list[str]) -> Plan:
     form = StatusForm.JSON if options.f == "json" else StatusForm.TEXT
     return Plan(
         request=Request(command=command, subject=form),
-        show=lambda body: print(body.decode("utf-8", "replace")),
+        show=_print_text,
     )
+
+
+def _print_text(body: bytes) -> None:
+    text = body.decode("utf-8", "replace")
+    print(text, end="" if text.endswith("\n") else "\n")
 
 
 def _establish(arguments: list[str]) -> Plan:
@@ -315,10 +321,13 @@ def carry_out(made: Plan, connection: Connection) -> int:
     """Raises: Refused, AdminError."""
     reply = connection.ask(made.request)
     if reply.errno == errno.ENOENT:
-        raise Refused(made.absent)
+        raise Refused(reply.body.decode("utf-8", "replace") or made.absent)
     if reply.errno:
         raise Refused(reason(reply))
-    made.show(reply.body)
+    try:
+        made.show(reply.body)
+    except DecodeError as error:
+        raise Refused(f"racoon's answer is not understood: {error}") from None
     return _watch(connection, made.until) if made.watch else exits.OK
 
 

@@ -19,7 +19,7 @@ from ike.aio.admin import AdminServer
 from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
-from ike.commands import AllocateSpi, FindPolicy
+from ike.commands import AllocateSpi, FindPolicy, SendDatagram
 from ike.config import Config, PreSharedKeys, Remote, Sainfo
 from ike.events import Acquire
 from ike.numbers.isakmp import ProtocolId
@@ -36,6 +36,7 @@ from ike.values import (
 from wire.secret import Secret
 
 NEAR, FAR = ip_address("127.0.0.1"), ip_address("127.0.0.2")
+MESSAGE_1 = bytes([1, 0x10, 2, 0]) + bytes(4) + (28).to_bytes(4)  # after the cookies
 
 
 def policy(local: Address, remote: Address) -> PolicyEntry:
@@ -94,6 +95,7 @@ class Running:
     backend: ListBackend
     path: Path
     stop: asyncio.Event
+    port: int
 
     async def ask(self, command: Command, subject: int = 0, body: bytes = b"") -> Reply:
         reader, writer = await asyncio.open_unix_connection(self.path)
@@ -142,7 +144,7 @@ async def daemon(
     stop = asyncio.Event()
     task = asyncio.create_task(driver.run(stop))
     try:
-        yield Running(driver, backend, folder / f"{local}.sock", stop)
+        yield Running(driver, backend, folder / f"{local}.sock", stop, port)
     finally:
         stop.set()
         await task
@@ -218,6 +220,39 @@ async def test_administrators_establish_and_delete(pair: tuple[Running, Running]
     await near.until(lambda: near.driver.engine.isakmp_sas() == [])
 
 
+async def test_a_phase_1_without_a_remote_is_refused_with_the_reason(
+    pair: tuple[Running, Running],
+) -> None:
+    nobody = bytes(Index(src=Storage(NEAR), dst=Storage(ip_address("127.0.0.9"))))
+    reply = await pair[0].ask(Command.ESTABLISH_SA, Subject.ISAKMP, nobody)
+    assert (reply.errno, reply.body) == (
+        errno.ENOENT,
+        b"racoon.conf has no remote for 127.0.0.9",
+    )
+    named = bytes(Index(src=Storage(NEAR), dst=Storage(FAR))) + b"office\0"
+    reply = await pair[0].ask(Command.ESTABLISH_SA, Subject.ISAKMP, named)
+    assert (reply.errno, reply.body) == (errno.ENOENT, b"racoon.conf has no remote 'office'")
+    assert pair[0].driver.engine.isakmp_sas() == []
+
+
+async def test_who_waits_for_a_phase_1_as_racoonctl_of_racoon_does_is_told_that_it_is_done(
+    pair: tuple[Running, Running],
+) -> None:
+    near, _ = pair
+    index = bytes(Index(src=Storage(NEAR), dst=Storage(FAR)))
+    reader, writer = await asyncio.open_unix_connection(near.path)
+    writer.write(bytes(Request(command=Command.ESTABLISH_SA, subject=Subject.ISAKMP, body=index)))
+    assert Reply.parse(await reader.readexactly(8)).errno == 0
+    async with asyncio.timeout(10):
+        told = [
+            EventRecord.parse(Reply.parse(await reader.readexactly(8 + 280)).body)
+            for _ in ("up", "mode config")
+        ]
+    assert [event.type for event in told] == [EventType.PHASE1_UP, EventType.PHASE1_MODE_CFG]
+    assert {(event.src.address, event.dst.address) for event in told} == {(NEAR, FAR)}
+    writer.close()
+
+
 async def test_who_waits_is_told_of_his_peer(pair: tuple[Running, Running]) -> None:
     near, _ = pair
     index = bytes(Index(src=Storage(NEAR), dst=Storage(FAR), protocol=255))
@@ -254,6 +289,55 @@ async def test_a_refused_configuration_is_answered_with_what_is_wrong(
 ) -> None:
     reply = await pair[0].ask(Command.RELOAD_CONFIG)
     assert (reply.errno, reply.body) == (errno.EINVAL, b"the new configuration is refused")
+
+
+async def test_dropped_datagrams_are_counted_by_reason_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    where = Listening(
+        isakmp=(Endpoint(NEAR, port),), natt=(Endpoint(NEAR, port + 1),), bypass=False
+    )
+    sockets = Sockets(where)  # nobody takes what it keeps
+    expected = {"too many of one": 36, "by the kernel": 3}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.bind((str(FAR), 0))
+        for _ in range(64 + 36):  # a sender's share of the queue, and more
+            flood.sendto(bytes(range(1, 17)) + MESSAGE_1, (str(NEAR), port))
+        for _ in range(3):
+            flood.sendto(b"no ISAKMP", (str(NEAR), port))
+        async with asyncio.timeout(10):
+            while sockets.dropped() != expected:  # noqa: ASYNC110 - sockets tell nobody
+                await asyncio.sleep(0.01)
+    sockets.tell_drops()
+    sockets.tell_drops()
+    told = [line for line in caplog.messages if "were dropped" in line]
+    assert told == ["UDP datagrams were dropped: too many of one: 36, by the kernel: 3"]
+    sockets.close()
+
+
+async def test_administrators_see_what_was_dropped(pair: tuple[Running, Running]) -> None:
+    near, _ = pair
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"no ISAKMP", (str(NEAR), near.port))
+    text = (await near.ask(Command.STATUS)).body.decode()
+    assert text.endswith("\nDropped datagrams: by the kernel: 1\n")
+
+
+async def test_a_local_address_without_a_socket_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    where = Listening(
+        isakmp=(Endpoint(NEAR, port),), natt=(Endpoint(NEAR, port + 1),), bypass=False
+    )
+    sockets = Sockets(where)
+    command = SendDatagram(octets=b"", to=Endpoint(NEAR, port), local=Endpoint(FAR, port))
+    for _ in range(100):
+        sockets.send(command)
+    told = [line for line in caplog.messages if "no socket" in line]
+    assert told == [f"no socket for {FAR}[{port}]: is it among the addresses of listen?"]
+    sockets.close()
 
 
 async def test_a_port_in_use_is_named_with_its_holder(tmp_path: Path) -> None:
