@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +106,8 @@ def test_systemd_starts_bounds_and_stops_the_units(init: Systemd, papers: Papers
     assert "synchronized" in output
     assert "eth0 authorized" in output
     assert "ready, 1 connection" in output
+    for unit in ("localntp-wait.service", "localntp-grace.service", "time-sync.target"):
+        assert init.show(unit, "ActiveState") == "active"
     for each in services.SERVICES:
         assert init.show(each.name, "ActiveState") == "active"
         assert init.show(each.name, "UnitFileState") == "enabled"
@@ -117,3 +120,29 @@ def test_systemd_starts_bounds_and_stops_the_units(init: Systemd, papers: Papers
     for each in services.SERVICES:
         assert init.show(each.name, "ActiveState") == "inactive"
         assert init.show(each.name, "Result") == "success"
+
+
+def test_a_silent_time_server_fails_no_unit_and_keeps_the_port_shut_for_30_s(
+    init: Systemd,
+) -> None:
+    conf = Path("/etc/localntp.conf")
+    right = conf.read_text()
+    conf.write_text("server 127.0.0.9\n")
+    init.run("systemctl", "stop", "time-sync.target")  # as at a boot
+    try:
+        begun = time.monotonic()
+        init.run("systemctl", "start", "localntp", "wpa_supplicant")
+        assert 25 < time.monotonic() - begun < 60
+        assert init.show("localntp", "ActiveState") == "active"
+        assert init.show("wpa_supplicant", "ActiveState") == "active"
+        assert init.show("localntp-wait", "ActiveState") == "activating"
+        assert init.show("time-sync.target", "ActiveState") == "inactive"
+        assert not init.run("systemctl", "--failed", "--no-legend").strip()
+    finally:
+        conf.write_text(right)
+    init.run("systemctl", "restart", "localntp")
+    limit = time.monotonic() + 30
+    while init.show("time-sync.target", "ActiveState") != "active":
+        assert time.monotonic() < limit
+        time.sleep(0.5)
+    init.run(*PYTHON, "mgu.main", "down")

@@ -168,6 +168,9 @@ def honest_bare(octets: bytes, source: Address) -> bytes:
         ("-n", "a b"),
         ("-n", ""),
         ("--nts", "a;b"),
+        ("--wait", "nan"),
+        ("--wait", "inf"),
+        ("--wait", "-1"),
     ],
 )
 def test_wrong_usage_ends_with_64(gateway: Gateway, arguments: tuple[str, ...]) -> None:
@@ -264,6 +267,24 @@ def test_activation_writes_the_file_and_starts_the_service(gateway: Gateway) -> 
     assert (document["enabled"], document["running"]) == (True, True)
     assert stopped.returncode == 0
     assert not json.loads(gateway.run("-s", "--json").stdout)["running"]
+
+
+def test_who_waits_for_the_date_goes_on_once_it_is_right(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        assert gateway.asks(port).returncode == 0
+    waited = gateway.run("--wait", "0")
+    assert (waited.returncode, waited.stdout, waited.stderr) == (0, "", "")
+
+
+def test_who_waits_in_vain_is_told_in_time(gateway: Gateway) -> None:
+    waited = gateway.run("--wait", "infinity")
+    assert waited.returncode == 1
+    assert waited.stderr == "localNTP: nobody is asked for the time; do: localNTP -a -n ADDRESS\n"
+    (gateway.root / "etc").mkdir()
+    (gateway.root / "etc/localntp.conf").write_text(f"server {HERE}\n")
+    waited = gateway.run("--wait", "0.2")
+    assert waited.returncode == 1
+    assert "the date is not right after 0.2 s; 'localNTP -s' says why" in waited.stderr
 
 
 def test_activation_without_an_answer_says_that_the_service_goes_on(gateway: Gateway) -> None:

@@ -39,10 +39,11 @@ examples:
   localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
   localNTP -a -n A -n B -n C         believe what a majority of three says
   localNTP -s                        show what is configured, and how right the clock is
+  localNTP --wait 60                 end with 0 once the service has set the date right
 
-exit codes: 0 set or shown, 1 no answer, 2 no majority among the servers, 3 refused (the date is
-before the floor, the server forbids us to ask, or the authentication fails), 4 no permission,
-64 usage.
+exit codes: 0 set or shown, 1 no answer (--wait: the date is not right in time), 2 no majority among
+the servers, 3 refused (the date is before the floor, the server forbids us to ask, or the
+authentication fails), 4 no permission, 64 usage.
 
 files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/localntp/time (the date saved last),
 /run/mgu/localntp/synchronized (there once the date is right). If a wrong date was saved, so that
@@ -57,6 +58,13 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600 seconds, not '{text}'")
 
 
+def _patience(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if text == "infinity" or 0 <= float(text) < float("inf"):
+            return float(text)
+    raise argparse.ArgumentTypeError(f"must be 0 or more seconds, or 'infinity', not '{text}'")
+
+
 def _port(text: str) -> int:
     if is_number(text, 0xFFFF):
         return int(text)
@@ -69,6 +77,8 @@ def _parser() -> Parser:
     add("-a", action="store_true", dest="activate", help="set the clock, now and from now on")
     add("-d", action="store_true", dest="deactivate", help="stop the service; keep the file")
     add("-s", action="store_true", dest="status", help="show the state")
+    wait = "wait until the date is right, so long at most ('infinity': as long as it takes)"
+    add("--wait", type=_patience, metavar="SECONDS", help=wait)
     add = parser.add_argument
     server = "time server: address or name (several allowed; default: those configured)"
     add("-n", action="append", dest="servers", default=[], metavar="SERVER", help=server)
@@ -96,6 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from mgu.commands import localntp_status
 
             return localntp_status.show(as_json=options.json)
+        if options.wait is not None:
+            from mgu.commands import localntp_status
+
+            return localntp_status.wait(options.wait)
         if options.deactivate:
             return _deactivate()
         with stamping():  # it is on by the time that all is read and made

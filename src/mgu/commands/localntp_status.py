@@ -1,6 +1,8 @@
 """localNTP -s: what is configured, whether the service runs, and how right the clock is."""
 
 import json
+import sys
+import time
 from typing import Any, Final
 
 from mgu import exits, services, timeconf, timekeeping
@@ -8,6 +10,7 @@ from mgu.paths import TIME_STATUS, TIME_SYNCHRONIZED, under_root
 from ntp.timestamp import date_text
 
 SCHEMA_VERSION: Final = 1
+LOOK: Final = 0.05  # seconds between two looks
 
 
 def show(*, as_json: bool) -> int:
@@ -25,6 +28,24 @@ def show(*, as_json: bool) -> int:
     }
     print(json.dumps(document) if as_json else _text(document))
     return exits.OK
+
+
+def wait(seconds: float) -> int:
+    """Until the date is right, `seconds` at most. Raises: ConfigurationError; OSError."""
+    limit = time.monotonic() + seconds
+    mark = under_root(TIME_SYNCHRONIZED)
+    while not mark.exists():
+        if time.monotonic() >= limit:
+            return _not_right(f"the date is not right after {seconds:g} s; 'localNTP -s' says why")
+        if not timeconf.configured().servers:
+            return _not_right("nobody is asked for the time; do: localNTP -a -n ADDRESS")
+        time.sleep(LOOK)
+    return exits.OK
+
+
+def _not_right(why: str) -> int:
+    print(f"localNTP: {why}", file=sys.stderr)
+    return exits.FAILED
 
 
 def _last() -> dict[str, Any] | None:

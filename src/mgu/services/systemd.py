@@ -18,7 +18,7 @@ _UNIT: Final = """\
 [Unit]
 Description={summary}
 After=network-pre.target {after}
-{before}StartLimitIntervalSec=0
+{wants}StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -46,6 +46,35 @@ SystemCallArchitectures=native
 
 [Install]
 WantedBy=multi-user.target
+"""
+# Two that watch the first service and never fail. What needs the right date is ordered after
+# time-sync.target, as systemd.special(7) has it; a port that stays shut helps nobody, so it begins
+# after a while all the same. Neither is enabled: the service wants them, and they end with it.
+_WAITS: Final = {
+    "localntp-wait": (
+        "the date is right",
+        "infinity",
+        "Before=time-sync.target\nWants=time-sync.target\n",
+    ),
+    "localntp-grace": ("the date is right, or 30 s have passed", "30", ""),
+}
+_WAIT: Final = """\
+{ours}
+[Unit]
+Description=mgusec: {summary}
+After=localntp.service
+PartOf=localntp.service
+{order}
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-{command}
+TimeoutStartSec=infinity
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateNetwork=yes
 """
 
 
@@ -87,28 +116,50 @@ class Systemd:
             _systemctl("stop", _unit(service))
 
     def _install(self, service: Service) -> None:
-        """Write the unit where it is new or changed. Another's unit of that name is respected."""
-        path = self._units / _unit(service)
-        text = unit_text(service)
+        """Write what is new or changed. Another's unit of that name is respected."""
+        units = {_unit(service): unit_text(service)}
+        if not service.after:
+            units |= wait_units()
+        changed = [self._written(self._units / name, text) for name, text in units.items()]
+        if any(changed):
+            _systemctl("daemon-reload")
+
+    @staticmethod
+    def _written(path: Path, text: str) -> bool:
+        """Whether the unit had to be written."""
         if path.exists():
             present = path.read_text(encoding="utf-8")
             if present == text:
-                return
+                return False
             if not present.startswith(_OURS):
                 raise ServiceError(f"{path} is not ours; move it away, then run the command again")
         write_whole(path, text.encode())
-        _systemctl("daemon-reload")
+        return True
+
+
+def wait_units() -> dict[str, str]:
+    """The files of the units that wait for the date, by name."""
+    return {
+        f"{name}.service": _WAIT.format(
+            ours=_OURS,
+            summary=summary,
+            order=order,
+            command=f"{' '.join(MGU)} localNTP --wait {seconds}",
+        )
+        for name, (summary, seconds, order) in _WAITS.items()
+    }
 
 
 def unit_text(service: Service) -> str:
     """The unit file of `service`."""
     first = not service.after
+    after = () if first else (*service.after, "localntp-grace")
     return _UNIT.format(
         ours=_OURS,
         summary=f"mgusec: {service.summary}",
-        after=" ".join(f"{name}.service" for name in service.after),
+        after=" ".join(f"{name}.service" for name in after),
         give_up=f"{exits.NO_PERMISSION} {exits.USAGE}",
-        before="Before=time-sync.target\nWants=time-sync.target\n" if first else "",
+        wants=f"Wants={' '.join(f'{name}.service' for name in _WAITS)}\n" if first else "",
         floor=f"ExecStartPre={' '.join(MGU)} up floor\n" if first else "",
         command=" ".join(service.argv),
         capabilities=" ".join(sorted(service.capabilities)),
