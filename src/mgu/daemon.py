@@ -7,6 +7,7 @@ import asyncio
 import atexit
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mgu import exits
-from wire.files import naming
+from wire.fault import CannotGoOn
+
+_log = logging.getLogger("mgu")
 
 
 class AlreadyRunning(Exception):
@@ -29,8 +32,14 @@ class _Background:
     pipe: int | None = None
 
 
-def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
+def run(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, int]],
+    refusals: tuple[type[Exception], ...] = (),
+) -> int:
     """Run `main(stop)` to its end and return its exit code.
+
+    Raises: `refusals`, for which the caller has words. Any other exception is a fault: it is in the
+    log with what was being done, and the exit code is FAILED.
 
     SIGTERM and SIGINT set `stop`; a second one cancels `main`. SIGHUP does nothing, unless `main`
     takes it: a closed terminal, or who rotates the logs, ends no daemon. Under a watchdog
@@ -40,6 +49,7 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
     async def guarded() -> int:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_in_callback)
         task = asyncio.ensure_future(main(stop))
 
         def on_signal() -> None:
@@ -58,10 +68,38 @@ def run(main: Callable[[asyncio.Event], Coroutine[Any, Any, int]]) -> int:
             if not stop.is_set():
                 raise
             return exits.FAILED
+        except refusals:
+            raise
+        except Exception as error:  # noqa: BLE001 - whoever started the daemon starts it again
+            _tell_fault(error)
+            return exits.FAILED
         finally:
             watchdog.cancel()
 
     return asyncio.run(guarded())
+
+
+def _tell_fault(error: BaseException, where: str = "") -> None:
+    """Into the log: what it was, what was being done, and where in the program."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            _tell_fault(each, where)
+        return
+    if isinstance(error, CannotGoOn):
+        _log.error("%s: the daemon cannot go on", error)
+        return
+    doing = "".join(f" {note}" for note in getattr(error, "__notes__", [where] if where else []))
+    name = type(error).__name__
+    _log.critical("a fault of this program%s: %s: %s", doing, name, error, exc_info=error)
+
+
+def _in_callback(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio met outside of `main`: in a callback, or in a task that nobody awaits."""
+    error, what = context.get("exception"), str(context.get("message", ""))
+    if error is None:
+        _log.error("%s", what)
+    else:
+        _tell_fault(error, f"in the background ({what})")
 
 
 async def _watchdog() -> None:
@@ -79,9 +117,9 @@ def notify(state: str) -> None:
     address = "\0" + name[1:] if name.startswith("@") else name
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link,
-        contextlib.suppress(OSError),  # a manager that went away must not stop the daemon
+        contextlib.suppress(OSError),  # a manager that went away, or sleeps, must not stop anybody
     ):
-        link.sendto(state.encode(), address)
+        link.sendto(state.encode(), socket.MSG_DONTWAIT, address)
 
 
 def ready() -> None:
@@ -141,16 +179,35 @@ def _exit_code(status: int) -> int:
 def pidfile(path: Path) -> Iterator[None]:
     """Hold `path` with our pid in it while the block runs.
 
-    The file is locked, so that one of a dead daemon is in nobody's way.
-    Raises: AlreadyRunning if a living process holds it; OSError if it cannot be written.
+    The file is locked, so that one of a dead daemon is in nobody's way. Where it cannot be written
+    a warning says so, and the daemon goes on without.
+    Raises: AlreadyRunning if a living process holds it.
     """
+    file = None
+    try:
+        file = _locked(path)
+        os.ftruncate(file, 0)
+        os.write(file, b"%d\n" % os.getpid())
+    except OSError as error:
+        _log.warning("%s: the pid file cannot be written: %s", path, error.strerror)
+    try:
+        yield
+    finally:
+        if file is not None:
+            with contextlib.suppress(OSError):  # it is root's folder, and we are not root any more
+                path.unlink(missing_ok=True)
+            os.close(file)
+
+
+def _locked(path: Path) -> int:
+    """Raises: AlreadyRunning, OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file).st_ino == path.stat().st_ino:
-                break
+                return file
         except BlockingIOError:
             other = os.read(file, 32).decode("ascii", "replace").strip()
             os.close(file)
@@ -160,12 +217,4 @@ def pidfile(path: Path) -> Iterator[None]:
             ) from None
         except FileNotFoundError:
             pass  # its holder removed it between our open and our lock: once more
-        os.close(file)
-    try:
-        with naming(path):
-            os.ftruncate(file, 0)
-            os.write(file, b"%d\n" % os.getpid())
-        yield
-    finally:
-        path.unlink(missing_ok=True)
         os.close(file)

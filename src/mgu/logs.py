@@ -7,6 +7,7 @@ Syslog: `racoon: LEVEL: text`, facility daemon; the date is the syslog daemon's 
 import contextlib
 import logging
 import logging.handlers
+import os
 import socket
 import sys
 from datetime import UTC, datetime
@@ -55,6 +56,38 @@ class _DatedText(_Text):
         shift = clock.now_ns() / 1e9 - datetime.now(UTC).timestamp() if clock.simulated() else 0.0
         date = datetime.fromtimestamp(record.created + shift, UTC).astimezone()
         return f"{date:%Y-%m-%d %H:%M:%S}: {super().format(record)}"
+
+
+class _File(logging.handlers.WatchedFileHandler):
+    """A log file. What cannot be written is lost; one that was moved away is used until there is
+    another. `why` says why there is none.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, encoding="utf-8", errors=_ESCAPED, delay=True)
+        self.why = ""
+        self.reopenIfNeeded()
+
+    def reopenIfNeeded(self) -> None:
+        old = self.stream
+        try:
+            if old is not None:
+                found = os.stat(self.baseFilename)
+                if (found.st_dev, found.st_ino) == (self.dev, self.ino):
+                    return
+        except OSError:
+            pass  # moved away
+        try:
+            self.stream = self._open()
+            self._statstream()
+            if old is not None:
+                old.close()
+        except OSError as error:  # of a full disk, or of a folder that is not ours
+            self.why = error.strerror or str(error)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
 
 
 class _Syslog(logging.Handler):
@@ -113,7 +146,7 @@ def setup(
     `debug` counts -d options: 0 logs from INFO on, 1 adds DEBUG, 2 adds DEBUG2. Other libraries
     are heard from WARNING on. Without -d, what comes by the thousand is left out and counted
     (`mgu.logbound`). Calling it again replaces what was set up before.
-    Raises: OSError if `file` cannot be opened. A missing syslog is only a warning.
+    A missing syslog is a warning, and so is a `file` that cannot be opened: it is tried again.
     """
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -122,28 +155,29 @@ def setup(
             with contextlib.suppress(OSError):  # of a full disk
                 old.close()
     handlers: list[logging.Handler] = []
+    refusals: list[str] = []
     if file is not None:
-        handlers.append(
-            logging.handlers.WatchedFileHandler(file, encoding="utf-8", errors=_ESCAPED)
-        )
-    if stderr:
+        opened = _File(file)
+        handlers.append(opened)
+        if opened.stream is None:
+            refusals.append(f"the log file {file} cannot be written: {opened.why}")
+    if stderr or refusals:
         handlers.append(logging.StreamHandler(sys.stderr))
     for handler in handlers:
         handler.setFormatter(_DatedText())
-    refusal = None
     if syslog:
         try:
             handlers.append(_Syslog(program))
         except OSError as error:
-            refusal = error
+            refusals.append(f"no syslog at {SYSLOG_SOCKET}: {error.strerror}")
     for handler in handlers:
         root.addHandler(handler)
     level = (logging.INFO, logging.DEBUG, DEBUG2)[min(debug, 2)]
     logging.raiseExceptions = False  # a full disk costs lines, and is not told line by line
     for name in LOGGERS:
         _prepare(logging.getLogger(name), level)
-    if refusal is not None:
-        logging.getLogger("mgu").warning("no syslog at %s: %s", SYSLOG_SOCKET, refusal.strerror)
+    for text in refusals:
+        logging.getLogger("mgu").warning("%s", text)
 
 
 def _prepare(logger: logging.Logger, level: int) -> None:

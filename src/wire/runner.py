@@ -53,7 +53,11 @@ async def run(
                     raise
                 event = TimerFired()
             for command in core.handle(event, clock()):
-                asked = perform(command)
+                try:
+                    asked = perform(command)
+                except Exception as error:
+                    error.add_note(f"while carrying out {type(command).__name__}")
+                    raise
                 if asked is not None:
                     tasks.create_task(answer(asked))
             await asyncio.sleep(0)  # a full inbox must not starve the other tasks

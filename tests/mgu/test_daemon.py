@@ -65,6 +65,57 @@ def test_a_second_sigterm_ends_a_daemon_that_does_not_listen() -> None:
     assert (result.returncode, result.stderr) == (1, "")
 
 
+FAULT = """
+    import asyncio
+    from mgu import daemon, logs
+    logs.setup("racoon")
+    async def main(stop):
+        {how}
+        await stop.wait()
+        return 0
+    raise SystemExit(daemon.run(main))
+"""
+
+
+def test_an_unexpected_exception_is_in_the_log_with_what_was_being_done() -> None:
+    how = "error = KeyError('x'); error.add_note('while reading'); raise error"
+    result = python(FAULT.format(how=how))
+    first, *traceback = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert first.endswith(": ERROR: a fault of this program while reading: KeyError: 'x'")
+    assert traceback[0] == "Traceback (most recent call last):"
+
+
+def test_a_group_of_exceptions_is_told_one_by_one() -> None:
+    how = "raise ExceptionGroup('tasks', [KeyError('x'), ExceptionGroup('', [ValueError('y')])])"
+    result = python(FAULT.format(how=how))
+    told = re.findall(r"ERROR: a fault of this program: (.*)", result.stderr)
+    assert told == ["KeyError: 'x'", "ValueError: y"]
+
+
+def test_a_fault_in_a_callback_is_in_the_log_and_the_daemon_goes_on() -> None:
+    how = (
+        "loop = asyncio.get_running_loop(); loop.call_soon(lambda: 1 / 0); loop.call_soon(stop.set)"
+    )
+    result = python(FAULT.format(how=how))
+    assert result.returncode == 0
+    assert "ERROR: a fault of this program in the background (Exception in call" in result.stderr
+    assert "ZeroDivisionError: division by zero" in result.stderr
+
+
+def test_what_a_daemon_has_words_for_is_its_own_to_tell() -> None:
+    result = python("""
+        from mgu import daemon
+        async def main(stop):
+            raise PermissionError
+        try:
+            daemon.run(main, (OSError,))
+        except PermissionError:
+            raise SystemExit(4)
+    """)
+    assert (result.returncode, result.stderr) == (4, "")
+
+
 BACKGROUND = """
     import pathlib, signal, sys
     from mgu import daemon
@@ -100,6 +151,32 @@ def test_a_pid_file_left_by_a_dead_daemon_is_in_nobodys_way(tmp_path: Path) -> N
     with daemon.pidfile(file):
         assert file.read_text() != "1\n"
     assert not file.exists()
+
+
+def test_a_pid_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
+    result = python(
+        """
+        import sys
+        from pathlib import Path
+        from mgu import daemon
+        with daemon.pidfile(Path(sys.argv[1])):
+            print("serving")
+        """,
+        str(tmp_path),  # a folder
+    )
+    assert (result.returncode, result.stdout) == (0, "serving\n")
+    assert result.stderr == f"{tmp_path}: the pid file cannot be written: Is a directory\n"
+
+
+def test_a_service_manager_that_sleeps_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        for _ in range(2000):
+            daemon.notify("WATCHDOG=1")
+        assert manager.recv(100) == b"WATCHDOG=1"
 
 
 @pytest.mark.parametrize("form", ["path", "abstract"])
@@ -194,6 +271,34 @@ def test_syslog_lines_carry_the_program_and_no_date(
         logs.setup("racoon", syslog=True, stderr=False)
         logging.getLogger("ike").info("ISAKMP-SA established")
         assert syslogd.recv(200) == b"<30>racoon: INFO: ISAKMP-SA established"
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_log_that_was_moved_away_is_used_until_there_can_be_another(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    logs.setup("racoon", file=folder / "racoon.log", stderr=False)
+    log = logging.getLogger("ike")
+    folder.rename(tmp_path / "old")  # and the place of the new one is missing
+    log.info("one")
+    assert (tmp_path / "old/racoon.log").read_text().endswith("INFO: one\n")
+    folder.mkdir()
+    log.info("two")
+    assert (folder / "racoon.log").read_text().endswith("INFO: two\n")
+    assert "two" not in (tmp_path / "old/racoon.log").read_text()
+
+
+@pytest.mark.usefixtures("restored_logging")
+def test_a_log_file_that_cannot_be_opened_is_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "log/racoon.log"
+    logs.setup("racoon", file=file, stderr=False)
+    told = f"WARNING: the log file {file} cannot be written: No such file or directory"
+    assert told in capsys.readouterr().err
+    file.parent.mkdir()
+    logging.getLogger("ike").info("later")
+    assert file.read_text().endswith("INFO: later\n")
 
 
 def test_a_full_disk_and_a_name_that_is_no_text_are_survived_in_silence(tmp_path: Path) -> None:

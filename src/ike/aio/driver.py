@@ -43,6 +43,7 @@ from ike.events import (
     Stop,
 )
 from ike.values import IpsecSa
+from wire.fault import CannotGoOn, Faults, Guarded
 from wire.runner import run
 
 logger = logging.getLogger("ike")
@@ -74,6 +75,7 @@ class Driver:
     ) -> None:
         self.engine = Engine(config, entropy=entropy)
         self.admin: AdminServer | None = None
+        self._faults = Faults(logger)
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
         self._told: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._stopped = asyncio.Event()
@@ -103,10 +105,14 @@ class Driver:
         self._told.put_nowait(self._reload_quietly)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then say good-bye to the peers and remove what is ours."""
+        """Serve until `stop` is set, then say good-bye to the peers and remove what is ours.
+
+        A fault costs what was being done; MANY of them end it (`wire.fault`).
+        """
+        core = Guarded[Event, Command](self.engine, self._faults)
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(run(self.engine, self._inbox, self._perform)),
+                tasks.create_task(run(core, self._inbox, self._perform)),
                 tasks.create_task(self._sockets.pump(self._inbox, self._date)),
                 tasks.create_task(self._follow_backend()),
                 tasks.create_task(self._work()),
@@ -139,6 +145,7 @@ class Driver:
                 self.tell(Acquire(policy=event.policy, local_port=self._port))
             else:
                 self.tell(event)
+        raise CannotGoOn("the data plane has ended")
 
     async def _work(self) -> None:
         while True:
@@ -147,6 +154,9 @@ class Driver:
                 await work()
             except BackendError as error:
                 logger.error("%s", error)
+            except Exception as error:  # noqa: BLE001 - the outermost loop of a daemon
+                now = asyncio.get_running_loop().time()
+                self._faults.survive(error, "changing the data plane, or reading the files", now)
             finally:
                 self._told.task_done()
 

@@ -93,7 +93,7 @@ def is_up(connection: Connection) -> bool:
         state = (under_root(_STATES) / connection.name).read_text(encoding="ascii")
     except FileNotFoundError:
         return connection.on_boot
-    return state == _STARTED
+    return {_STARTED: True, _STOPPED: False}.get(state, connection.on_boot)
 
 
 def write_problems(problems: dict[str, str]) -> None:

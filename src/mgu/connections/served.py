@@ -32,12 +32,17 @@ class Served:
         self._problems = {}
         wanted = dict(self._wanted())
         for name, policy in list(self._installed.items()):
+            if name in self._problems:
+                continue  # what its file says now is not understood: what it said stays protected
             if wanted.get(name) != policy:
                 await self._withdraw(name, policy, wanted.values())
         for name, policy in wanted.items():
             if name not in self._installed:
                 await self._install(name, policy)
-        folder.write_problems(self._problems)
+        try:
+            folder.write_problems(self._problems)
+        except OSError as error:
+            logger.warning("%s: %s; 'ipsec' may show old problems", error.filename, error.strerror)
 
     async def clear(self) -> None:
         """Remove what was installed; the engine has said good-bye already."""
@@ -74,7 +79,7 @@ class Served:
                 connection = folder.load(name)
                 if folder.is_up(connection):
                     yield name, connection.policy(folder.source_of(connection))
-            except (BadConnection, PermissionError) as error:
+            except (BadConnection, OSError) as error:
                 self._trouble(name, error)
 
     def _trouble(self, name: str, error: Exception) -> None:

@@ -38,6 +38,9 @@ logger = logging.getLogger("ike")
 EXPORT: Final = "MGU_EXPORT_KEYS"
 KEEP: Final = frozenset({"CAP_NET_ADMIN"})
 
+REFUSALS: Final = (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning, OSError)
+"""Of a start; `main` has words for them."""
+
 _SETTLE: Final = 0.2  # seconds: addresses come and go in pairs
 
 _LEVELS: Final = {"debug": 1, "debug2": 2}
@@ -134,11 +137,15 @@ def _run(options: argparse.Namespace, configuration: Configuration) -> int:
         async with AsyncExitStack() as stack:
             if options.foreground and pidfile is not None:
                 stack.enter_context(daemon.pidfile(pidfile))
-            await _serve(options, configuration, stack, stop)
+            try:
+                await _serve(options, configuration, stack, stop)
+            except Exception:
+                stack.pop_all()  # no orderly stop: the policies stay, and the next start takes over
+                raise
         logger.info("racoon process %d shutdown", os.getpid())
         return exits.OK
 
-    return daemon.run(serve)
+    return daemon.run(serve, REFUSALS)
 
 
 def _start_log(options: argparse.Namespace, configuration: Configuration) -> None:

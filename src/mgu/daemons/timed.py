@@ -119,7 +119,7 @@ def _serve(gateway: Gateway, made: list[Source], ca: str) -> int:
         await serve(Service(random.random), made, gateway, stop, ca)
         return exits.OK
 
-    return daemon.run(until_stopped)
+    return daemon.run(until_stopped, (ClockRefused, NotPermitted, OSError))
 
 
 if __name__ == "__main__":

@@ -249,6 +249,7 @@ class DataPath:
         return [entry.snapshot() for entry in self._spd]
 
     async def events(self) -> AsyncIterator[Event]:
+        """Until it is closed, or cannot go on."""
         while (event := await self._events.get()) is not None:
             yield event
         self._events.put_nowait(None)  # for whoever asks again
@@ -304,10 +305,11 @@ class DataPath:
         except OSError as error:  # somebody removed the device: it would be readable for ever
             self._loop.remove_reader(self._fd)
             logger.error(
-                "the device %s is gone (%s): nothing is protected until the daemon is restarted",
+                "the device %s is gone (%s): nothing passes until the daemon is started again",
                 self.name,
                 error.strerror,
             )
+            self._events.put_nowait(None)
         self._expire_used()
 
     def _unwritten(self) -> None:

@@ -96,6 +96,8 @@ class Running:
     path: Path
     stop: asyncio.Event
     port: int
+    errors: list[Exception]
+    """The last one is raised where the configuration would be read."""
 
     async def ask(self, command: Command, subject: int = 0, body: bytes = b"") -> Reply:
         reader, writer = await asyncio.open_unix_connection(self.path)
@@ -130,8 +132,9 @@ async def daemon(
     )
 
     async def reload(apply: Callable[[Config], None]) -> Config:
-        raise ValueError("the new configuration is refused")
+        raise errors[-1]
 
+    errors: list[Exception] = [ValueError("the new configuration is refused")]
     backend = ListBackend([policy(local, remote)])
     listening = Listening(
         isakmp=(Endpoint(local, port),), natt=(Endpoint(local, port + 1),), bypass=False
@@ -144,7 +147,7 @@ async def daemon(
     stop = asyncio.Event()
     task = asyncio.create_task(driver.run(stop))
     try:
-        yield Running(driver, backend, folder / f"{local}.sock", stop, port)
+        yield Running(driver, backend, folder / f"{local}.sock", stop, port, errors)
     finally:
         stop.set()
         await task
@@ -282,6 +285,17 @@ async def test_what_cannot_be_done_is_refused_by_number(
     pair: tuple[Running, Running], command: Command, subject: int, number: int
 ) -> None:
     assert (await pair[0].ask(command, subject)).errno == number
+
+
+async def test_a_fault_while_the_files_are_read_ends_nothing(
+    pair: tuple[Running, Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    near, _ = pair
+    near.errors.append(OSError(errno.ENOSPC, "No space left on device"))
+    near.driver.reload_soon()
+    await near.until(lambda: "No space left on device" in caplog.text)
+    near.errors.pop()
+    assert (await near.ask(Command.RELOAD_CONFIG)).errno == errno.EINVAL
 
 
 async def test_a_refused_configuration_is_answered_with_what_is_wrong(
