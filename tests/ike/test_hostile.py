@@ -307,7 +307,10 @@ def test_any_authenticated_informational_message_is_survived(content: list[Paylo
     world = World()
     left, right = pair(world)
     assert connect(world, left)
-    _sa_of(left).say(content)
+    sa = _sa_of(left)
+    exchange = sa._exchange(None)
+    payloads = informational.protect(sa.keys, exchange.message_id, content)
+    sa.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
     _flush(world, left)
     world.run(60)
     assert right.station is not None

@@ -42,7 +42,7 @@ def optional(kind: P, most: int = 1) -> Count:
 class Turn:
     sender: Role
     counts: tuple[Count, ...]
-    encrypted: bool | None = False  # None: either
+    encrypted: bool | None = False  # None: taken either way, and sent encrypted
     first: P | None = None
     by_type: MappingProxyType[P, Count] = field(init=False)
 

@@ -2,7 +2,8 @@
 
 With a pre-shared key, whoever hears or provokes the second message can try keys at leisure: it is
 spoken only where the configuration says so. The group cannot be negotiated, for the first message
-holds a public value already.
+holds a public value already. The last message may be encrypted (RFC 2409, 5.1). Ours is, which
+gives peers like libreswan the vector from which phase 2 goes on.
 """
 
 from ike.errors import LocalError
@@ -35,7 +36,7 @@ def aggressive_mode(method: Method) -> tuple[Step[Phase1], ...]:
     return (
         Step(initiator(*opening, first=P.SA), send_opening, take_opening),  # HDR, SA, KE, Ni, IDii
         Step(responder(*answer, first=P.SA), send_answer, take_answer),     # <-- .., IDir, HASH_R
-        Step(initiator(*end, encrypted=None), send_end, take_end),          # HDR, HASH_I
+        Step(initiator(*end, encrypted=None), send_end, take_end),          # HDR(*), HASH_I
     )
     # fmt: on
 
@@ -50,7 +51,9 @@ def send_opening(facts: Phase1) -> list[Payload]:
         )
     facts.own_id = METHODS[suite.authentication].identity(facts)
     prepare_key(facts, suite.group)
-    return [sa, *public_payloads(facts), Payload(P.ID, bytes(facts.own_id)), *vendors]
+    requests = METHODS[suite.authentication].requests(facts)
+    named = [*public_payloads(facts), Payload(P.ID, bytes(facts.own_id)), *requests]
+    return [sa, *named, *vendors]
 
 
 def take_opening(facts: Phase1, message: Message) -> None:
@@ -67,7 +70,7 @@ def send_answer(facts: Phase1) -> list[Payload]:
     facts.own_id = method.identity(facts)
     body = bytes(facts.own_id)
     proof = method.prove(facts, facts.proof_of(facts.role, body))
-    named = [*public_payloads(facts), Payload(P.ID, body), *proof]
+    named = [*public_payloads(facts), Payload(P.ID, body), *proof, *method.requests(facts)]
     return [sa, *named, *vendors, *nat_payloads(facts)]
 
 

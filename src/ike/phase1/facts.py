@@ -1,9 +1,9 @@
 """The facts of one phase 1 negotiation, as they become known (RFC 2409, 5)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 from ike.config import PreSharedKeys, Remote
 from ike.crypto.groups import KeyPair
@@ -51,6 +51,20 @@ class Phase1:
     own_id: Identification | None = None
     peer_id: Identification | None = None
     peer_initial_contact: bool = False
+
+    def copy(self) -> Self:
+        """Where a message can be taken into and, if it is refused, leaves nothing behind."""
+        return replace(
+            self,
+            vendors=set(self.vendors),
+            unknown_vendors=list(self.unknown_vendors),
+            nat=replace(self.nat),
+        )
+
+    def become(self, other: Self) -> None:
+        """All that `other` knows is known here from now on."""
+        for known in fields(self):
+            setattr(self, known.name, getattr(other, known.name))
 
     @property
     def nonce_size(self) -> int:

@@ -1,8 +1,9 @@
 """Runs a phase 1 exchange by its table: whose turn it is, what is repeated, when to give up.
 
 Who may break what: before authentication anybody can send us anything, so a bad message is refused
-but never ends the exchange; time does. A repeated message is answered here and never reaches the
-table: each row sees one message, decrypted and checked.
+but never ends the exchange; time does. Nothing of a refused message stays: a row takes it into a
+copy of the facts. A repeated message is answered here and never reaches the table, one that was
+refused is not judged again: each row sees one message, decrypted and checked.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from ike.context import Context
 from ike.crypto.channel import Channel
 from ike.crypto.keys import Cookies
-from ike.errors import IkeError, InvalidCookie, OutOfTurn, PayloadMalformed
+from ike.errors import InvalidCookie, OutOfTurn, PayloadMalformed, PeerError
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message
 from ike.isakmp.table import Step
@@ -40,12 +41,19 @@ class Handshake:
         self._gave_up = gave_up
         self._row = 0
         self._received: list[bytes] = []
+        self._verdict: tuple[bytes, Endpoint, PeerError] | None = None  # on the last refused one
         self._patience: Timer | None = None
         self._retransmitter = Retransmitter(context, "phase 1 resend", transmit, gave_up)
 
     @property
     def done(self) -> bool:
         return self._row == len(table(self._facts))
+
+    @property
+    def last_block(self) -> bytes:
+        """Of what was encrypted so far; phase 2's vectors start from it (RFC 2409, appendix B)."""
+        assert self.channel is not None
+        return self.channel.iv
 
     @property
     def state(self) -> Phase1State:
@@ -80,7 +88,7 @@ class Handshake:
         step = table(self._facts)[self._row]
         message = self._opened(header, data, step)
         step.turn.check(Role.RESPONDER if self._facts.is_initiator else Role.INITIATOR, message)
-        self._take(step, message, source, local)
+        self._judge(step, message, data, source, local)
         self._accepted(data, encrypted=message.encrypted)
         self._go_on()
 
@@ -98,24 +106,40 @@ class Handshake:
                 f"it does not decrypt ({error}); is the pre-shared key the same at the peer?"
             ) from error
 
+    def _judge(
+        self,
+        step: Step[Phase1],
+        message: Message,
+        data: bytes,
+        source: Endpoint,
+        local: Endpoint,
+    ) -> None:
+        """Take the message, unless these very octets were refused before: that may have cost a
+        Diffie-Hellman exchange or a chain of signatures. Raises: PeerError; LocalError.
+        """
+        if self._verdict is not None and self._verdict[:2] == (data, source):
+            raise self._verdict[2].with_traceback(None)
+        try:
+            self._take(step, message, source, local)
+        except PeerError as error:
+            self._verdict = (data, source, error)
+            raise
+
     def _take(
         self, step: Step[Phase1], message: Message, source: Endpoint, local: Endpoint
     ) -> None:
         """Let the row take the message, with the addresses and cookies that it came with."""
-        facts = self._facts
         if message.initiator_cookie == message.responder_cookie:
             raise InvalidCookie("both cookies are the same: a reflection")
-        before = (facts.local, facts.peer, facts.cookies)
+        facts = self._facts.copy()
         facts.local, facts.peer = local, source
+        ours = facts.cookies.responder
         facts.cookies = Cookies(
             initiator=message.initiator_cookie,
-            responder=message.responder_cookie if facts.is_initiator else before[2].responder,
+            responder=message.responder_cookie if facts.is_initiator else ours,
         )
-        try:
-            step.take(facts, message)
-        except IkeError:
-            facts.local, facts.peer, facts.cookies = before
-            raise
+        step.take(facts, message)
+        self._facts.become(facts)
 
     def _accepted(self, data: bytes, *, encrypted: bool) -> None:
         self._received.append(data)
@@ -144,14 +168,15 @@ class Handshake:
             facts.peer = facts.peer.with_port(NATT_PORT)
 
     def _say(self, step: Step[Phase1]) -> None:
+        encrypted = step.turn.encrypted is not False
         message = Message(
             initiator_cookie=self._facts.cookies.initiator,
             responder_cookie=self._facts.cookies.responder,
             exchange=self._facts.exchange,
             payloads=tuple(step.build(self._facts)),
-            encrypted=bool(step.turn.encrypted),
+            encrypted=encrypted,
         )
-        if step.turn.encrypted:
+        if encrypted:
             assert self.channel is not None
             octets = self.channel.seal(message)
         else:

@@ -1,4 +1,4 @@
-"""What says that a peer refuses our phase 1. Anybody may have sent it: nothing is authenticated.
+"""What says that a peer refuses our phase 1. In the clear, anybody may have sent it.
 
 It counts when it comes in answer to the repeats, too. A stranger who sees our cookies could stop us
 so, but one who can do that can stop us by other means as well; and people get a quick answer.
@@ -23,6 +23,12 @@ _HINTS: Final = {
 _UNREADABLE: Final = f"the peer answers our identity with what does not decrypt. {_SAME_KEY}"
 
 
+_PROTECTED: Final = (
+    "The keys are the same at both ends, so it is our identity or certificate that the peer does "
+    "not take: compare my_identifier and certificate_type with what it expects."
+)
+
+
 class Refusals:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -40,6 +46,10 @@ class Refusals:
             self._remember(text, peer, log=self._count == 0)
         self._count += kind is None or kind.is_error
         return self._count >= MAX_REFUSALS
+
+    def proved(self, kind: NotifyType, peer: Address) -> None:
+        """A notification under the keys of this exchange: from the peer, as far as it is known."""
+        self._remember(f"notification {kind} received, encrypted. {_PROTECTED}", peer, log=True)
 
     def _remember(self, text: str, peer: Address, *, log: bool) -> None:
         self._hint = text

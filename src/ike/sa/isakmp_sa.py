@@ -7,7 +7,7 @@ from ike.config import Switch
 from ike.context import Context
 from ike.crypto.channel import Channel
 from ike.crypto.keys import Cookies, Phase1Keys
-from ike.errors import OutOfTurn, PeerError
+from ike.errors import OutOfTurn, PeerError, UnsupportedExchangeType
 from ike.isakmp.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload
@@ -20,7 +20,7 @@ from ike.phase1.nat import KEEPALIVE
 from ike.phase1.refusals import Refusals
 from ike.sa import informational
 from ike.sa.dpd import DeadPeerDetection, acknowledgement
-from ike.sa.protected import Receiver, SecuredExchange, SeenIds
+from ike.sa.protected import MessageIds, Receiver, SecuredExchange
 from ike.timers import Timer
 from ike.values import Endpoint, Phase1State, Role
 
@@ -74,12 +74,13 @@ class Isakmp:
         self._context = context
         self._owner = owner
         self._state: Phase1State | None = None
-        self._seen = SeenIds()
+        self._seen = MessageIds(context, facts.role, self._aging, self.expire)
         self._early: list[tuple[Header, bytes, Endpoint, Endpoint]] = []
         self._timers: list[Timer] = []
         self._keepalive_timer: Timer | None = None
         self._fragments = 0
         self._announced = False
+        self._unsupported: set[ExchangeType] = set()
         self._refusals = Refusals(context)
 
     @property
@@ -127,8 +128,11 @@ class Isakmp:
                 self._quick(header, data, source, local)
             case self.facts.exchange:
                 self._phase1(header, data, source, local)
-            case _:
-                raise OutOfTurn(f"exchange type {header.exchange} under this ISAKMP-SA")
+            case kind if kind in MODES or kind in self._unsupported:
+                raise OutOfTurn(f"exchange type {kind} under this ISAKMP-SA")
+            case kind:
+                self._unsupported.add(kind)  # the next ones get no answer and no line
+                raise UnsupportedExchangeType(f"exchange type {kind} is not supported")
 
     def _phase1(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
         had_keys = self.facts.keys is not None
@@ -212,8 +216,9 @@ class Isakmp:
     # --- the end ---
 
     def _aging(self) -> None:
-        self._state = Phase1State.DYING
-        self._owner.phase1_aging(self)
+        if self.state is Phase1State.ESTABLISHED:
+            self._state = Phase1State.DYING
+            self._owner.phase1_aging(self)
 
     def _dead(self) -> None:
         self._context.info(
@@ -222,7 +227,9 @@ class Isakmp:
         self.close(EventKind.PHASE1_DPD_TIMEOUT)
 
     def expire(self) -> None:
-        """The lifetime is over."""
+        """The lifetime is over, or the message IDs are used up."""
+        if self.closed:
+            return
         self._context.info(f"ISAKMP-SA expired {self.local}-{self.peer} spi:{self.cookies}")
         if self._owner.is_last(self):
             self.close(EventKind.PHASE1_DOWN)
@@ -299,13 +306,12 @@ class Isakmp:
             self._in_the_clear(message)
             return
         if not self.established:
-            self._keep_early(header, data, source, local)
+            if not self._refused_under_keys(header, data):
+                self._keep_early(header, data, source, local)
             return
         if header.message_id in self._seen:
             raise OutOfTurn("a repeated Informational message")
-        message = self._exchange(header.message_id).channel.open(header, data)
-        informational.verify(self.keys, message)
-        content = informational.content(message)
+        content = informational.read(self.keys, self.handshake.last_block, header, data)
         self._seen.add(header.message_id)
         self._alive(source, local)
         for item in content:
@@ -315,6 +321,22 @@ class Isakmp:
                 self._owner.deleted(self, item)
             else:
                 self._notified(item)
+
+    def _refused_under_keys(self, header: Header, data: bytes) -> bool:
+        """Whether this is a notification under our keys before phase 1 is over: the peer has read
+        our last message, from whose last block the vector is made, and refuses it.
+        """
+        if self.handshake.channel is None:
+            return False
+        try:
+            content = informational.read(self.keys, self.handshake.last_block, header, data)
+        except PeerError:
+            return False
+        for item in content:
+            if isinstance(item, Notification) and item.type.is_error and not self.closed:
+                self._refusals.proved(item.type, self.peer.address)
+                self._give_up(item.type)
+        return True
 
     def _in_the_clear(self, message: Message) -> None:
         """Anybody may have sent this: people are told, and the exchange goes on."""
@@ -331,11 +353,14 @@ class Isakmp:
     def _refused(self, kind: NotifyType | None) -> None:
         """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
         if self._refusals.heard(kind, self.peer.address) and self.facts.is_initiator:
-            proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
-            self.fail(
-                "phase1 negotiation failed, the peer refuses it.",
-                EventKind.PHASE1_NO_PROPOSAL if proposal else EventKind.PHASE1_AUTH_FAILED,
-            )
+            self._give_up(kind)
+
+    def _give_up(self, kind: NotifyType | None) -> None:
+        proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
+        self.fail(
+            "phase1 negotiation failed, the peer refuses it.",
+            EventKind.PHASE1_NO_PROPOSAL if proposal else EventKind.PHASE1_AUTH_FAILED,
+        )
 
     def _notified(self, notification: Notification) -> None:
         match notification.type:
@@ -370,13 +395,12 @@ class Isakmp:
 
     def _exchange(self, message_id: int | None) -> SecuredExchange:
         """A phase 2 exchange with the peer's message ID, or a fresh one of ours."""
-        assert self.handshake.channel is not None
         if message_id is None:
             message_id = self._context.random_number()
             while message_id in self._seen:
                 message_id = self._context.random_number()
             self._seen.add(message_id)
-        iv = self.keys.phase2_iv(self.handshake.channel.iv, message_id)
+        iv = self.keys.phase2_iv(self.handshake.last_block, message_id)
         channel = Channel(self.keys, iv)
         return SecuredExchange(self._context, self.cookies, message_id, channel, self.transmit)
 
@@ -385,10 +409,13 @@ class Isakmp:
         self.say([Payload(PayloadType.NOTIFY, bytes(notification))])
 
     def say(self, content: list[Payload]) -> None:
-        """An Informational exchange under this SA's protection."""
-        exchange = self._exchange(None)
-        payloads = informational.protect(self.keys, exchange.message_id, content)
-        self.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
+        """An Informational exchange for each payload, under this SA's protection: racoon hashes the
+        first one only (RFC 2409, 5.7 has one).
+        """
+        for payload in content:
+            exchange = self._exchange(None)
+            payloads = informational.protect(self.keys, exchange.message_id, [payload])
+            self.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
 
     def transmit(self, octets: bytes) -> None:
         """Send to where the peer is now, in fragments if it understands them."""

@@ -11,8 +11,13 @@ from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload
 from ike.numbers.isakmp import ExchangeType
 from ike.retransmission import Retransmitter
+from ike.values import Role
 
-MAX_SEEN: Final = 16384
+MAX_IDS: Final = 16384
+"""Message IDs of one ISAKMP SA; each costs some 70 octets of memory."""
+
+RENEW_IDS: Final = {Role.INITIATOR: MAX_IDS * 3 // 4, Role.RESPONDER: MAX_IDS * 7 // 8}
+"""So many used: time for another ISAKMP SA. Not at both ends at once."""
 
 
 class Receiver(Protocol):
@@ -97,16 +102,29 @@ class SecuredExchange:
             self.receiver.no_answer()
 
 
-class SeenIds:
-    """Message IDs used so far under one SA; beyond MAX_SEEN the oldest are forgotten."""
+class MessageIds:
+    """Message IDs used so far under one ISAKMP SA, by both sides.
 
-    def __init__(self) -> None:
-        self._ids: dict[int, None] = {}
+    None is forgotten while the SA lives, or a replay of the message could be taken for a new one.
+    So an SA has a lifetime in IDs, too: it is renewed before MAX_IDS are used, and ends with them.
+    """
+
+    def __init__(
+        self, context: Context, role: Role, renew: Callable[[], None], end: Callable[[], None]
+    ) -> None:
+        self._context = context
+        self._ids: set[int] = set()
+        self._limits = {
+            RENEW_IDS[role]: ("phase 1 rekey", renew),
+            MAX_IDS: ("phase 1 expires", end),
+        }
 
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._ids
 
     def add(self, message_id: int) -> None:
-        self._ids[message_id] = None
-        if len(self._ids) > MAX_SEEN:
-            del self._ids[next(iter(self._ids))]
+        """An exchange has this ID. What follows from their number waits for its end."""
+        self._ids.add(message_id)
+        limit = self._limits.pop(len(self._ids), None)
+        if limit is not None:
+            self._context.later(limit[0], 0.0, limit[1])
