@@ -10,16 +10,19 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 from mgu import exits
+from mgu.notify import notify
 from wire.fault import CannotGoOn
 
 _log = logging.getLogger("mgu")
+
+
+__all__ = ["AlreadyRunning", "detach", "notify", "pidfile", "ready", "run"]
 
 
 class AlreadyRunning(Exception):
@@ -107,19 +110,6 @@ async def _watchdog() -> None:
     while period:
         notify("WATCHDOG=1")
         await asyncio.sleep(period / 2)
-
-
-def notify(state: str) -> None:
-    """Tell the service manager `state`, such as "STATUS=port authorized"; without one, nothing."""
-    name = os.environ.get("NOTIFY_SOCKET")
-    if not name:
-        return
-    address = "\0" + name[1:] if name.startswith("@") else name
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link,
-        contextlib.suppress(OSError),  # a manager that went away, or sleeps, must not stop anybody
-    ):
-        link.sendto(state.encode(), socket.MSG_DONTWAIT, address)
 
 
 def ready() -> None:

@@ -40,6 +40,9 @@ _LEVELS: Final = {
 }
 
 
+logger = logging.getLogger("mgu")
+
+
 class _Text(logging.Formatter):
     """`LEVEL: text`, level names as racoon's; with a `peer` in `extra`, `[PEER] LEVEL: text`."""
 
@@ -177,7 +180,7 @@ def setup(
     for name in LOGGERS:
         _prepare(logging.getLogger(name), level)
     for text in refusals:
-        logging.getLogger("mgu").warning("%s", text)
+        logger.warning("%s", text)
 
 
 def _prepare(logger: logging.Logger, level: int) -> None:

@@ -27,6 +27,7 @@ DAEMONS: Final = {
     "timed": "daemon: keep the clock right",
     "supplicant": "daemon: 802.1X supplicant",
     "iked": "daemon: IKEv1 keying",
+    "supervise": "daemon: start another again when it ends, without an init system",
 }
 
 # Daemons that have another name here

@@ -1,17 +1,22 @@
 """Services: the plain backend with real processes, the texts of the other two."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from lab.process import until
 from mgu import services
 from mgu.daemons import iked, supplicant, timed
 from mgu.services.plain import Plain, log_file
-from mgu.services.process import Process
+from mgu.services.process import Process, recorded
+from mgu.services.supervise import rotate
 from mgu.services.systemd import unit_text, wait_units
 from mgu.services.sysv import SysV, script_text
 from mgu.services.table import Service, ServiceError
@@ -39,9 +44,23 @@ def daemon_of(script: str) -> Service:
 
 
 @pytest.fixture(autouse=True)
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MGU_ROOT", str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    Plain().stop(daemon_of(READY))
+
+
+def process_of(root: Path, suffix: str = "") -> Process:
+    """The living process that a pid file names."""
+    found = recorded(root / f"run/mgu/example{suffix}.pid")
+    assert found is not None
+    assert found.alive
+    return found
+
+
+def kill(process: Process) -> None:
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: not process.alive)
 
 
 def test_a_daemon_is_started_once_and_stopped_once() -> None:
@@ -53,6 +72,72 @@ def test_a_daemon_is_started_once_and_stopped_once() -> None:
     plain.stop(example)
     assert not plain.running(example)
     assert log_file(example).read_text() == "serving\nstopped\n"
+    assert list(log_file(example).parent.parent.parent.glob("run/mgu/*.pid")) == []
+
+
+def test_a_daemon_that_is_killed_is_started_again_with_one_line_in_its_log(root: Path) -> None:
+    plain, example = Plain(), daemon_of(READY)
+    plain.start(example, 10.0)
+    first = process_of(root)
+    kill(first)
+    until(lambda: plain.running(example))
+    assert process_of(root) != first
+    until(lambda: log_file(example).read_text().count("serving") == 2)
+    plain.stop(example)
+    lines = log_file(example).read_text().splitlines()
+    assert [lines[0], *lines[2:]] == ["serving", "serving", "stopped"]
+    assert re.search(r"WARNING: example was killed by signal 9 after \d s; it is started", lines[1])
+
+
+def test_a_daemon_whose_supervisor_was_killed_goes_on_and_gets_another(root: Path) -> None:
+    plain, example = Plain(), daemon_of(READY)
+    plain.start(example, 10.0)
+    served = process_of(root)
+    kill(process_of(root, ".supervisor"))
+    assert plain.running(example)
+    plain.start(example, 10.0)
+    assert process_of(root) == served
+    kill(served)
+    until(lambda: plain.running(example))
+    plain.stop(example)
+    assert not plain.running(example)
+
+
+def test_a_daemon_without_a_supervisor_is_stopped_all_the_same(root: Path) -> None:
+    plain, example = Plain(), daemon_of(READY)
+    plain.start(example, 10.0)
+    kill(process_of(root, ".supervisor"))
+    plain.stop(example)
+    assert not plain.running(example)
+    assert log_file(example).read_text().endswith("stopped\n")
+
+
+def test_a_daemon_that_waits_for_its_next_start_is_started_at_once_when_asked_for(
+    root: Path,
+) -> None:
+    (root / "missing").touch()
+    broken = daemon_of(f"import os; os.path.exists({str(root / 'missing')!r}) and exit(1)\n{READY}")
+    for _ in range(3):
+        with pytest.raises(ServiceError, match="ended with exit code 1"):
+            Plain().start(broken, 10.0)
+    (root / "missing").unlink()
+    Plain().start(broken, 10.0)
+    assert Plain().running(broken)
+
+
+def test_a_log_that_grows_too_large_is_begun_anew_and_the_old_one_kept(tmp_path: Path) -> None:
+    log = tmp_path / "racoon.log"
+    with log.open("ab", buffering=0) as daemon:
+        daemon.write(b"x" * 2000 + b"last\n")
+        rotate(log, largest=3000)
+        assert log.stat().st_size == 2005
+        rotate(log, largest=1000)
+        daemon.write(b"new\n")
+    assert log.read_bytes() == b"new\n"
+    old = tmp_path / "racoon.log.1"
+    assert old.read_bytes() == b"x" * 995 + b"last\n"
+    assert old.stat().st_mode & 0o777 == 0o640
+    rotate(tmp_path / "nothing.log")
 
 
 def test_two_that_start_a_daemon_at_the_same_moment_start_one() -> None:

@@ -1,9 +1,9 @@
-"""Services without an init system: a pid file, a log file and a marker that says "at boot".
+"""Services without an init system: pid files, a log file and a marker that says "at boot".
 
-`mgu up` starts what is marked. The daemon's readiness comes as sd_notify(3) would bring it.
+`mgu up` starts what is marked, each with a supervisor that starts it again when it ends
+(`mgu.services.supervise`). Readiness comes as sd_notify(3) would bring it.
 """
 
-import contextlib
 import os
 import select
 import socket
@@ -12,12 +12,13 @@ from pathlib import Path
 
 from mgu.files import locked, write_whole
 from mgu.paths import RUN_DIR, STATE_DIR, under_root
-from mgu.services.process import Process
-from mgu.services.table import Service, ServiceError
+from mgu.services.process import Process, recorded
+from mgu.services.table import MGU, Service, ServiceError
 from wire.lean import Final
 
 LOG_DIR: Final = "/var/log"
 _LAST_WORDS: Final = 5  # lines of the log that a failure quotes
+_PATIENCE: Final = 15.0  # seconds: more than the supervisor has with the daemon
 
 
 class Plain:
@@ -33,35 +34,42 @@ class Plain:
         return _marker(service).exists()
 
     def running(self, service: Service) -> bool:
-        process = _recorded(service)
-        return process is not None and process.alive
+        return _lives(_pid_file(service))
 
     def start(self, service: Service, within: float) -> None:
         # Whoever else starts it at this moment waits, and then finds it running.
         with locked(under_root(f"{RUN_DIR}/{service.name}.lock")):
             if not self.running(service):
+                self._end(_supervisor_file(service))  # it waits between two starts
                 self._start(service, within)
+            elif not _lives(_supervisor_file(service)):
+                self._start(service, within)  # one that takes the daemon over
 
     def _start(self, service: Service, within: float) -> None:
-        import tempfile  # late: it takes 3 ms, and most calls start nothing
-
-        with tempfile.TemporaryDirectory(prefix="mgu-") as folder:
-            path = f"{folder}/notify"
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
-                notices.bind(path)
-                log = log_file(service)
-                begin = log.stat().st_size if log.exists() else 0
-                pid = _spawn(service, log, path)
-                process = Process.of(pid)
-                if process is not None:
-                    write_whole(_pid_file(service), f"{process}\n".encode())
-                _await_ready(service, pid, notices, within, begin)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
+            notices.bind("")  # the kernel chooses an abstract name: unix(7), autobind
+            log = log_file(service)
+            begin = log.stat().st_size if log.exists() else 0
+            process = Process.of(_spawn(service, log, notices))
+            if process is None:
+                raise ServiceError(f"{service.name} ended at once{_last_words(service, begin)}")
+            try:
+                write_whole(_supervisor_file(service), f"{process}\n".encode())
+                _await_ready(service, process, notices, within, begin)
+            except OSError:
+                process.stop()
+                raise
 
     def stop(self, service: Service) -> None:
-        process = _recorded(service)
+        for file in (_supervisor_file(service), _pid_file(service)):
+            self._end(file)
+
+    @staticmethod
+    def _end(file: Path) -> None:
+        process = recorded(file)
         if process is not None:
-            process.stop()
-        _pid_file(service).unlink(missing_ok=True)
+            process.stop(_PATIENCE)
+        file.unlink(missing_ok=True)
 
 
 def log_file(service: Service) -> Path:
@@ -77,22 +85,25 @@ def _marker(service: Service) -> Path:
     return under_root(f"{STATE_DIR}/enabled/{service.name}")
 
 
-def _recorded(service: Service) -> Process | None:
-    try:
-        return Process.parse(_pid_file(service).read_text(encoding="ascii"))
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
+def _supervisor_file(service: Service) -> Path:
+    return under_root(f"{RUN_DIR}/{service.name}.supervisor.pid")
 
 
-def _spawn(service: Service, log: Path, notify: str) -> int:
-    """The daemon in a session of its own, its output appended to `log`. Returns its pid."""
+def _lives(pid_file: Path) -> bool:
+    process = recorded(pid_file)
+    return process is not None and process.alive
+
+
+def _spawn(service: Service, log: Path, notices: socket.socket) -> int:
+    """The supervisor in a session of its own, its output appended to `log`. Returns its pid."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    argv = service.argv
+    files = ["--pid-file", str(_pid_file(service)), "--log", str(log)]
+    argv = [*MGU, "supervise", *files, service.name, "--", *service.argv]
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
         argv[0],
         argv,
-        {**os.environ, "NOTIFY_SOCKET": notify},
+        {**os.environ, "NOTIFY_SOCKET": "@" + notices.getsockname()[1:].decode()},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o640),
@@ -103,36 +114,38 @@ def _spawn(service: Service, log: Path, notify: str) -> int:
 
 
 def _await_ready(
-    service: Service, pid: int, notices: socket.socket, within: float, begin: int
+    service: Service, supervisor: Process, notices: socket.socket, within: float, begin: int
 ) -> None:
     """Raises: ServiceError, with what the daemon logged after offset `begin`."""
-    handle = os.pidfd_open(pid)
+    handle = os.pidfd_open(supervisor.pid)
     watched: list[socket.socket | int] = [notices, handle]
     try:
         limit = time.monotonic() + within
         while (left := limit - time.monotonic()) > 0:
             readable, _, _ = select.select(watched, [], [], left)
-            if notices in readable and b"READY=1" in notices.recv(4096).split(b"\n"):
+            words = notices.recv(4096).split(b"\n") if notices in readable else []
+            if b"READY=1" in words:
                 return
-            if handle in readable:
-                code = _exit_code(pid)
-                raise ServiceError(f"{service.name} ended{code}{_last_words(service, begin)}")
+            if words or handle in readable:
+                how = _how(words, supervisor)
+                raise ServiceError(f"{service.name} {how}{_last_words(service, begin)}")
     finally:
         os.close(handle)
-    process = Process.of(pid)
-    if process is not None:
-        process.stop()
+    Plain().stop(service)
     raise ServiceError(
         f"{service.name} was not ready within {within:g} s and was stopped"
         f"{_last_words(service, begin)}"
     )
 
 
-def _exit_code(pid: int) -> str:
-    with contextlib.suppress(ChildProcessError):
-        _, status = os.waitpid(pid, 0)
-        return f" with exit code {os.waitstatus_to_exitcode(status)}"
-    return ""
+def _how(words: list[bytes], supervisor: Process) -> str:
+    """How the first start ended, from what the supervisor told."""
+    for word in words:
+        name, _, code = word.decode("ascii", "replace").partition("=")
+        if name == "EXIT_STATUS":
+            return f"ended with exit code {code}"
+    supervisor.alive  # noqa: B018 - reaps it
+    return "ended"
 
 
 def _last_words(service: Service, begin: int) -> str:

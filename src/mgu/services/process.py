@@ -61,6 +61,14 @@ class Process(Record):
             os.close(handle)
 
 
+def recorded(pid_file: Path) -> Process | None:
+    """Whose pid file it is, alive or not."""
+    try:
+        return Process.parse(pid_file.read_text(encoding="ascii"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _stat(pid: int) -> list[str] | None:
     """Fields of /proc/PID/stat from the third (state) on; the second may hold spaces."""
     try:
