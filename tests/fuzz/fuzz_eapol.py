@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from eapol.aio.link import parse as parse_links
 from eapol.eap import Packet
 from eapol.errors import EapolError, MalformedFrame
 from eapol.events import FrameReceived, LinkChanged, UseNetwork
@@ -64,10 +63,6 @@ def key(octets: bytes) -> None:
         ClientContext(TlsPolicy(), Credentials(key=NamedSecret("client.key", Secret(octets))))
 
 
-def links(octets: bytes) -> None:
-    list(parse_links(octets))
-
-
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frame": frame,
     "packet": packet,
@@ -76,5 +71,4 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "supplicant": supplicant,
     "certificate": certificate,
     "key": key,
-    "links": links,
 }

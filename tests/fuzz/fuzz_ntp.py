@@ -5,7 +5,6 @@ from contextlib import suppress
 from random import Random
 
 from ntp import conf, keys
-from ntp.aio.watch import has_news
 from ntp.association import Association
 from ntp.client import Client
 from ntp.errors import NtpError
@@ -69,10 +68,6 @@ def configuration(octets: bytes) -> None:
         assert conf.parse(conf.write(parsed), "conf") == parsed
 
 
-def netlink(octets: bytes) -> None:
-    has_news(octets, {})
-
-
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "packet": packet,
     "answer": answer,
@@ -81,5 +76,4 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "authenticator": authenticator,
     "key_file": key_file,
     "configuration": configuration,
-    "netlink": netlink,
 }

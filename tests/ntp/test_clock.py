@@ -2,9 +2,9 @@
 
 import errno
 import os
-import struct
 import sys
 import time
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -12,6 +12,8 @@ from ntp.aio import clock, watch
 from ntp.aio.clock import KernelClock, Timex
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.timestamp import SECOND
+from wire.record import replace
+from wire.rtnetlink import UNICAST, Change, Item, Link, OwnAddress, Route
 
 
 class Kernel:
@@ -91,22 +93,36 @@ def test_struct_timex_has_the_size_of_the_kernel() -> None:
     assert ctypes.sizeof(Timex) == 208
 
 
-def link(index: int, flags: int) -> bytes:
-    return struct.pack("=IHHII", 32, 16, 0, 0, 0) + struct.pack("=BxHiII", 0, 1, index, flags, 0)
+def link(carrier: bool) -> Link:
+    return Link(index=3, name="eth0", enabled=True, carrier=carrier, address=bytes(6), mtu=1500)
 
 
-def message(kind: int) -> bytes:
-    return struct.pack("=IHHII", 16, kind, 0, 0, 0)
+def address(usable: bool) -> OwnAddress:
+    return OwnAddress(index=3, address=ip_address("fd00::1"), prefix=64, usable=usable)
 
 
-def test_a_carrier_is_news_once() -> None:
-    carriers: dict[int, bool] = {}
-    up, down = link(3, 0x10000), link(3, 0)
-    told = [watch.has_news(octets, carriers) for octets in (up, up, down, up)]
-    assert told == [True, False, False, True]
+def route(kind: int) -> Route:
+    network = ip_network("0.0.0.0/0")
+    return Route(254, network, metric=0, tos=0, kind=kind, gateway=b"", index=3, paths=b"")
 
 
-def test_a_new_address_or_route_is_news_and_a_lost_one_is_none() -> None:
-    assert watch.has_news(message(20), {})
-    assert watch.has_news(message(21) + message(24), {})
-    assert not watch.has_news(message(21) + message(25), {})
+@pytest.mark.parametrize(
+    ("before", "after", "news"),
+    [
+        (link(False), link(True), True),
+        (None, link(True), True),
+        (link(True), replace(link(True), mtu=1400), False),
+        (link(True), link(False), False),
+        (link(True), None, False),
+        (None, address(False), False),
+        (address(False), address(True), True),
+        (address(True), None, False),
+        (None, route(UNICAST), True),
+        (None, route(2), False),
+        (route(UNICAST), None, False),
+    ],
+)
+def test_news_is_what_may_let_a_server_be_reached_that_was_not(
+    before: Item | None, after: Item | None, news: bool
+) -> None:
+    assert watch.is_news(Change(before, after)) is news

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from eapol.aio.keylog import key_log
-from eapol.aio.link import LinkState, LinkWatch
+from eapol.aio.link import LinkWatch
 from eapol.aio.port import Port
 from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.engine import TlsContext
@@ -39,6 +39,7 @@ from eapol.events import (
 from eapol.notices import WARNING
 from eapol.settings import Credentials, NamedOctets, NamedSecret, TlsPolicy, TlsVersion
 from wire import files
+from wire.rtnetlink import Link
 from wire.runner import run
 from wire.secret import Secret
 
@@ -105,7 +106,7 @@ class Switch:
             event = FrameReceived(octets=octets, source=source, date=self._date())
             self._inbox.put_nowait(event)
 
-    def _link(self, state: LinkState | None) -> None:
+    def _link(self, state: Link | None) -> None:
         self._inbox.put_nowait(LinkChanged(up=state is not None and state.up))
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final, Self
 
 from eapol.aio.files import Files, exposed
-from eapol.aio.link import LinkState, LinkWatch, address_of, mtu_of
+from eapol.aio.link import LinkWatch, address_of, mtu_of
 from eapol.aio.port import Port, index_of
 from eapol.config import Config
 from eapol.errors import CredentialError, EapolError, PassphraseNeeded, PortError
@@ -45,6 +45,7 @@ from eapol.settings import Network
 from eapol.status import Status
 from eapol.supplicant import Supplicant
 from eapol.tls import ClientContext, KeyLog
+from wire.rtnetlink import Link
 from wire.runner import run
 from wire.secret import Secret
 
@@ -239,7 +240,7 @@ class Supervisor:
             return
         self._inbox.put_nowait(FrameReceived(octets=octets, source=source, date=self._date()))
 
-    def _link(self, state: LinkState | None) -> None:
+    def _link(self, state: Link | None) -> None:
         if state is None:
             _log.warning("%s: the interface is gone; waiting for it", self.interface)
             self._inbox.put_nowait(LinkChanged(up=False))

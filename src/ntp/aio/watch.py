@@ -7,19 +7,14 @@ clock is watched by a timer that the kernel cancels when the date jumps, also af
 import asyncio
 import ctypes
 import os
-import socket
-import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_RTMGRP: Final = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # link, IPv4 and IPv6 addresses and routes
-_NEWS: Final = frozenset({16, 20, 24})  # RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE
-_RTM_NEWLINK: Final = 16
-_IFF_LOWER_UP: Final = 0x10000
-_MESSAGE = struct.Struct("=IHHII")  # nlmsghdr
-_LINK = struct.Struct("=BxHiII")  # ifinfomsg
+from wire.rtnetlink import UNICAST, Change, Link, OwnAddress, Route
+from wire.watch import HostWatch
+
 _TFD_NONBLOCK: Final = os.O_NONBLOCK
 _TFD_CLOEXEC: Final = os.O_CLOEXEC
 _TFD_TIMER_ABSTIME: Final = 1
@@ -31,52 +26,30 @@ _AFAR: Final = min(9 * 10**9, 2 ** (8 * ctypes.sizeof(ctypes.c_long) - 1) - 1)
 @contextmanager
 def network(changed: Callable[[], None]) -> Iterator[None]:
     """Call `changed` for news of the network while the block runs."""
-    loop = asyncio.get_running_loop()
-    link = socket.socket(
-        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-    )
-    carriers: dict[int, bool] = {}
 
-    def read() -> None:
-        news = False
-        try:
-            while True:
-                news |= has_news(link.recv(65536), carriers)
-        except BlockingIOError:
-            pass
-        except OSError:  # ENOBUFS: some were lost
-            news = True
-        if news:
+    def told(changes: list[Change]) -> None:
+        if any(is_news(change) for change in changes):
             changed()
 
-    with link:
-        link.bind((0, _RTMGRP))
-        loop.add_reader(link.fileno(), read)
-        try:
-            yield
-        finally:
-            loop.remove_reader(link.fileno())
+    watch = HostWatch((Link, OwnAddress, Route), told)
+    try:
+        watch.start()
+        yield
+    finally:
+        watch.close()
 
 
-def has_news(octets: bytes, carriers: dict[int, bool]) -> bool:
-    """Whether netlink messages tell of a carrier, an address or a route that is new.
-
-    `carriers`: by interface index, whether the link had one; kept up to date here.
-    """
-    news, at = False, 0
-    while at + _MESSAGE.size <= len(octets):
-        length, kind, _, _, _ = _MESSAGE.unpack_from(octets, at)
-        if length < _MESSAGE.size:
-            break
-        if kind == _RTM_NEWLINK and at + _MESSAGE.size + _LINK.size <= len(octets):
-            _, _, index, flags, _ = _LINK.unpack_from(octets, at + _MESSAGE.size)
-            carrier = bool(flags & _IFF_LOWER_UP)
-            news |= carrier and not carriers.get(index, False)
-            carriers[index] = carrier
-        else:
-            news |= kind in _NEWS
-        at += length + 3 & ~3
-    return news
+def is_news(change: Change) -> bool:
+    """Whether a server may be reached now that was not: a carrier, an address, a route came."""
+    match change.after:
+        case Link(carrier=True):
+            return not (isinstance(change.before, Link) and change.before.carrier)
+        case OwnAddress(usable=usable):
+            return usable
+        case Route(kind=kind):
+            return kind == UNICAST
+        case _:
+            return False
 
 
 @contextmanager

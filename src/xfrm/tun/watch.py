@@ -4,35 +4,11 @@ rtnetlink(7), multicast groups only: nothing is asked. The kernel queues a notif
 answers whoever made the change, so `drain` knows at any moment all that happened until then.
 """
 
-import errno
-import socket
-import struct
-import sys
 from dataclasses import dataclass, field
-from ipaddress import ip_network
-from typing import Final
 
-from wire.cursor import Cursor, DecodeError
+from wire.rtnetlink import Link, OwnAddress, Route, Rule, Table, Told
+from wire.watch import Feed
 from xfrm.model import Network
-
-# linux/rtnetlink.h
-_GROUPS: Final = (
-    0x1 | 0x10 | 0x100 | 0x40 | 0x400 | 0x80 | 0x40000
-)  # links, addresses, routes, rules
-_NEWLINK: Final = 16
-_NEWADDR: Final = 20
-_DELADDR: Final = 21
-_DELROUTE: Final = 25
-_DELRULE: Final = 33
-_DST: Final = 1  # RTA_DST
-_TABLE: Final = 15  # RTA_TABLE and FRA_TABLE
-_UP: Final = 1  # IFF_UP
-
-_HEADER: Final = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_LINK: Final = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
-_ROUTE: Final = struct.Struct("=BB10x")  # rtmsg: family, length of dst; fib_rule_hdr has its layout
-_ATTRIBUTE: Final = struct.Struct("=HH")  # rtattr: length, type
-_LARGEST: Final = 65536  # octets
 
 
 @dataclass(slots=True)
@@ -59,77 +35,37 @@ class Watch:
         """Raises OSError."""
         self._index = index
         self._table = table
-        self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
-        )
-        try:
-            self._socket.bind((0, _GROUPS))
-        except BaseException:
-            self._socket.close()
-            raise
+        self._known = Table()  # of addresses: a refreshed lifetime is no change
+        self._feed = Feed((Link, OwnAddress, Route, Rule))
+        self._feed.ask(OwnAddress)
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._feed.fileno()
 
     def close(self) -> None:
-        self._socket.close()
+        self._feed.close()
 
     def drain(self) -> Changes:
         """What changed since the last call."""
+        told, lost = self._feed.drain()
+        if lost:
+            self._known = Table()
+            self._feed.ask(OwnAddress)
+            return Changes(addresses=True, everything=True)
         changes = Changes()
-        while True:
-            try:
-                octets = self._socket.recv(_LARGEST)
-            except OSError as error:
-                if error.errno != errno.ENOBUFS:  # nothing more
-                    return changes
-                changes.add(Changes(addresses=True, everything=True))  # some were lost
-                continue
-            changes.add(read_changes(octets, self._index, self._table))
+        for each in told:
+            changes.add(self._change(each))
+        return changes
 
-
-def read_changes(octets: bytes, index: int, table: int) -> Changes:
-    """What the messages in `octets` say; what cannot be read may have been anything."""
-    changes = Changes()
-    cursor = Cursor(octets)
-    try:
-        while len(cursor):
-            length, kind, _, _, _ = cursor.unpack(_HEADER)
-            body = cursor.sub(length - _HEADER.size)
-            cursor.take(min(-length % 4, len(cursor)))
-            if kind in (_NEWADDR, _DELADDR):
-                changes.addresses = True
-            elif kind == _NEWLINK:
-                _, _, number, flags, _ = body.unpack(_LINK)
-                changes.everything |= number == index and bool(flags & _UP)  # it may have been down
-            elif kind == _DELROUTE:
-                changes.routes |= _route(body, table)
-            elif kind == _DELRULE:
-                body.unpack(_ROUTE)
-                changes.everything |= _number(_attributes(body)) == table
-    except (DecodeError, ValueError):
-        return Changes(addresses=True, everything=True)
-    return changes
-
-
-def _route(body: Cursor, table: int) -> set[Network]:
-    """The destination of a route of `table`."""
-    family, bits = body.unpack(_ROUTE)
-    found = _attributes(body)
-    if _number(found) != table:
-        return set()
-    anything = bytes(4 if family == socket.AF_INET else 16)
-    return {ip_network((found.get(_DST, anything), bits))}
-
-
-def _attributes(cursor: Cursor) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
-    while len(cursor):
-        length, kind = cursor.unpack(_ATTRIBUTE)
-        found[kind] = cursor.take(length - _ATTRIBUTE.size)
-        cursor.take(min(-length % 4, len(cursor)))
-    return found
-
-
-def _number(attributes: dict[int, bytes]) -> int:
-    return int.from_bytes(attributes.get(_TABLE, b""), sys.byteorder)
+    def _change(self, told: Told) -> Changes:
+        match told.item:
+            case OwnAddress():
+                return Changes(addresses=self._known.take(told) is not None)
+            case Link(index=self._index, enabled=True) if not told.gone:
+                return Changes(everything=True)  # it may have been down
+            case Route(table=self._table, network=network) if told.gone:
+                return Changes(routes={network})
+            case Rule(table=self._table) if told.gone:
+                return Changes(everything=True)
+            case _:
+                return Changes()
