@@ -175,12 +175,17 @@ def setup(
             refusals.append(f"no syslog at {SYSLOG_SOCKET}: {error.strerror}")
     for handler in handlers:
         root.addHandler(handler)
-    level = (logging.INFO, logging.DEBUG, DEBUG2)[min(debug, 2)]
     logging.raiseExceptions = False  # a full disk costs lines, and is not told line by line
-    for name in LOGGERS:
-        _prepare(logging.getLogger(name), level)
+    set_levels(debug)
     for text in refusals:
         logger.warning("%s", text)
+
+
+def set_levels(debug: int) -> None:
+    """Log from there on that `debug` says, a count of -d options."""
+    level = (logging.INFO, logging.DEBUG, DEBUG2)[min(debug, 2)]
+    for name in LOGGERS:
+        _prepare(logging.getLogger(name), level)
 
 
 def _prepare(logger: logging.Logger, level: int) -> None:

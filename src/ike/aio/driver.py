@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from ike.aio.admin import AdminServer
-from ike.aio.requests import Desk
+from ike.aio.requests import Desk, Reloaded
 from ike.aio.sockets import Sockets, entropy
 from ike.backend import Backend, BackendError
 from ike.commands import (
@@ -69,7 +69,7 @@ class Driver:
         sockets: Sockets,
         *,
         date: Callable[[], float],
-        reload: Callable[[Callable[[Config], None]], Awaitable[Config]],
+        reload: Callable[[Callable[[Config], None]], Awaitable[Reloaded]],
         export: Callable[[Keys], None] | None = None,
         port: int = 500,
     ) -> None:
@@ -127,12 +127,12 @@ class Driver:
             for task in running:
                 task.cancel()
 
-    async def _take_configuration(self) -> Config:
+    async def _take_configuration(self) -> Reloaded:
         return await self._reload(lambda config: self.tell(Reload(config=config)))
 
     async def _reload_quietly(self) -> None:
         with contextlib.suppress(ValueError):
-            self.desk.config = await self._take_configuration()
+            await self.desk.reload()
 
     async def _tell_drops(self) -> None:
         while True:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,6 +42,14 @@ _PROTOCOLS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """A configuration that was read again, and what an administrator should know of it."""
+
+    config: Config
+    remarks: tuple[str, ...] = ()
+
+
 class Desk:
     """`date()` is the gateway's Unix time in seconds; `reload` raises ValueError when refused.
 
@@ -55,7 +64,7 @@ class Desk:
         *,
         config: Config,
         date: Callable[[], float],
-        reload: Callable[[], Awaitable[Config]],
+        reload: Callable[[], Awaitable[Reloaded]],
         dropped: Callable[[], Mapping[str, int]],
         port: int = 500,
     ) -> None:
@@ -89,8 +98,7 @@ class Desk:
                     self._tell(Flush(isakmp=isakmp, ipsec=not isakmp))
                     return _reply(request)
                 case Command.RELOAD_CONFIG:
-                    self.config = await self._reload()
-                    return _reply(request)
+                    return _reply(request, await self.reload())
                 case Command.LOGOUT_USER:
                     user = request.body.partition(b"\0")[0].decode("utf-8", "replace")
                     logger.info('deleted 0 SA for user "%s"', user)
@@ -102,6 +110,12 @@ class Desk:
             return _refusal(request, errno.EIO)
         except ValueError as error:  # what is wrong with the new configuration
             return _refusal(request, errno.EINVAL, str(error))
+
+    async def reload(self) -> bytes:
+        """Take the configuration anew; what to say of it. Raises: ValueError when it is refused."""
+        reloaded = await self._reload()
+        self.config = reloaded.config
+        return "\n".join(reloaded.remarks).encode(errors="replace")[:_LONGEST]
 
     def events(self, report: Report) -> list[EventRecord]:
         """A report of the engine as racoonctl reads it.

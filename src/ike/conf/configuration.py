@@ -70,7 +70,9 @@ def load(path: Path, root: Path = Path("/")) -> Configuration:
     made = Configuration()
     for statement in read(path, folders):
         made = _apply(made, statement, folders, notes)
-    engine = made.engine
+    engine = replace(
+        made.engine, remotes=tuple(notes.remotes.values()), sainfos=tuple(notes.sainfos)
+    )
     if made.keys_file and (_needs_keys(engine) or _there(made.keys_file)):
         engine = engine.with_keys(psk.read(made.keys_file))
     return replace(made, engine=engine, warnings=tuple(notes.warnings))
@@ -107,13 +109,14 @@ def _apply(
         case "limits":
             return replace(made, engine=replace(engine, limits=_limits(statement, engine.limits)))
         case "remote":
-            peer = remote(statement, engine.remotes, notes)
-            if any(peer.name == other.name for other in engine.remotes):
+            peer = remote(statement, notes)
+            if peer.name in notes.remotes:
                 raise ConfError(f"there are two remotes '{peer.name}'", statement.place)
-            return replace(made, engine=replace(engine, remotes=(*engine.remotes, peer)))
+            notes.remotes[peer.name] = peer
+            return made
         case "sainfo":
-            sainfos = (*engine.sainfos, sainfo(statement, notes))
-            return replace(made, engine=replace(engine, sainfos=sainfos))
+            notes.sainfos.append(sainfo(statement, notes))
+            return made
         case name:
             notes.warn(f"{name} is not heeded: {_NOT_HEEDED[name]}", statement.place)
             return made

@@ -1,6 +1,6 @@
 """`remote { }` of racoon.conf as the engine's `Remote`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -43,11 +43,11 @@ _REFUSED: Final = {
 }
 
 
-def remote(statement: Statement, earlier: Sequence[Remote], notes: Notes) -> Remote:
+def remote(statement: Statement, notes: Notes) -> Remote:
     """The peer that a `remote` statement describes. Raises: ConfError."""
     words = [word.text for word in statement.words]
     at = words.index("inherit") if "inherit" in words else len(words)
-    made = _headed(statement.words[1:at], _parent(statement.words[at + 1 :], earlier))
+    made = _headed(statement.words[1:at], _parent(statement.words[at + 1 :], notes.remotes))
     settings = [s for s in statement.block if s.name not in ("proposal", "peers_identifier")]
     for setting in settings:
         made = _apply(made, setting, notes)
@@ -60,14 +60,14 @@ def remote(statement: Statement, earlier: Sequence[Remote], notes: Notes) -> Rem
     return _complete(made, statement, notes.certificates)
 
 
-def _parent(words: Sequence[Word], earlier: Iterable[Remote]) -> Remote:
+def _parent(words: Sequence[Word], earlier: Mapping[str, Remote]) -> Remote:
     if not words:
         return Remote(name="", address=None, proposals=())
-    for candidate in earlier:
-        if candidate.name == words[0].text:
-            return candidate
-    text = f"there is no remote '{words[0].text}' above to inherit from"
-    raise ConfError(text, words[0].place, [r.name for r in earlier])
+    try:
+        return earlier[words[0].text]
+    except KeyError:
+        text = f"there is no remote '{words[0].text}' above to inherit from"
+        raise ConfError(text, words[0].place, tuple(earlier)) from None
 
 
 def _headed(words: Sequence[Word], parent: Remote) -> Remote:

@@ -216,6 +216,8 @@ def _reload() -> None:
         raise BadConnection(f"racoon did not take the change: {error}") from None
     if reply.errno:
         raise BadConnection(f"racoon did not take the change: {reason(reply)}")
+    for line in reply.body.decode("utf-8", "replace").splitlines():
+        print(f"ipsec: warning: {line}", file=sys.stderr)
 
 
 def _list() -> None:

@@ -126,7 +126,7 @@ def plan(command: str, arguments: list[str], detail: int) -> Plan:
             request = Request(command=Command.SHOW_SCHEDULE)
             return Plan(request=request, show=lambda body: print(schedule_table(schedule(body))))
         case "reload-config":
-            return Plan(request=Request(command=Command.RELOAD_CONFIG))
+            return Plan(request=Request(command=Command.RELOAD_CONFIG), show=_warn)
         case "flush-sa":
             subject = _subject(arguments[0] if arguments else "isakmp")
             return Plan(request=Request(command=Command.FLUSH_SA, subject=subject))
@@ -179,6 +179,11 @@ def _status(arguments: list[str]) -> Plan:
         request=Request(command=command, subject=form),
         show=_print_text,
     )
+
+
+def _warn(body: bytes) -> None:
+    for line in body.decode("utf-8", "replace").splitlines():
+        print(f"racoonctl: {line}", file=sys.stderr)
 
 
 def _print_text(body: bytes) -> None:

@@ -30,7 +30,7 @@ class Served:
 
     async def _update(self) -> None:
         self._problems = {}
-        wanted = dict(self._wanted())
+        wanted = await asyncio.to_thread(lambda: dict(self._wanted()))  # a file for each
         for name, policy in list(self._installed.items()):
             if name in self._problems:
                 continue  # what its file says now is not understood: what it said stays protected

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from functools import partial
 from grp import getgrnam
 from importlib.metadata import version
@@ -22,12 +21,10 @@ from ike.aio.driver import Driver
 from ike.aio.sockets import Listening, PortInUse
 from ike.conf.configuration import AdminSocket, Configuration, load
 from ike.conf.errors import ConfError
-from ike.config import Config
-from ike.events import AddressGone
-from ike.values import Address
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.arguments import Parser
 from mgu.connections.served import Served
+from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, set_levels
 from mgu.keying.addresses import AddressWatch
 from mgu.keying.keys import KeyFiles
 from mgu.keying.plane import CHOICE, Plane, open_plane
@@ -35,16 +32,10 @@ from xfrm.dataplane import XfrmError
 
 logger = logging.getLogger("ike")
 
-EXPORT: Final = "MGU_EXPORT_KEYS"
 KEEP: Final = frozenset({"CAP_NET_ADMIN"})
 
 REFUSALS: Final = (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning, OSError)
 """Of a start; `main` has words for them."""
-
-_SETTLE: Final = 0.2  # seconds: addresses come and go in pairs
-
-_LEVELS: Final = {"debug": 1, "debug2": 2}
-_QUIET: Final = {"error": logging.ERROR, "warning": logging.WARNING, "notify": logs.NOTIFY}
 
 EPILOG: Final = f"""\
 SIGHUP, and 'racoonctl reload-config', have the files read again.
@@ -154,65 +145,13 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
     logs.setup(
         "racoon",
         file=options.log,
-        debug=max(options.debug, _LEVELS.get(configuration.log, 0)),
+        debug=debug_level(options, configuration),
         syslog=options.log is None and has_syslog and "JOURNAL_STREAM" not in os.environ,
         stderr=stderr,
     )
-    if not options.debug and configuration.log in _QUIET:
-        logger.setLevel(_QUIET[configuration.log])
+    set_levels(options, configuration)
     for text in configuration.warnings:
         logger.warning("%s", text)
-
-
-class Daemon:
-    """What changes while it runs: its configuration, its connections, the host's addresses."""
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
-        self.served: Served | None = None
-        self._looking: asyncio.Task[None] | None = None
-
-    def engine_config(self, configuration: Configuration) -> Config:
-        return replace(
-            configuration.engine,
-            natt_port=self._options.natt_port,
-            export_keys=_export_folder(self._options) is not None,
-        )
-
-    async def reload(self, apply: Callable[[Config], None]) -> Config:
-        """Read all files again: first the engine has the new configuration, then there are policies
-        that ask for it. Raises: ValueError with the report when it is refused.
-        """
-        try:
-            configuration = load(self._options.conf, paths.root())
-        except ConfError as error:
-            logger.error("%s", error.report())
-            raise ValueError(error.report()) from error
-        for text in configuration.warnings:
-            logger.warning("%s", text)
-        config = self.engine_config(configuration)
-        apply(config)
-        if self.served is not None:
-            await self.served.update()
-        logger.info("configuration read again from %s", self._options.conf)
-        return config
-
-    def addresses_changed(self, driver: Driver, gone: frozenset[Address]) -> None:
-        """Have the engine forget what stood on an address; look for connections that can be now."""
-        for address in gone:
-            driver.tell(AddressGone(address=address))
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(self._look())
-
-    async def _look(self) -> None:
-        await asyncio.sleep(_SETTLE)
-        if self.served is not None:
-            await self.served.update()
-
-
-def _export_folder(options: argparse.Namespace) -> Path | None:
-    named = options.export_keys or os.environ.get(EXPORT)
-    return Path(named) if named else None
 
 
 async def _serve(
@@ -223,7 +162,7 @@ async def _serve(
 ) -> None:
     plane = await open_plane(stack, _listening(options, configuration))
     logger.info("IPsec by the %s data plane", plane.name)
-    state = Daemon(options)
+    state = State(options, configuration)
     driver = _driver(options, state, configuration, plane, stack)
     state.served = Served(plane.backend, driver.tell)
     stack.push_async_callback(state.served.clear)
@@ -241,13 +180,13 @@ async def _serve(
 
 def _driver(
     options: argparse.Namespace,
-    state: Daemon,
+    state: State,
     configuration: Configuration,
     plane: Plane,
     stack: AsyncExitStack,
 ) -> Driver:
     export = None
-    folder = _export_folder(options)
+    folder = export_folder(options)
     if folder is not None:
         files = KeyFiles(folder)
         stack.callback(files.close)

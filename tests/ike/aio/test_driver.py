@@ -17,6 +17,7 @@ from ike.admin.records import Endpoint as Storage
 from ike.admin.records import EventRecord, EventType, Index, Phase1Status, isakmp_sas, schedule
 from ike.aio.admin import AdminServer
 from ike.aio.driver import Driver
+from ike.aio.requests import Reloaded
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy, SendDatagram
@@ -131,7 +132,7 @@ async def daemon(
         keys=PreSharedKeys(((str(remote), Secret(key)),)),
     )
 
-    async def reload(apply: Callable[[Config], None]) -> Config:
+    async def reload(apply: Callable[[Config], None]) -> Reloaded:
         raise errors[-1]
 
     errors: list[Exception] = [ValueError("the new configuration is refused")]

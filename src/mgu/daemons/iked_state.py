@@ -1,0 +1,126 @@
+"""What changes while the keying daemon runs: its configuration, its connections, its addresses."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from ike.aio.driver import Driver
+from ike.aio.requests import Reloaded
+from ike.conf.configuration import Configuration, load
+from ike.conf.errors import ConfError
+from ike.config import Config
+from ike.events import AddressGone
+from ike.values import Address
+from mgu import logs, paths
+from mgu.connections.served import Served
+
+logger = logging.getLogger("ike")
+
+EXPORT: Final = "MGU_EXPORT_KEYS"
+
+_SETTLE: Final = 0.2  # seconds: addresses come and go in pairs
+_DEBUG: Final = {"debug": 1, "debug2": 2}
+_QUIET: Final = {"error": logging.ERROR, "warning": logging.WARNING, "notify": logs.NOTIFY}
+
+
+class State:
+    """`configuration` is the one that the daemon was started with."""
+
+    def __init__(self, options: argparse.Namespace, configuration: Configuration) -> None:
+        self._options = options
+        self._started = configuration
+        self.served: Served | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+
+    def engine_config(self, configuration: Configuration) -> Config:
+        return replace(
+            configuration.engine,
+            natt_port=self._options.natt_port,
+            export_keys=export_folder(self._options) is not None,
+        )
+
+    async def reload(self, apply: Callable[[Config], None]) -> Reloaded:
+        """Read all files again: first the engine has the new configuration, then there are policies
+        that ask for it. Raises: ValueError with the report when it is refused.
+        """
+        async with self._one_at_a_time:
+            return await self._reload(apply)
+
+    async def _reload(self, apply: Callable[[Config], None]) -> Reloaded:
+        try:  # in a thread: many remotes take a second, and the peers wait for nobody
+            configuration = await asyncio.to_thread(_read, self._options.conf)
+        except ConfError as error:
+            logger.error("%s", error.report())
+            raise ValueError(error.report()) from error
+        set_levels(self._options, configuration)
+        restart = tuple(self._needs_restart(configuration))
+        for text in (*configuration.warnings, *restart):
+            logger.warning("%s", text)
+        config = self.engine_config(configuration)
+        apply(config)
+        if self.served is not None:
+            await self.served.update()
+        logger.info("configuration read again from %s", self._options.conf)
+        return Reloaded(config, restart)
+
+    def _needs_restart(self, new: Configuration) -> Iterator[str]:
+        """A sentence for each thing that a running daemon cannot take over."""
+        old = self._started
+        listening = (old.listen, old.listen_natt, old.strict_address)
+        changed = {
+            "listen": listening != (new.listen, new.listen_natt, new.strict_address),
+            "adminsock": old.admin != new.admin,
+            "path pidfile": self._options.pidfile is None and old.pidfile != new.pidfile,
+        }
+        for name, differs in changed.items():
+            if differs:
+                yield f"'{name}' is not what the daemon was started with: restart it for that"
+
+    def addresses_changed(self, driver: Driver, gone: frozenset[Address]) -> None:
+        """Have the engine forget what stood on an address; look for connections that can be now."""
+        for address in gone:
+            driver.tell(AddressGone(address=address))
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        await asyncio.sleep(_SETTLE)
+        if self.served is not None:
+            await self.served.update()
+
+
+def _read(conf: Path) -> Configuration:
+    """Read the files, with no garbage collection meanwhile: with many peers one holds up all
+    threads for 40 ms and more. What was read is set apart from later ones. Raises: ConfError.
+    """
+    gc.disable()
+    try:
+        return load(conf, paths.root())
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def export_folder(options: argparse.Namespace) -> Path | None:
+    named = options.export_keys or os.environ.get(EXPORT)
+    return Path(named) if named else None
+
+
+def debug_level(options: argparse.Namespace, configuration: Configuration) -> int:
+    """As -d counts: the more of the command line's and the configuration's."""
+    asked: int = options.debug
+    return max(asked, _DEBUG.get(configuration.log, 0))
+
+
+def set_levels(options: argparse.Namespace, configuration: Configuration) -> None:
+    """Log from there on that the command line and `log` name."""
+    logs.set_levels(debug_level(options, configuration))
+    if not options.debug and configuration.log in _QUIET:
+        logger.setLevel(_QUIET[configuration.log])
