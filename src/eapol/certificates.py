@@ -8,22 +8,18 @@ written here, and the date is given.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.exceptions import UnsupportedAlgorithm
 
-from eapol import credentials
+from eapol import credentials, own
 from eapol.errors import CredentialError
+from eapol.own import day, issued, who
 from eapol.settings import NamedOctets, NamedSecret
 from wire.secret import Secret
 
-SOON: Final = timedelta(days=30)
-"""A certificate that ends within this is worth a warning."""
-
-_ANY_USAGE: Final = x509.ObjectIdentifier("2.5.29.37.0")
 _MAX_PATH: Final = 16
 
 
@@ -46,15 +42,21 @@ def judge(handed: Handed, date: datetime) -> list[str]:
     client = certificates(handed.client)
     authorities = certificates(handed.ca)
     _key_fits(handed, client[0])
-    _may_authenticate(client[0], handed.client.name)
+    _refuse(own.purpose(client[0], handed.client.name))
     path = _path(client, authorities, handed)
-    for certificate, name in path:
-        _is_version_3(certificate, name)
-        _is_current(certificate, name, date)
-    warnings = [warning for entry in path for warning in _weaknesses(*entry, date)]
+    for place in path:
+        _is_version_3(*place)
+        _refuse(own.dates(*place, date))
+    said = [each for place in path for each in (own.weak(*place), own.ends(*place, date))]
+    warnings = [warning for warning in said if warning is not None]
     if handed.crl is not None:
         warnings += _not_revoked(handed, [certificate for certificate, _ in path], date)
     return warnings
+
+
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        raise CredentialError(fault)
 
 
 def certificates(file: NamedOctets) -> list[x509.Certificate]:
@@ -110,19 +112,6 @@ def private_key(file: NamedSecret, passphrase: Secret | None) -> credentials.Pri
     return credentials.private_key(file, passphrase)
 
 
-def _may_authenticate(client: x509.Certificate, name: str) -> None:
-    """RFC 5216, 5.3: the extended key usage, where there is one, allows a TLS client."""
-    try:
-        usages = client.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if not {ExtendedKeyUsageOID.CLIENT_AUTH, _ANY_USAGE} & set(usages):
-        raise CredentialError(
-            f"{name}: the certificate is not for client authentication"
-            " (its extended key usage lacks clientAuth); have one issued that is"
-        )
-
-
 Place = tuple[x509.Certificate, str]
 """A certificate, and the name of the file that it is in."""
 
@@ -137,24 +126,16 @@ def _path(
     ]
     path: list[Place] = [(client[0], handed.client.name)]
     while path[-1][0].subject != path[-1][0].issuer and len(path) < _MAX_PATH:
-        issuer = next((each for each in candidates if _issued(each[0], path[-1][0])), None)
+        issuer = next((each for each in candidates if issued(each[0], path[-1][0])), None)
         if issuer is None:
             raise CredentialError(_no_issuer(path[-1], candidates, handed))
         path.append(issuer)
     if path[-1][0] not in authorities:
         raise CredentialError(
-            f"{handed.client.name}: the certificate leads to {_who(path[-1][0])}, which is not in"
+            f"{handed.client.name}: the certificate leads to {who(path[-1][0])}, which is not in"
             f" {handed.ca.name}; give the CA file that holds it"
         )
     return path
-
-
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _no_issuer(place: Place, candidates: Sequence[Place], handed: Handed) -> str:
@@ -162,11 +143,11 @@ def _no_issuer(place: Place, candidates: Sequence[Place], handed: Handed) -> str
     issuer = certificate.issuer.rfc4514_string()
     if any(candidate.subject == certificate.issuer for candidate, _ in candidates):
         return (
-            f"{name}: the certificate of {_who(certificate)} was not signed by the '{issuer}' that"
+            f"{name}: the certificate of {who(certificate)} was not signed by the '{issuer}' that"
             f" was given, but by another of that name; give the right one in {handed.ca.name}"
         )
     return (
-        f"{name}: the certificate of {_who(certificate)} was issued by '{issuer}', which is"
+        f"{name}: the certificate of {who(certificate)} was issued by '{issuer}', which is"
         f" neither in {handed.client.name} nor in {handed.ca.name}; append the certificate of"
         f" that issuer to {handed.client.name}, or give the right CA file"
     )
@@ -175,33 +156,8 @@ def _no_issuer(place: Place, candidates: Sequence[Place], handed: Handed) -> str
 def _is_version_3(certificate: x509.Certificate, name: str) -> None:
     if certificate.version is not x509.Version.v3:
         number = certificate.version.value + 1
-        what = f"{name}: the certificate of {_who(certificate)} is X.509 version {number}"
+        what = f"{name}: the certificate of {who(certificate)} is X.509 version {number}"
         raise CredentialError(f"{what}; have one of version 3 issued")
-
-
-def _is_current(certificate: x509.Certificate, name: str, date: datetime) -> None:
-    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if date < begin:
-        raise CredentialError(
-            f"{name}: the certificate of {_who(certificate)} is not valid before {_day(begin)},"
-            f" and this gateway's date is {_day(date)}; set the date with"
-            " 'localNTP -a -n ADDRESS' first, or have another certificate issued"
-        )
-    if date > end:
-        raise CredentialError(
-            f"{name}: the certificate of {_who(certificate)} expired on {_day(end)}, and this"
-            f" gateway's date is {_day(date)}; have it renewed"
-        )
-
-
-def _weaknesses(certificate: x509.Certificate, name: str, date: datetime) -> list[str]:
-    found = []
-    weakness = credentials.weakness(certificate)
-    if weakness is not None:
-        found.append(f"is weak: {weakness}; have a stronger one issued")
-    if date + SOON > certificate.not_valid_after_utc:
-        found.append(f"expires on {_day(certificate.not_valid_after_utc)}; have it renewed")
-    return [f"{name}: the certificate of {_who(certificate)} {what}" for what in found]
 
 
 def _not_revoked(handed: Handed, path: Sequence[x509.Certificate], date: datetime) -> list[str]:
@@ -218,12 +174,12 @@ def _not_revoked(handed: Handed, path: Sequence[x509.Certificate], date: datetim
             revoked = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
             if certificate.issuer == crl.issuer and revoked is not None:
                 raise CredentialError(
-                    f"{handed.client.name}: the certificate of {_who(certificate)} was revoked on"
-                    f" {_day(revoked.revocation_date_utc)}; have another issued"
+                    f"{handed.client.name}: the certificate of {who(certificate)} was revoked on"
+                    f" {day(revoked.revocation_date_utc)}; have another issued"
                 )
         if crl.next_update_utc is not None and crl.next_update_utc < date:
             what = f"{handed.crl.name}: the list of '{issuer}' was due to be replaced on"
-            warnings.append(f"{what} {_day(crl.next_update_utc)}; fetch the current one")
+            warnings.append(f"{what} {day(crl.next_update_utc)}; fetch the current one")
     return warnings
 
 
@@ -236,11 +192,3 @@ def _signed(crl: x509.CertificateRevocationList, signer: x509.Certificate) -> bo
         return crl.is_signature_valid(signer.public_key())  # type: ignore[arg-type]
     except (TypeError, ValueError, UnsupportedAlgorithm):
         return False
-
-
-def _who(certificate: x509.Certificate) -> str:
-    return f"'{certificate.subject.rfc4514_string()}'"
-
-
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}"

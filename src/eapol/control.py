@@ -26,7 +26,7 @@ from eapol.events import (
     TimerName,
 )
 from eapol.listeners import Address, Listeners
-from eapol.notices import Notice
+from eapol.notices import Notice, printable
 from eapol.options import number_of, option, with_option
 from eapol.settings import Network
 from eapol.status import PortControl, Status
@@ -37,6 +37,7 @@ LONGEST: Final = 4096
 
 OK, FAIL, UNKNOWN = "OK\n", "FAIL\n", "UNKNOWN COMMAND\n"
 
+_LONGEST_WORD: Final = 32
 _log = logging.getLogger("eapol")
 
 
@@ -56,7 +57,9 @@ class Supervised(Protocol):
 
     def status(self) -> Status: ...
 
-    def request(self, request: Request) -> None: ...
+    def request(self, request: Request) -> None:
+        """Raises EapolError when it cannot be taken."""
+        ...
 
     def use(self, network: Network) -> None:
         """Begin anew with `network`. Raises EapolError, and goes on as before."""
@@ -67,7 +70,7 @@ class Supervised(Protocol):
         ...
 
     def passphrase(self, secret: Secret) -> None:
-        """The passphrase of the private key, which was asked for."""
+        """The passphrase of the private key, which was asked for. Raises EapolError."""
         ...
 
     def listen(self, tell: Callable[[Notice], None]) -> Callable[[], None]:
@@ -90,35 +93,38 @@ class Interpreter:
         if len(command) > LONGEST:
             return None
         text = command.decode("utf-8", "surrogateescape").rstrip("\n\0")
+        try:
+            reply = self._reply(text, sender)
+        except EapolError as error:
+            _log.error("control interface: %s: %s", name_of(command), printable(str(error)))
+            reply = FAIL
+        return reply.encode("utf-8", "surrogateescape")
+
+    def _reply(self, text: str, sender: Address) -> str:
+        """Raises: EapolError; the answer is FAIL then."""
         word, _, rest = text.partition(" ")
         if text.startswith("CTRL-RSP-"):
-            reply = self._response(text.removeprefix("CTRL-RSP-"))
-        elif word in _OF_LISTENERS:
-            reply = _OF_LISTENERS[word](self, sender, rest)
-        elif word in _REQUESTS:
-            reply = self._request(_REQUESTS[word])
-        elif word in _BEGINNINGS:
-            reply = self._begin(_BEGINNINGS[word])
-        elif word in _COMMANDS:
-            reply = _COMMANDS[word](self, rest)
-        else:
-            reply = _FIXED.get(word, UNKNOWN)
-        return reply.encode("utf-8", "surrogateescape")
+            return self._response(text.removeprefix("CTRL-RSP-"))
+        if word in _OF_LISTENERS:
+            return _OF_LISTENERS[word](self, sender, rest)
+        if word in _REQUESTS:
+            return self._request(_REQUESTS[word])
+        if word in _BEGINNINGS:
+            return self._begin(_BEGINNINGS[word])
+        if word in _COMMANDS:
+            return _COMMANDS[word](self, rest)
+        return _FIXED.get(word, UNKNOWN)
 
     # Who listens
 
     def _attach(self, sender: Address, _: str) -> str:
-        self.listeners.attach(sender)
-        return OK
+        return OK if self.listeners.attach(sender) else FAIL
 
     def _detach(self, sender: Address, _: str) -> str:
         return OK if self.listeners.detach(sender) else FAIL
 
     def _level(self, sender: Address, value: str) -> str:
-        try:
-            level = number_of(value, "level", 0, 9)
-        except EapolError:
-            return FAIL
+        level = number_of(value, "level", 0, 9)
         return OK if self.listeners.set_level(sender, level) else FAIL
 
     # What is asked
@@ -164,24 +170,21 @@ class Interpreter:
 
     def _reconfigure(self, _: str) -> str:
         self._draft = None
-        try:
-            self._supervised.reconfigure()
-        except EapolError as error:
-            return self._failed("RECONFIGURE", error)
+        self._supervised.reconfigure()
         return OK
 
     def _set(self, rest: str) -> str:
         name, _, value = rest.partition(" ")
         kind, _, variable = name.partition("::")
+        if kind != "EAPOL":
+            return FAIL
         try:
-            if kind != "EAPOL":
-                return FAIL
             if variable == "portControl":
                 return self._request(SetPortControl(control=PortControl(value)))
             timer = TimerName(variable)
-            return self._request(SetTimer(name=timer, value=number_of(value, variable, 0, 65535)))
-        except (ValueError, EapolError):
+        except ValueError:
             return FAIL
+        return self._request(SetTimer(name=timer, value=number_of(value, variable, 0, 65535)))
 
     # The network
 
@@ -193,10 +196,7 @@ class Interpreter:
         number, name, value = (*rest.split(" ", 2), "", "")[:3]
         if number != "0":
             return FAIL
-        try:
-            self._draft = with_option(self._network, name, value)
-        except EapolError as error:
-            return self._failed("SET_NETWORK", error)
+        self._draft = with_option(self._network, name, value)
         return OK
 
     def _get_network(self, rest: str) -> str:
@@ -219,10 +219,7 @@ class Interpreter:
     def _use_draft(self) -> str:
         draft, self._draft = self._draft, None
         assert draft is not None
-        try:
-            self._supervised.use(draft)
-        except EapolError as error:
-            return self._failed("the changed network", error)
+        self._supervised.use(draft)
         return OK
 
     def _response(self, rest: str) -> str:
@@ -255,10 +252,11 @@ class Interpreter:
         _log.info("note: %r", text)
         return OK
 
-    def _failed(self, what: str, error: EapolError) -> str:
-        said = str(error).replace("\n", "\\n")  # a client's text must not make lines of its own
-        _log.error("control interface: %s: %s", what, said)
-        return FAIL
+
+def name_of(command: bytes) -> str:
+    """The first word of a command, for a log: what follows may be a secret."""
+    word = command.decode("utf-8", "replace").partition(" ")[0].partition(":")[0]
+    return printable(word[:_LONGEST_WORD])
 
 
 _LOG_LEVELS: Final = {

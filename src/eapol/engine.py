@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from eapol.notices import Notice
-from eapol.status import TlsStatus
+from eapol.status import Review, TlsStatus
 from wire.secret import Secret
 
 
@@ -75,4 +75,12 @@ class TlsContext(Protocol):
 
     def connection(self, date: datetime) -> TlsConnection:
         """A new connection that judges certificates at `date`."""
+        ...
+
+
+class ClientTlsContext(TlsContext, Protocol):
+    """That of a supplicant."""
+
+    def review(self, date: datetime) -> Review:
+        """What is to be said of our own certificate at `date`."""
         ...

@@ -32,5 +32,9 @@ class PortError(EapolError):
     """The interface cannot be used for EAPOL; the text says why and what to do."""
 
 
+class InterfaceMissing(PortError):
+    """There is no interface of that name, or not yet."""
+
+
 class NotPermitted(PortError):
     """We lack the privilege to open the interface."""

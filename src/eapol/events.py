@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from eapol.engine import TlsContext
+from eapol.engine import ClientTlsContext
 from eapol.notices import Notice
 from eapol.settings import Network
 from eapol.status import PortControl
@@ -42,17 +42,28 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseNetwork:
-    """Begin anew with this network, None `tls` only with one that is disabled."""
+    """Begin anew with this network. `tls` is None with one that is disabled, and while a file of
+    it cannot be used: `waits` says which, and `UseTls` ends that. `eapol_version` is sent from now
+    on; None changes nothing."""
 
     network: Network
-    tls: TlsContext | None
+    tls: ClientTlsContext | None
+    waits: str | None = None
+    eapol_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseTls:
-    """A certificate or key file was renewed: from the next authentication on, use this."""
+    """A certificate or key file came, or was renewed: from the next authentication on, use this."""
 
-    tls: TlsContext
+    tls: ClientTlsContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The answer to `Look`, after `UseTls` if a file changed. `date` is the gateway's."""
+
+    date: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ Request = (
 )
 """What the control interface may ask."""
 
-Event = FrameReceived | LinkChanged | UseNetwork | UseTls | Request
+Event = FrameReceived | LinkChanged | UseNetwork | UseTls | Looked | Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +148,8 @@ class PortUnauthorized:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckFiles:
-    """An authentication begins: look whether a certificate or key file changed (then `UseTls`)."""
+class Look:
+    """Look whether a certificate or key file changed (then `UseTls`), and at the date: `Looked`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,4 +157,4 @@ class Terminated:
     """Nothing more will come."""
 
 
-Command = SendFrame | Tell | PortAuthorized | PortUnauthorized | CheckFiles | Terminated
+Command = SendFrame | Tell | PortAuthorized | PortUnauthorized | Look | Terminated

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-from eapol.notices import INFO, Notice
+from eapol.notices import INFO, Notice, printable
 
 PATIENCE: Final = 10
 """A listener that could not be told so many times in a row is forgotten."""
+
+MOST: Final = 32
+"""Listeners at once."""
 
 Address = str | bytes
 """Where a client's datagrams come from: the path of its socket, or octets of an abstract one."""
@@ -24,8 +27,15 @@ class Listeners:
     def __init__(self) -> None:
         self._listeners: dict[Address, _Listener] = {}
 
-    def attach(self, address: Address) -> None:
+    def __bool__(self) -> bool:
+        return bool(self._listeners)
+
+    def attach(self, address: Address) -> bool:
+        """Whether there was room."""
+        if address not in self._listeners and len(self._listeners) >= MOST:
+            return False
         self._listeners[address] = _Listener()
+        return True
 
     def detach(self, address: Address) -> bool:
         """Whether it was attached."""
@@ -67,4 +77,4 @@ class Listeners:
 
 def datagram(notice: Notice) -> bytes:
     """`notice` as a listener gets it."""
-    return f"<{notice.level}>{notice}".encode("utf-8", "surrogateescape")
+    return f"<{notice.level}>{printable(str(notice))}".encode()

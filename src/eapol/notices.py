@@ -18,7 +18,9 @@ PAE_GROUP: Final = "01:80:c2:00:00:03"
 
 
 def printable(text: str) -> str:
-    """`text` from the wire for a line of a log: what is not printable is escaped."""
+    """`text` of others for a line of a log: what is not printable is escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -206,6 +208,16 @@ class Warned(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Noted(_Event):
+    """News that is neither good nor bad; said to people."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class StateEntered(_Event):
     """A state machine moved; `machine` is SUPP_PAE, SUPP_BE or EAP."""
 
@@ -241,6 +253,7 @@ Notice = (
     | PassphraseAsked
     | ServerSays
     | Warned
+    | Noted
     | StateEntered
     | Terminating
 )

@@ -3,7 +3,9 @@
 Departures are marked "Differs:". The largest: after AUTHENTICATED only an EAP-Request moves the
 machine, so that one stray or forged EAP-Success or EAP-Failure cannot close the port; and some
 more EAPOL-Starts are sent in the first startPeriod, because a switch that is just coming up, or
-has a conversation to end first, swallows them (hostapd does so for 5 s after a Logoff).
+has a conversation to end first, swallows them (hostapd does so for 5 s after a Logoff). And HELD
+ends at once when its cause may be gone; since the switch may be quiet until its quietPeriod is over
+(60 s, as our heldPeriod), heldWhile runs on, and its end brings another round of Starts.
 """
 
 from typing import Final
@@ -50,6 +52,7 @@ def disconnected(v: Variables) -> None:
     v.suppAbort = True
     v.portValid = False  # Differs: portValid says here that EAP succeeded since the link came up
     v.reauthenticate = False
+    v.heldWhile.clear()
 
 
 def held(v: Variables) -> None:
@@ -58,9 +61,13 @@ def held(v: Variables) -> None:
     v.portValid = False
     v.eapolEap = False  # Differs: the frame that led here is used up
     v.startCount = 0  # Differs: or the one Start after HELD would be the last of its count
+    v.retry = False
 
 
 def connecting(v: Variables) -> None:
+    if v.heldWhile.due:
+        v.heldWhile.clear()
+        v.startCount = 0
     v.startCount += 1
     times = _start_times(v)
     last = min(v.startCount, len(times) - 1)  # the timers may have been changed meanwhile
@@ -90,6 +97,7 @@ def authenticating(v: Variables) -> None:
 
 def authenticated(v: Variables) -> None:
     v.suppPortStatus = PortStatus.AUTHORIZED
+    v.heldWhile.clear()
     v.startCount = 0  # Differs: entered from CONNECTING too, when nobody answered REAUTHENTICATE
 
 
@@ -119,7 +127,7 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
         S.LOGOFF: ((lambda v: not v.userLogoff, S.DISCONNECTED),),
         S.DISCONNECTED: ((uct, S.CONNECTING),),
         S.HELD: (
-            (lambda v: v.heldWhile.zero, S.CONNECTING),
+            (lambda v: v.heldWhile.zero or v.retry, S.CONNECTING),  # Differs: retry
             (lambda v: v.eapolEap, S.RESTART),
         ),
         S.CONNECTING: (
@@ -127,6 +135,7 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
             # conversation that nobody began
             (lambda v: v.eapSuccess, S.AUTHENTICATING),
             (lambda v: v.eapolEap, S.RESTART),
+            (lambda v: v.heldWhile.due, S.CONNECTING),  # Differs: HELD was left before its end
             (_may_start_again, S.CONNECTING),
             (lambda v: _out_of_starts(v) and v.portValid, S.AUTHENTICATED),
             (lambda v: _out_of_starts(v) and not v.portValid, S.HELD),

@@ -30,8 +30,10 @@ def status(
         lines += [*_pae(now, verbose), *_eap(now, verbose)]
         if now.eap_session_id is not None:
             lines.append(f"eap_session_id={now.eap_session_id.hex()}")
-    if verbose and now.failure is not None:
-        lines.append(f"last_failure={now.failure}")
+    if verbose:
+        lines += [f"certificate_fault={fault}" for fault in now.review.faults]
+        lines += [f"certificate_warning={warning}" for warning in now.review.warnings]
+        lines += [] if now.failure is None else [f"last_failure={now.failure}"]
     lines.append(f"uuid={uuid_of(address)}")
     return "\n".join([*lines, ""])
 

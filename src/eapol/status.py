@@ -121,6 +121,18 @@ class TlsStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """What is to be said of our own certificate, in sentences with file and remedy.
+
+    `faults` are what a server may refuse it for; `warnings` are what will be one, or should not
+    have to work.
+    """
+
+    faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """`selected_method` None: no method was chosen yet. `counters` is a copy."""
 
@@ -138,4 +150,5 @@ class Status:
     eap_session_id: bytes | None = None
     timers: Timers = field(default_factory=Timers)
     counters: Counters = field(default_factory=Counters)
+    review: Review = field(default_factory=Review)
     failure: str | None = None

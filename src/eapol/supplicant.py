@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from eapol import backend, pae, peer
-from eapol.countdown import Clock, earliest
+from eapol.countdown import Clock, Countdown, earliest
 from eapol.eap import EapType
-from eapol.engine import TlsContext
+from eapol.engine import ClientTlsContext
 from eapol.events import (
-    CheckFiles,
     Command,
     Disconnect,
     Event,
@@ -23,6 +22,8 @@ from eapol.events import (
     LinkChanged,
     Logoff,
     Logon,
+    Look,
+    Looked,
     PortAuthorized,
     PortUnauthorized,
     Reauthenticate,
@@ -47,6 +48,7 @@ from eapol.notices import (
     Connected,
     Disconnected,
     EapFailure,
+    Noted,
     Notice,
     StateEntered,
     SubnetStatusUpdate,
@@ -59,11 +61,22 @@ from eapol.status import (
     EapState,
     PaeState,
     PortStatus,
+    Review,
     Status,
     WpaState,
 )
 from eapol.variables import Procedures, Variables
 from wire.timer import TimerFired
+
+LOOK_CLOSED: Final = 1.0
+LOOK_OPEN: Final = 60.0
+"""Seconds between two looks at the files and the date: what keeps a port closed may end at any
+moment, and one that is open needs no hurry."""
+
+STEP: Final = 1.0
+"""Seconds by which the date moved against the monotonic clock: then it was set."""
+
+DAY: Final = 86_400.0  # seconds; our own certificate is looked at daily
 
 _HEADERS: Final = OVERHEAD + 4  # of EAP and EAPOL, octets
 
@@ -91,11 +104,15 @@ class Supplicant:
         self._clock = Clock()
         self._out: list[Command] = []
         self._network: Network | None = None
-        self._tls: TlsContext | None = None
+        self._tls: ClientTlsContext | None = None
         self._date = datetime.fromtimestamp(0, UTC)
         self._link = False
         self._stopped = False
         self._renewed = False
+        self._look = Countdown(self._clock)
+        self._epoch: float | None = None  # the date at monotonic 0, Unix seconds
+        self._review = Review()
+        self._reviewed: float | None = None
         self._failure: str | None = None
         self._said_why = False
         self._v = v = Variables(self._clock, timers or Timers(), self._procedures())
@@ -108,7 +125,7 @@ class Supplicant:
 
     @property
     def deadline(self) -> float | None:
-        return earliest(self._v.countdowns())
+        return earliest((*self._v.countdowns(), self._look))
 
     def handle(self, event: Event | TimerFired, now: float) -> Sequence[Command]:
         due = self.deadline
@@ -120,10 +137,16 @@ class Supplicant:
         self._enable()
         self._settle()
         self._report(before)
+        self._look_when_due()
         if isinstance(event, Terminate):
             self._out += [Tell(notice=Terminating()), Terminated()]
         out, self._out = self._out, []
         return out
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether there are certificates to authenticate with."""
+        return self._tls is not None
 
     def status(self) -> Status:
         """A snapshot; nothing in it changes later."""
@@ -144,6 +167,7 @@ class Supplicant:
             eap_session_id=keys.session_id if keys is not None else None,
             timers=v.timers,
             counters=self._intake.counters,
+            review=self._review,
             failure=self._failure,
         )
 
@@ -157,10 +181,13 @@ class Supplicant:
             case LinkChanged(up=up, mtu=mtu):
                 self._link = up
                 self._mtu = mtu or self._mtu
-            case UseNetwork(network=network, tls=tls):
-                self._use(network, tls)
+            case UseNetwork(network=network, tls=tls, waits=waits, eapol_version=version):
+                self._version = version or self._version
+                self._use(network, tls, waits)
             case UseTls(tls=tls):
-                self._tls = tls
+                self._renew(tls)
+            case Looked(date=date):
+                self._looked(date)
             case Logoff():
                 self._v.userLogoff = True
             case Logon():
@@ -182,21 +209,65 @@ class Supplicant:
             case TimerFired():
                 pass
 
-    def _use(self, network: Network, tls: TlsContext | None) -> None:
+    def _use(self, network: Network, tls: ClientTlsContext | None, waits: str | None) -> None:
         self._network, self._tls = network, tls
+        self._review, self._reviewed = Review(), None
         self._v.allowCanned = network.allow_canned_success
         self._v.workaround = network.eap_workaround
         low, high = network.tls.min_version.value, network.tls.max_version.value
         self._v.offered = low if low == high else f"{low} to {high}"
         self._begin_anew()
+        self._failure = None
+        self._fail(waits)
+        self._out.append(Look())
+
+    def _renew(self, tls: ClientTlsContext) -> None:
+        if self._tls is None:
+            self._failure = None
+        self._tls, self._reviewed = tls, None
+        self._retry()
+
+    def _retry(self) -> None:
+        """What led to HELD may be gone."""
+        self._v.retry = self._pae.state is PaeState.HELD
+
+    # The date and our own certificate
+
+    def _looked(self, date: datetime) -> None:
+        now = self._clock.now
+        before, self._epoch = self._epoch, date.timestamp() - now
+        stepped = before is not None and abs(self._epoch - before) > STEP
+        if stepped:
+            self._retry()
+            again = "; trying again" if self._v.retry else ""
+            self._tell(Noted(f"the date was set; it is {date:%Y-%m-%d %H:%M:%S} UTC now{again}"))
+        if self._tls is None:
+            return
+        if stepped or self._reviewed is None or now - self._reviewed >= DAY:
+            self._reviewed = now
+            self._review = self._tls.review(date)
+            for said in (*self._review.faults, *self._review.warnings):
+                self._tell(Warned(said))
+
+    def _look_when_due(self) -> None:
+        if self._network is None or self._network.disabled:
+            self._look.clear()
+            return
+        if self._look.due:
+            self._look.clear()
+            self._out.append(Look())
+        resting = self._stopped or self._v.suppPortStatus is PortStatus.AUTHORIZED
+        period = LOOK_OPEN if resting else LOOK_CLOSED
+        if not self._look.running or self._look.at > self._clock.now + period:
+            self._look.set(period)
 
     def _begin_anew(self) -> None:
-        self._stopped = False
+        self._stopped = self._said_why = False
         self._v.portEnabled = False
         self._settle()
 
     def _enable(self) -> None:
-        usable = self._network is not None and not self._network.disabled
+        usable = self._network is not None and not self._network.disabled and self._tls is not None
         enabled = self._link and usable and not self._stopped
         if enabled and not self._v.portEnabled:
             self._tell(Associated())
@@ -229,7 +300,7 @@ class Supplicant:
         match state:
             case PaeState.RESTART:
                 self._said_why = False
-                self._out.append(CheckFiles())
+                self._out.append(Look())
             case PaeState.HELD:
                 self._fail("nobody answers EAPOL-Start; is 802.1X enabled on the switch's port?")
                 self._tell(EapFailure())
@@ -266,6 +337,8 @@ class Supplicant:
         port opens, or the next conversation fails."""
         if reason is not None and not self._said_why:
             self._said_why = True
+            if self._v.m is not None and self._review.faults:
+                reason = f"{reason}. Our own certificate: {'; '.join(self._review.faults)}"
             self._failure = reason
             self._tell(Warned(reason))
 

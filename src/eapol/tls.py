@@ -33,8 +33,9 @@ from eapol.engine import Flight, Keys
 from eapol.errors import CredentialError
 from eapol.judge import Judge
 from eapol.notices import Notice, Warned
+from eapol.own import review
 from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
-from eapol.status import TlsStatus
+from eapol.status import Review, TlsStatus
 from wire.secret import Secret
 
 KeyLog = Callable[[bytes], None]
@@ -274,7 +275,8 @@ class ClientContext(_Context):
             )
         self._session: SSL.Session | None = None
         self._server: x509.Certificate | None = None
-        self.warnings = tuple(self._doubts(policy, own))
+        self._own = own
+        self.warnings = tuple(self._doubts(policy))
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
 
@@ -300,10 +302,11 @@ class ClientContext(_Context):
             self._session = tls.get_session()
             self._server = tls.get_peer_certificate(as_cryptography=True) or self._server
 
-    def _doubts(self, policy: TlsPolicy, own: Identity | None) -> list[Warned]:
+    def review(self, date: datetime) -> Review:
+        return Review() if self._own is None else review(self._own, self._trusted, date)
+
+    def _doubts(self, policy: TlsPolicy) -> list[Warned]:
         doubts = []
-        if own is not None and (weak := weakness(own.certificate)) is not None:
-            doubts.append(f"{own.name}: this certificate is weak, {weak}; renew it")
         if not self._trusted and policy.server_sha256 is None:
             doubts.append("no ca_cert is configured: any server will be believed")
         if not policy.check_time:

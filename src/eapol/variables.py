@@ -91,8 +91,9 @@ class Variables:
     lastReqData: bytes = b""
     lastRespData: bytes = b""
 
-    # ours: REAUTHENTICATE was asked; allow_canned_success and eap_workaround of the network, and
-    # the versions of TLS that it offers
+    # ours: the cause of HELD may be gone; REAUTHENTICATE was asked; allow_canned_success and
+    # eap_workaround of the network, and the versions of TLS that it offers
+    retry: bool = False
     reauthenticate: bool = False
     allowCanned: bool = False
     workaround: bool = True

@@ -18,7 +18,7 @@ from ike.errors import (
     UnsupportedExchangeType,
 )
 from ike.events import DatagramReceived
-from ike.isakmp.fragment import Reassembler, Standing
+from ike.isakmp.fragment import Reassembler
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
@@ -36,12 +36,7 @@ class Intake:
         self._book = book
         self._keeper = keeper
         self._answers = RateLimiter(context.config.limits.notifies_per_second)
-        limits = context.config.limits
-        self._fragments = Reassembler(
-            message=limits.fragments,
-            source=limits.fragment_octets_per_source,
-            total=limits.fragment_octets,
-        )
+        self._fragments = Reassembler(context.config.limits.fragments)
         self._openings: dict[str, RateLimiter] = {}  # by the remote's name
         self.suppressed = 0  # complaints that were neither logged nor answered
 
@@ -87,12 +82,7 @@ class Intake:
         remote = self._context.config.remote_for(event.source.address, event.source.port)
         if remote is None or remote.ike_frag is Switch.OFF:
             raise OutOfTurn("a fragment, though ike_frag is off")
-        sa = self._book.find(header, event.source)
-        if sa is not None and sa.peer.address == event.source.address:
-            standing = Standing.COOKIES
-        else:
-            standing = Standing.STRANGER if remote.address is None else Standing.REMOTE
-        return self._fragments.add(header, octets, event.source, self._context.now, standing)
+        return self._fragments.add(header, octets, event.source, self._context.now)
 
     def _stranger(self, header: Header, event: DatagramReceived) -> Isakmp:
         """A message that belongs to no ISAKMP SA: the first of a new one, or an error.

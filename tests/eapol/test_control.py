@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eapol.aio.inbox import TooBusy
 from eapol.control import LONGEST, Interpreter
 from eapol.errors import CredentialError
 from eapol.events import (
@@ -21,10 +22,11 @@ from eapol.events import (
     Terminate,
     TimerName,
 )
-from eapol.listeners import PATIENCE, Address, Listeners, datagram
+from eapol.listeners import MOST, PATIENCE, Address, Listeners, datagram
 from eapol.notices import Associated, EapSuccess, Warned
 from eapol.status import (
     PortControl,
+    Review,
     WpaState,
 )
 from lab.port import CONNECTING, SESSION, Port
@@ -330,3 +332,50 @@ def test_any_command_gets_a_reply_that_no_client_takes_for_an_event(command: byt
     reply = Interpreter(Port(), lambda: None).answer(command, "a")
     assert reply is not None
     assert not reply.startswith((b"<", b"IFNAME="))
+
+
+def test_a_wrong_passphrase_is_fail_with_the_reason_in_the_log(
+    interface: Interpreter, port: Port, caplog: pytest.LogCaptureFixture
+) -> None:
+    port.fault = CredentialError("key.pem: cannot be decrypted\rERROR: \x1b[2J")
+    assert ask(interface, "CTRL-RSP-PASSPHRASE-0:wrong") == "FAIL\n"
+    assert (
+        "control interface: CTRL-RSP-PASSPHRASE-0: key.pem: cannot be decrypted\\rERROR: \\x1b[2J"
+    ) in caplog.text
+    assert "wrong" not in caplog.text
+
+
+@pytest.mark.parametrize("command", ["LOGOFF", "REAUTHENTICATE", "SET EAPOL::heldPeriod 5"])
+def test_a_request_that_cannot_be_taken_is_fail(
+    interface: Interpreter, port: Port, command: str
+) -> None:
+    port.fault = TooBusy("16 requests wait already")
+    assert ask(interface, command) == "FAIL\n"
+
+
+def test_only_so_many_listen(interface: Interpreter) -> None:
+    for number in range(MOST):
+        assert ask(interface, "ATTACH", f"/tmp/{number}") == "OK\n"
+    assert ask(interface, "ATTACH", "/tmp/one-more") == "FAIL\n"
+    assert ask(interface, "ATTACH", "/tmp/3") == "OK\n"
+    assert ask(interface, "DETACH", "/tmp/3") == "OK\n"
+    assert ask(interface, "ATTACH", "/tmp/one-more") == "OK\n"
+
+
+def test_no_text_of_others_makes_lines_or_colours_for_a_listener() -> None:
+    assert datagram(Warned("a\r\n<3>b\x1b[1m")) == b"<4>a\\r\\n<3>b\\x1b[1m"
+
+
+def test_our_own_certificate_and_the_last_failure_are_in_status_verbose(
+    interface: Interpreter, port: Port
+) -> None:
+    review = Review(faults=("client.pem: expired",), warnings=("client.pem: weak", "chain: soon"))
+    port.now = replace(port.now, review=review, failure="refused")
+    lines = ask(interface, "STATUS-VERBOSE").splitlines()
+    at = lines.index("certificate_fault=client.pem: expired")
+    assert lines[at + 1 : at + 4] == [
+        "certificate_warning=client.pem: weak",
+        "certificate_warning=chain: soon",
+        "last_failure=refused",
+    ]
+    assert "certificate_" not in ask(interface, "STATUS")

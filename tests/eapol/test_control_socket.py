@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eapol.aio.control import Control, ControlError
+from eapol.aio.control import Control
+from eapol.aio.folder import ControlError
 from eapol.notices import Associated, EapSuccess
 from lab.port import Port
 from wire.unix import short_name
@@ -140,12 +141,143 @@ async def test_socket_and_folder_are_for_root_and_the_group(tmp_path: Path, port
     group = grp.getgrgid(os.getgid()).gr_name
     path = tmp_path / "run" / "eth0"
     async with Control(path, port, group=group):
-        for made in (path, path.parent):
-            assert stat.S_IMODE(made.stat().st_mode) & 0o777 == 0o770
-            assert made.stat().st_gid == os.getgid()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o770
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o2750
+        assert path.stat().st_gid == path.parent.stat().st_gid == os.getgid()
     assert path.parent.exists()
     assert not path.exists()
     assert port.tellers == []
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o777])
+def test_the_socket_has_its_mode_from_the_start_whatever_the_umask(
+    path: Path, port: Port, mask: int
+) -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    path.parent.mkdir()
+    before = os.umask(mask)
+    try:
+        control = Control(path, port, group=group)
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o770
+    control.close()
+
+
+async def test_a_folder_that_the_group_could_write_is_closed_to_it(path: Path, port: Port) -> None:
+    path.parent.mkdir()
+    path.parent.chmod(0o770)  # as wpa_supplicant makes it
+    async with Control(path, port):
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
+
+
+def test_a_folder_that_everybody_can_write_is_refused_and_left_as_it_is(
+    path: Path, port: Port
+) -> None:
+    for mode in (0o777, 0o1777):
+        path.parent.mkdir(exist_ok=True)
+        path.parent.chmod(mode)
+        with pytest.raises(ControlError, match="others can write to this folder"):
+            Control(path, port)
+        assert stat.S_IMODE(path.parent.stat().st_mode) == mode
+        assert list(path.parent.iterdir()) == []
+
+
+def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path, port: Port) -> None:
+    """Or its owner would get the mode and the group that are the socket folder's."""
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (tmp_path / "run").symlink_to(private)
+    with pytest.raises(ControlError, match="is a link, or no folder; remove it"):
+        Control(tmp_path / "run" / "eth0", port, group=grp.getgrgid(os.getgid()).gr_name)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert list(private.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "dangling", "folder"])
+def test_what_is_no_socket_stays_where_it_is_with_its_owner_and_mode(
+    path: Path, port: Port, tmp_path: Path, kind: str
+) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("root's")
+    secret.chmod(0o600)
+    path.parent.mkdir()
+    if kind == "file":
+        path.write_text("somebody's")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(secret if kind == "link" else tmp_path / "nothing")
+    with pytest.raises(ControlError, match="there is something else in the place of the control"):
+        Control(path, port)
+    assert path.is_symlink() or path.exists()
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    assert secret.read_text() == "root's"
+
+
+def test_the_end_removes_our_own_socket_only(path: Path, port: Port) -> None:
+    control = Control(path, port)
+    path.unlink()
+    path.write_text("somebody else's")
+    control.close()
+    assert path.read_text() == "somebody else's"
+
+
+async def test_a_client_that_reads_no_replies_silences_nobody_for_long(
+    client: Client, tmp_path: Path, path: Path
+) -> None:
+    deaf = [Client(tmp_path, path, f"deaf{number}") for number in range(8)]
+    for _ in range(2000):
+        for each in deaf:
+            with contextlib.suppress(OSError):
+                each.socket.send(b"STATUS-VERBOSE")
+        await asyncio.sleep(0)
+    again = Client(tmp_path, path, "again")
+    assert await again.ask(b"PING") == b"PONG\n"
+    for each in (*deaf, again):
+        each.close()
+
+
+async def test_one_command_is_served_in_a_turn_of_the_loop(
+    client: Client, path: Path, port: Port
+) -> None:
+    """So that a frame waits for one at most, however many a client sends."""
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while sent < 8:
+            client.socket.send(b"LOGON")
+            sent += 1
+    turns = []
+    while len(port.requests) < sent:
+        await asyncio.sleep(0)
+        turns.append(len(port.requests))
+    assert max(b - a for a, b in zip([0, *turns], turns, strict=False)) == 1
+
+
+async def test_a_socket_that_cannot_be_made_anew_goes_on_without_its_listeners(
+    client: Client, port: Port, tmp_path: Path, path: Path
+) -> None:
+    deaf = Client(tmp_path, path, "deaf")
+    assert await deaf.ask(b"ATTACH") == b"OK\n"
+    path.parent.chmod(0o777)  # now it is refused
+    for _ in range(3000):
+        port.tell(Associated())
+    assert await client.ask(b"PING") == b"PONG\n"
+    assert await client.ask(b"ATTACH") == b"OK\n"
+    deaf.close()
+
+
+async def test_anything_unforeseen_is_fail_at_once_and_in_the_log_without_its_secret(
+    client: Client, port: Port, caplog: pytest.LogCaptureFixture
+) -> None:
+    port.fault = ZeroDivisionError("nobody thought of it")
+    for command in (b"LOGON", b"RECONFIGURE", b"CTRL-RSP-PASSPHRASE-0:sesame"):
+        assert await client.ask(command) == b"FAIL\n"
+    assert "a fault of this program at the command CTRL-RSP-PASSPHRASE-0" in caplog.text
+    assert "sesame" not in caplog.text
+    port.fault = None
+    assert await client.ask(b"LOGON") == b"OK\n"
 
 
 async def test_the_socket_of_a_supplicant_that_died_is_replaced(path: Path, port: Port) -> None:

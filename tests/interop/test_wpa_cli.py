@@ -274,6 +274,10 @@ def test_a_member_of_the_group_may_ask_with_debians_wpa_cli_and_nobody_else(
             asked[group] = (done.returncode, done.stdout)
         assert asked["netdev"] == (0, "PONG\n")
         assert asked["nogroup"][0] != 0
+        user = ["setpriv", "--reuid", "nobody", "--regid", "netdev", "--clear-groups", "--"]
+        for vandalism in (["touch", "link"], ["rm", "eth0"], ["mv", "eth0", "eth1"]):
+            spoilt = subprocess.run([*user, *vandalism], cwd=gateway.folder, check=False)
+            assert spoilt.returncode != 0
 
 
 def test_net8021x_with_now_opens_the_port_and_closes_it(wire: Veth, tmp_path: Path) -> None:

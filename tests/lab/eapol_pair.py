@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.eap import Packet
-from eapol.events import Command, Event, FrameReceived, LinkChanged, SendFrame, Tell, UseNetwork
+from eapol.events import (
+    Command,
+    Event,
+    FrameReceived,
+    LinkChanged,
+    Look,
+    Looked,
+    SendFrame,
+    Tell,
+    UseNetwork,
+)
 from eapol.frame import Frame, PacketType
 from eapol.notices import Notice, StateEntered
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network, Timers, TlsPolicy
@@ -48,7 +58,7 @@ class Pair:
     ) -> None:
         self.supplicant = supplicant
         self.authenticator = authenticator
-        self.date = date or datetime.now(UTC)
+        self._begun = date or datetime.now(UTC)
         self.log: list[Notice] = []
         self.commands: list[Command] = []
         self.switch_commands: list[Command] = []
@@ -57,6 +67,15 @@ class Pair:
         self.lab = Lab(weather=weather, seed=seed)
         self.station = self.lab.add("gateway", supplicant, self._by_gateway, TimerFired())
         self._switch = self.lab.add("switch", authenticator, self._by_switch, TimerFired())
+
+    @property
+    def date(self) -> datetime:
+        """The gateway's; it goes with the virtual clock, and can be set."""
+        return self._begun + timedelta(seconds=self.lab.now)
+
+    @date.setter
+    def date(self, date: datetime) -> None:
+        self._begun = date - timedelta(seconds=self.lab.now)
 
     def gateway(self, event: Event) -> None:
         for command in self.supplicant.handle(event, self.lab.now):
@@ -105,6 +124,8 @@ class Pair:
             self._send("gateway", command.octets)
         elif isinstance(command, Tell) and not isinstance(command.notice, StateEntered):
             self.log.append(command.notice)
+        elif isinstance(command, Look):
+            self.lab.tell(self.station, Looked(date=self.date))
 
     def _by_switch(self, command: Command) -> None:
         self.switch_commands.append(command)

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,11 +71,15 @@ def network(
 
 @contextmanager
 def supplicant(
-    namespace: Namespace, network: Network, *options: str, group: str | None = None
+    namespace: Namespace,
+    network: Network,
+    *options: str,
+    group: str | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Supplicant]:
     """`mgu supplicant -i eth0` with that network, until the block ends."""
     argv = [sys.executable, "-m", "mgu.main", "supplicant", "-d", *options]
-    with _running(namespace, argv, network, group=group) as running:
+    with _running(namespace, argv, network, group=group, env=env) as running:
         yield running
 
 
@@ -107,6 +111,7 @@ def _running(
     *,
     group: str | None = None,
     phase1: str | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Supplicant]:
     with short_folder() as folder:
         folder.chmod(0o770)
@@ -118,7 +123,7 @@ def _running(
         path.write_text(content)
         words = [*argv, "-i", "eth0", "-c", str(path)]
         name = "mgu-supplicant" if "mgu.main" in argv else "wpa_supplicant"
-        with Process(words, namespace=namespace, name=name) as process:
+        with Process(words, namespace=namespace, name=name, env=env) as process:
             running = Supplicant(process, folder)
             wait(lambda: _answers(running), process)
             yield running

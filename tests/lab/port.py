@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from eapol.eap import EapType
-from eapol.errors import CredentialError
 from eapol.events import Request
 from eapol.notices import Notice
 from eapol.settings import Network
@@ -66,13 +65,15 @@ class Port:
     requests: list[Request] = field(default_factory=list)
     reconfigured: int = 0
     secrets: list[Secret] = field(default_factory=list)
-    fault: CredentialError | None = None
+    fault: Exception | None = None
     tellers: list[Callable[[Notice], None]] = field(default_factory=list)
 
     def status(self) -> Status:
         return self.now
 
     def request(self, request: Request) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.requests.append(request)
 
     def use(self, network: Network) -> None:
@@ -86,6 +87,8 @@ class Port:
         self.reconfigured += 1
 
     def passphrase(self, secret: Secret) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.secrets.append(secret)
 
     def listen(self, tell: Callable[[Notice], None]) -> Callable[[], None]:

@@ -25,10 +25,10 @@ from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.engine import TlsContext
 from eapol.errors import EapolError
 from eapol.events import (
-    CheckFiles,
     Command,
     FrameReceived,
     LinkChanged,
+    Look,
     PortAuthorized,
     PortUnauthorized,
     Reauthenticate,
@@ -68,6 +68,7 @@ class Switch:
         self._date = date
         self._inbox: asyncio.Queue[Happening] = asyncio.Queue(256)
         self._port = Port(interface, self._frame)
+        self._port.open()
         self._watch = LinkWatch(interface, self._link)
         self._task: asyncio.Task[None] | None = None
 
@@ -98,7 +99,7 @@ class Switch:
                 self._authorized(self.core, command)
             case PortUnauthorized():
                 self._unauthorized()
-            case CheckFiles() | Terminated():
+            case Look() | Terminated():
                 pass
 
     def _frame(self, octets: bytes, source: bytes) -> None:

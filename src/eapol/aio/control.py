@@ -1,10 +1,12 @@
 """The socket of the control interface: UNIX datagrams at DIRECTORY/INTERFACE.
 
 Nothing here waits for a client: a reply or an event that does not fit is lost, and a listener to
-whom that happens too often is forgotten. One trap: what a client does not read is charged to the
-send buffer of *our* socket, which all clients share, and the kernel does not say which of them it
-is. So one stopped `wpa_cli` could silence the interface for everybody. When unread events fill
-half of the buffer, the socket is made anew: the live clients see the old one gone and come back.
+whom that happens too often is forgotten. One command is served in a turn of the loop, so that a
+client that asks without end delays no frame by more than that. One trap: what a client does not
+read is charged to the send buffer of *our* socket, which all clients share, and the kernel does not
+say which of them it is. So one stopped `wpa_cli` could silence the interface for everybody. When
+unread datagrams fill half of the buffer, the socket is made anew: the live clients see the old one
+gone and come back.
 """
 
 import asyncio
@@ -13,43 +15,34 @@ import errno
 import fcntl
 import grp
 import logging
-import os
 import socket
-import stat
 import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
+from eapol.aio import folder
+from eapol.aio.folder import ControlError
 from eapol.aio.link import ip_address_of
-from eapol.control import LONGEST, Interpreter, Supervised
-from eapol.errors import EapolError
-from eapol.listeners import datagram
+from eapol.control import FAIL, LONGEST, Interpreter, Supervised, name_of
+from eapol.listeners import Address, datagram
 from eapol.notices import Notice
 from wire.buffers import enlarge
-from wire.unix import short_name
-
-BATCH: Final = 16
-"""Commands served before the other tasks have their turn."""
 
 SEND_BUFFER: Final = 1 << 20
 """Octets, as the kernel counts them: about 800 for a short event."""
 
-_MODE: Final = 0o770
 _GONE: Final = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EPERM, errno.EACCES})
 _log = logging.getLogger("eapol")
-
-
-class ControlError(EapolError):
-    """The control socket cannot be made; the text says why and what to do."""
 
 
 class Control:
     """`async with Control(path, supervised):` serves the socket `path` during the block.
 
     The socket is made by the constructor, which may need root: privileges may be dropped after.
-    `path` is DIRECTORY/INTERFACE; the directory is made if it is missing, for root and `group`.
+    `path` is DIRECTORY/INTERFACE; the directory is made if it is missing, for root and `group`, and
+    nobody but root may write to it.
     Raises: ControlError.
     """
 
@@ -59,6 +52,7 @@ class Control:
         self._interpreter = Interpreter(supervised, lambda: ip_address_of(supervised.interface))
         self._group = _group_id(group, path)
         self._socket = _bound(path, self._group)
+        self._inode = path.lstat().st_ino
         self._stop_listening: Callable[[], None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -77,28 +71,36 @@ class Control:
             asyncio.get_running_loop().remove_reader(self._socket)
         if self._socket.fileno() >= 0:
             self._socket.close()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                if self._path.lstat().st_ino == self._inode:  # and nobody else's by now
+                    self._path.unlink()
 
     def _serve(self) -> None:
-        for _ in range(BATCH):
-            try:
-                command, sender = self._socket.recvfrom(LONGEST + 1)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                _log.warning("control socket %s: %s", self._path, error.strerror)
-                return
-            if not sender:  # nobody can be answered
-                continue
-            reply = self._interpreter.answer(command, sender)
-            if reply is not None:
-                with contextlib.suppress(OSError):  # the client gave up
-                    self._socket.sendto(reply, sender)
+        self._make_room()
+        try:
+            command, sender = self._socket.recvfrom(LONGEST + 1)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            _log.warning("control socket %s: %s", self._path, error.strerror)
+            return
+        reply = self._answer(command, sender) if sender else None  # or nobody can be answered
+        if reply is not None:
+            with contextlib.suppress(OSError):  # the client gave up
+                self._socket.sendto(reply, sender)
+
+    def _answer(self, command: bytes, sender: Address) -> bytes | None:
+        try:
+            return self._interpreter.answer(command, sender)
+        except Exception:  # noqa: BLE001 - a client must not be able to end the daemon
+            _log.exception("a fault of this program at the command %s", name_of(command))
+            return FAIL.encode()
 
     def _tell(self, notice: Notice) -> None:
-        if _unread(self._socket) > _send_buffer(self._socket) // 2:
-            self._renew()
         listeners = self._interpreter.listeners
+        if not listeners:
+            return
+        self._make_room()
         for address in listeners.of(notice):
             try:
                 self._socket.sendto(datagram(notice), address)
@@ -107,14 +109,21 @@ class Control:
             else:
                 listeners.told(address)
 
-    def _renew(self) -> None:
-        """Leave the socket whose buffer a deaf listener filled."""
-        _log.warning("control socket %s: a listener does not read; made anew", self._path)
+    def _make_room(self) -> None:
+        """Leave a socket whose buffer was filled by a client that does not read."""
+        if _unread(self._socket) <= _send_buffer(self._socket) // 2:
+            return
+        self._interpreter.listeners.clear()
+        try:
+            made = _bound(self._path, self._group, in_place=True)
+        except ControlError as error:
+            _log.warning("control socket %s: a client does not read; %s", self._path, error)
+            return
+        _log.warning("control socket %s: a client does not read; made anew", self._path)
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         self._socket.close()
-        self._interpreter.listeners.clear()
-        self._socket = _bound(self._path, self._group)
+        self._socket, self._inode = made, self._path.lstat().st_ino
         loop.add_reader(self._socket, self._serve)
 
 
@@ -138,53 +147,12 @@ def _group_id(group: str | None, path: Path) -> int | None:
         raise ControlError(f"{what}; correct ctrl_interface_group") from None
 
 
-def _bound(path: Path, group: int | None) -> socket.socket:
+def _bound(path: Path, group: int | None, *, in_place: bool = False) -> socket.socket:
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         enlarge(made, socket.SO_SNDBUF, SEND_BUFFER // 2)
-        _make_folder(path.parent, group)
-        with short_name(path) as name:
-            _remove_stale(path, name)
-            made.bind(name)
-        path.chmod(_MODE)
-        _give(path, group)
-    except OSError as error:
-        made.close()
-        what = f"{path}: the control socket cannot be made ({error.strerror})"
-        raise ControlError(f"{what}; run as root, or change ctrl_interface") from error
-    except ControlError:
+        folder.bind(made, path, group, in_place=in_place)
+    except BaseException:
         made.close()
         raise
     return made
-
-
-def _make_folder(folder: Path, group: int | None) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=_MODE)
-        folder.chmod(_MODE)  # whatever the umask said
-    if group is not None:
-        _give(folder, group)
-        folder.chmod(folder.stat().st_mode | stat.S_ISGID)  # what is made in it has its group
-
-
-def _give(path: Path, group: int | None) -> None:
-    """To the group, unless it is: a socket made anew is made without root's capabilities."""
-    if group is not None and path.stat().st_gid != group:
-        os.chown(path, -1, group)
-
-
-def _remove_stale(path: Path, name: str) -> None:
-    """Remove the socket of a supplicant that died; one that answers is left alone."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(name)
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-    raise ControlError(
-        f"{path}: another supplicant serves this interface; stop it with"
-        f" 'wpa_cli -p {path.parent} -i {path.name} terminate'"
-    )

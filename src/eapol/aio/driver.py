@@ -1,5 +1,8 @@
 """One port's supplicant at work: the core, the packet socket, the carrier, the files.
 
+An interface or a file that is missing, or cannot be used, ends nothing: the port stays closed, the
+log and `status verbose` say what is waited for, and it goes on when that comes.
+
 `Supervisor` is what a program holds: `async with Supervisor(...) as port: await port.authorized()`,
 and what the control interface controls (`eapol.control.Supervised`).
 """
@@ -12,16 +15,23 @@ from datetime import datetime
 from typing import Final, Self
 
 from eapol.aio.files import Files, exposed
-from eapol.aio.link import LinkWatch, address_of, mtu_of
-from eapol.aio.port import Port, index_of
-from eapol.config import Config
-from eapol.errors import CredentialError, EapolError, PassphraseNeeded, PortError
+from eapol.aio.inbox import Inbox
+from eapol.aio.link import LinkWatch, address_of, set_up
+from eapol.aio.port import Port
+from eapol.config import Config, check
+from eapol.errors import (
+    CredentialError,
+    EapolError,
+    InterfaceMissing,
+    PassphraseNeeded,
+    PortError,
+)
 from eapol.events import (
-    CheckFiles,
     Command,
-    Event,
     FrameReceived,
     LinkChanged,
+    Look,
+    Looked,
     PortAuthorized,
     PortUnauthorized,
     Request,
@@ -40,6 +50,7 @@ from eapol.notices import (
     PassphraseAsked,
     PeerCertificateOctets,
     SubnetStatusUpdate,
+    printable,
 )
 from eapol.settings import Network
 from eapol.status import Status
@@ -48,9 +59,6 @@ from eapol.tls import ClientContext, KeyLog
 from wire.rtnetlink import Link
 from wire.runner import run
 from wire.secret import Secret
-
-QUEUE: Final = 256
-"""Events waiting; frames beyond it are dropped, as a full socket buffer would."""
 
 _FOR_LISTENERS: Final = (EapStatus, SubnetStatusUpdate)
 """Notices that would only fill the log; wpa_supplicant, too, keeps them to its control socket."""
@@ -70,8 +78,10 @@ class _Ended(Exception):
 class Supervisor:
     """The supplicant of `interface`, as `configured()` says, judging certificates at `date()`.
 
-    Raises EapolError if the configuration, a file or the interface cannot be used; opening the
-    interface needs CAP_NET_RAW. `keylog` gets the TLS secrets: only for captures in a laboratory.
+    `bring_up`: an interface that is found down is brought up (CAP_NET_ADMIN). `keylog` gets the TLS
+    secrets: only for captures in a laboratory.
+    Raises: EapolError if the configuration cannot be used; NotPermitted without CAP_NET_RAW;
+    PortError if another program speaks EAPOL there.
     """
 
     def __init__(
@@ -80,26 +90,35 @@ class Supervisor:
         configured: Configured,
         *,
         date: Callable[[], datetime],
+        bring_up: bool = False,
         keylog: KeyLog | None = None,
     ) -> None:
         self.interface = interface
         self._configured = configured
         self._date = date
+        self._bring_up = bring_up
         self._keylog = keylog
-        self._inbox: asyncio.Queue[Event] = asyncio.Queue()
+        self._inbox = Inbox()
         self._listeners: list[Callable[[Notice], None]] = []
         self._open = asyncio.Event()
         self._keys: PortAuthorized | None = None
         self._files: Files | None = None
         self._task: asyncio.Task[None] | None = None
+        self._link: Link | None = None
+        self._trouble: str | None = None
+        self.address = bytes(6)  # until there is an interface
         self.config = configured()
         self.network = _chosen(self.config)
-        self._index = index_of(interface)
-        self.address = address_of(interface)
-        self._core = Supplicant(eapol_version=self.config.eapol_version, mtu=mtu_of(interface))
-        self._start_with(self.network)
+        self._core = Supplicant(eapol_version=self.config.eapol_version)
         self._port = Port(interface, self._frame)
-        self._watch = LinkWatch(interface, self._link)
+        try:
+            self._port.open()
+            self.address = address_of(interface)
+            self._set_up()
+        except InterfaceMissing as error:
+            self._is_waiting(f"{error}; waiting for {interface}")
+        self._start_with(self.network)
+        self._watch = LinkWatch(interface, self._link_changed)
 
     # For programs
 
@@ -124,7 +143,7 @@ class Supervisor:
 
     async def end(self, *, logoff: bool = True) -> None:
         """Log off, and wait until that is on the wire."""
-        self.request(Terminate(logoff=logoff))
+        self._inbox.put_nowait(Terminate(logoff=logoff))
         await self.ended()
 
     async def ended(self) -> None:
@@ -134,24 +153,31 @@ class Supervisor:
 
     # For the control interface
 
+    @property
+    def waits_for_interface(self) -> bool:
+        """Whether there was none to open yet."""
+        return self._port.index is None
+
     def status(self) -> Status:
-        return self._core.status()
+        status = self._core.status()
+        return status if self._trouble is None else replace(status, failure=self._trouble)
 
     def request(self, request: Request) -> None:
-        self._inbox.put_nowait(request)
+        """Raises: TooBusy."""
+        self._inbox.ask(request)
 
     def listen(self, tell: Callable[[Notice], None]) -> Callable[[], None]:
         self._listeners.append(tell)
         return lambda: self._listeners.remove(tell)
 
     def use(self, network: Network) -> None:
-        """Begin anew with `network`. Raises: CredentialError, and the old one goes on."""
+        """Begin anew with `network`. Raises: EapolError, and the old one goes on."""
         files = tls = None
         if not network.disabled:
+            check(network)
             files = Files(network, self.config.blobs)
             tls = self._context(network, files)
-        self.network, self._files = network, files
-        self._inbox.put_nowait(UseNetwork(network=network, tls=tls))
+        self._begin_with(network, files, tls)
 
     def reconfigure(self) -> None:
         """Read the configuration again. Raises: EapolError, and the old one goes on."""
@@ -162,6 +188,12 @@ class Supervisor:
         except EapolError:
             self.config = before
             raise
+        if _control(config) != _control(before):
+            _log.warning(
+                "%s: the control socket stays where it is, ctrl_interface and its group count from"
+                " the next start on",
+                self.interface,
+            )
 
     def passphrase(self, secret: Secret) -> None:
         """Raises: CredentialError if it is wrong."""
@@ -172,11 +204,24 @@ class Supervisor:
     def _start_with(self, network: Network) -> None:
         try:
             self.use(network)
-        except PassphraseNeeded as error:
-            if self.config.ctrl_interface is None:
-                raise
-            _log.error("%s: %s, or with 'wpa_cli passphrase 0 ...'", self.interface, error)
-            self._tell(PassphraseAsked())
+        except CredentialError as error:
+            if isinstance(error, PassphraseNeeded) and self.config.ctrl_interface is not None:
+                self._tell(PassphraseAsked())
+            files = Files(network, self.config.blobs)
+            files.changed()  # from now on
+            self._begin_with(network, files, None, f"{error}; waiting for the file to change")
+
+    def _begin_with(
+        self,
+        network: Network,
+        files: Files | None,
+        tls: ClientContext | None,
+        waits: str | None = None,
+    ) -> None:
+        self.network, self._files = network, files
+        version = self.config.eapol_version
+        begin = UseNetwork(network=network, tls=tls, waits=waits, eapol_version=version)
+        self._inbox.put_nowait(begin)
 
     def _context(self, network: Network, files: Files) -> ClientContext:
         context = ClientContext(network.tls, files.load(), self._keylog)
@@ -186,14 +231,24 @@ class Supervisor:
             _log.warning("%s: others can read this key; chmod 600 it", network.private_key)
         return context
 
-    def _check_files(self) -> None:
-        files = self._files
-        if files is None or not files.changed():
-            return
+    def _look(self) -> None:
+        """At what may have changed without a sign."""
+        if self._files is not None and self._files.changed():
+            self._read_again(self._files)
+        if self._link is not None and self._port.index != self._link.index:
+            self._open_port(self._link)
+        self._inbox.put_nowait(Looked(date=self._date()))
+
+    def _read_again(self, files: Files) -> None:
         try:
             tls = self._context(self.network, files)
         except CredentialError as error:
-            _log.warning("%s: %s; the one read before stays in use", self.interface, error)
+            if self._core.has_tls:
+                what = f"{error}; the one read before stays in use"
+                _log.warning("%s: %s", self.interface, what)
+            else:
+                waits = f"{error}; waiting for the file to change"
+                self._begin_with(self.network, files, None, waits)
             return
         _log.info("%s: certificate files changed and were read again", self.interface)
         self._inbox.put_nowait(UseTls(tls=tls))
@@ -214,8 +269,8 @@ class Supervisor:
                 self._opened(command)
             case PortUnauthorized():
                 self._opened(None)
-            case CheckFiles():
-                self._check_files()
+            case Look():
+                self._look()
             case Terminated():
                 raise _Ended
 
@@ -230,32 +285,62 @@ class Supervisor:
         if not isinstance(notice, PeerCertificateOctets):
             quiet = isinstance(notice, _FOR_LISTENERS)
             level = logging.DEBUG if quiet else _LEVELS.get(notice.level, logging.INFO)
-            _log.log(level, "%s: %s", self.interface, notice)
+            _log.log(level, "%s: %s", self.interface, printable(str(notice)))
         for listener in list(self._listeners):
             listener(notice)
 
     def _frame(self, octets: bytes, source: bytes) -> None:
-        if self._inbox.qsize() >= QUEUE:
+        if self._inbox.full_of_frames:
             self._port.dropped["queue full"] += 1
             return
         self._inbox.put_nowait(FrameReceived(octets=octets, source=source, date=self._date()))
 
-    def _link(self, state: Link | None) -> None:
+    def _link_changed(self, state: Link | None) -> None:
+        self._link = state
         if state is None:
-            _log.warning("%s: the interface is gone; waiting for it", self.interface)
+            self._is_waiting(f"{self.interface}: the interface is gone; waiting for it")
+            self._port.close_socket()
             self._inbox.put_nowait(LinkChanged(up=False))
             return
-        if state.index != self._index:
-            self._reopen()
-        self._index, self.address = state.index, state.address
-        self._inbox.put_nowait(LinkChanged(up=state.up, mtu=state.mtu))
+        self.address = state.address
+        if self._port.index != state.index:
+            self._open_port(state)
+        self._tell_link(state)
 
-    def _reopen(self) -> None:
+    def _open_port(self, state: Link) -> None:
+        self._set_up()
         try:
             self._port.open()
         except PortError as error:
-            _log.error("%s", error)
+            self._is_waiting(f"{error}; trying again")
+            return
+        if self._trouble is not None:
+            _log.info("%s: the interface is there and open", self.interface)
+        self._trouble = None
+        self._tell_link(state)
+
+    def _set_up(self) -> None:
+        try:
+            if self._bring_up:
+                set_up(self.interface)
+        except OSError as error:
+            what = f"cannot be brought up ({error.strerror}): 'ip link set {self.interface} up'"
+            _log.warning("%s: %s", self.interface, what)
+
+    def _tell_link(self, state: Link) -> None:
+        up = state.up and self._port.index == state.index
+        self._inbox.put_nowait(LinkChanged(up=up, mtu=state.mtu))
+
+    def _is_waiting(self, trouble: str) -> None:
+        """Said once, and shown for as long as it holds."""
+        if trouble != self._trouble:
+            _log.warning("%s", trouble)
+        self._trouble = trouble
 
 
 def _chosen(config: Config) -> Network:
     return config.network or Network(disabled=True)
+
+
+def _control(config: Config) -> tuple[str | None, str | None]:
+    return config.ctrl_interface, config.ctrl_interface_group

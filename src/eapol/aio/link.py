@@ -7,15 +7,14 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from wire.rtnetlink import Link
+from wire.rtnetlink import Change, Link
 from wire.watch import HostWatch
 
 _IFF_UP: Final = 0x1
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
-_SIOCGIFADDR, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8915, 0x8921, 0x8927
+_SIOCGIFADDR, _SIOCGIFHWADDR = 0x8915, 0x8927
 # ifreq of netdevice(7): the name, and one of a union
 _FLAGS: Final = struct.Struct("16sH22x")
-_MTU: Final = struct.Struct("16si20x")
 _HARDWARE_ADDRESS: Final = struct.Struct("16s2x6s16x")
 _IP_ADDRESS: Final = struct.Struct("16s4x4s16x")
 
@@ -31,18 +30,26 @@ class LinkWatch:
         self._interface = interface
         self._changed = changed
         self._state: Link | None = None
-        self._watch = HostWatch([Link], lambda _: self._look())
+        self._watch = HostWatch([Link], self._take)
 
     def start(self) -> None:
         self._watch.start()
-        self._look()
+        links = (item for item in self._watch.table.items() if isinstance(item, Link))
+        self._tell(next((link for link in links if link.name == self._interface), None))
 
     def close(self) -> None:
         self._watch.close()
 
-    def _look(self) -> None:
-        links = (item for item in self._watch.table.items() if isinstance(item, Link))
-        state = next((link for link in links if link.name == self._interface), None)
+    def _take(self, changes: list[Change]) -> None:
+        """One after the other: a cable that was out for a moment was out."""
+        for change in changes:
+            before, after = change.before, change.after
+            if isinstance(after, Link) and after.name == self._interface:
+                self._tell(after)
+            elif self._state is not None and before == self._state:
+                self._tell(None)
+
+    def _tell(self, state: Link | None) -> None:
         if state != self._state:
             self._state = state
             self._changed(state)
@@ -54,11 +61,6 @@ def set_up(interface: str) -> None:
     if not flags & _IFF_UP:
         _log.info("%s: was down; bringing it up", interface)
         _ask(interface, _SIOCSIFFLAGS, _FLAGS, flags | _IFF_UP)
-
-
-def mtu_of(interface: str) -> int:
-    """Octets. Raises: OSError."""
-    return int(_ask(interface, _SIOCGIFMTU, _MTU)[0])
 
 
 def address_of(interface: str) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from eapol.aio import rivals
-from eapol.errors import NotPermitted, PortError
+from eapol.errors import InterfaceMissing, NotPermitted, PortError
 from eapol.frame import ETHERTYPE, PAE_GROUP_ADDRESS
 
 _SOL_PACKET: Final = 263
@@ -33,8 +33,7 @@ _DOWN: Final = (errno.ENETDOWN, errno.ENXIO, errno.ENODEV)
 class Port:
     """`received(octets, source)` is called with each frame, without its Ethernet header.
 
-    Opening needs CAP_NET_RAW. Raises: PortError if there is no such interface, no permission, or
-    another program speaks EAPOL there.
+    `index` is that of the interface on which it is open, None while it is not.
     """
 
     def __init__(self, interface: str, received: Callable[[bytes, bytes], None]) -> None:
@@ -43,12 +42,14 @@ class Port:
         self._received = received
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.open()
+        self.index: int | None = None
 
     def open(self) -> None:
-        """Open it, again if the interface was taken away and came back."""
-        self._close_socket()
-        index = index_of(self.interface)
+        """Open it, again if the interface was taken away and came back. Needs CAP_NET_RAW.
+
+        Raises: NotPermitted; InterfaceMissing; PortError if another program speaks EAPOL there.
+        """
+        self.close_socket()
         try:
             made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK, 0)
         except PermissionError:
@@ -56,6 +57,7 @@ class Port:
                 f"{self.interface}: EAPOL needs a packet socket, and that needs root (CAP_NET_RAW)"
             ) from None
         try:
+            index = index_of(self.interface)
             made.bind((self.interface, ETHERTYPE))
             group = _MEMBERSHIP.pack(index, _MULTICAST, 6, PAE_GROUP_ADDRESS + bytes(2))
             made.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, group)
@@ -66,15 +68,15 @@ class Port:
         except PortError:
             made.close()
             raise
-        self._socket = made
+        self._socket, self.index = made, index
         if self._loop is not None:
             self._loop.add_reader(made.fileno(), self._read)
 
     def start(self) -> None:
         """Read from now on, in the running loop."""
-        assert self._socket is not None
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket.fileno(), self._read)
+        if self._socket is not None:
+            self._loop.add_reader(self._socket.fileno(), self._read)
 
     def send(self, octets: bytes) -> None:
         """To the PAE group address. A frame that cannot be sent is counted: EAP repeats itself."""
@@ -89,16 +91,17 @@ class Port:
                 _log.warning("%s: frame not sent: %s", self.interface, error.strerror)
 
     def close(self) -> None:
-        self._close_socket()
+        self.close_socket()
         self._loop = None
 
-    def _close_socket(self) -> None:
+    def close_socket(self) -> None:
+        """Until `open` is called again."""
         if self._socket is None:
             return
         if self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
-        self._socket = None
+        self._socket = self.index = None
 
     def _read(self) -> None:
         assert self._socket is not None
@@ -116,11 +119,11 @@ class Port:
 
 
 def index_of(interface: str) -> int:
-    """Raises: PortError."""
+    """Raises: InterfaceMissing."""
     try:
         return socket.if_nametoindex(interface)
     except OSError:
         present = ", ".join(name for _, name in socket.if_nameindex() if name != "lo")
-        raise PortError(
+        raise InterfaceMissing(
             f"{interface}: there is no such interface; there are: {present or 'none'}"
         ) from None

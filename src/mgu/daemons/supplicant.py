@@ -17,7 +17,9 @@ from mgu import exits, paths
 from mgu.arguments import Parser
 from wire import files
 
-KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_OVERRIDE"})
+KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_READ_SEARCH"})
+"""To open the packet socket anew, and to read renewed files, whoever owns them."""
+
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 
 EPILOG: Final = f"""SIGHUP has the configuration read again, as 'wpa_cli reconfigure'.
@@ -27,7 +29,8 @@ environment:
 
 exit codes:
   {exits.OK}   ended by TERMINATE, SIGTERM or SIGINT
-  {exits.FAILED}   the configuration, a certificate or key file, or the interface cannot be used
+  {exits.FAILED}   the configuration or the control socket cannot be used, or another program speaks
+     EAPOL on the interface. What is only missing, an interface or a file, is waited for
   {exits.NO_PERMISSION}   not enough permission (start it as root)
   {exits.USAGE}  wrong usage
 """
@@ -145,10 +148,16 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _kept(config: "Config") -> frozenset[str]:
+def _kept(supervisor: "Supervisor") -> frozenset[str]:
     """Of the capabilities of root. Members of the control socket's group are answered at sockets
-    of their own, which Debian's wpa_cli makes writable for nobody else."""
-    return KEEP if config.ctrl_interface_group is not None else KEEP - {"CAP_DAC_OVERRIDE"}
+    of their own, which Debian's wpa_cli makes writable for nobody else. An interface that is still
+    to come has to be brought up then."""
+    kept = set(KEEP)
+    if supervisor.config.ctrl_interface_group is not None:
+        kept.add("CAP_DAC_OVERRIDE")
+    if supervisor.waits_for_interface:
+        kept.add("CAP_NET_ADMIN")
+    return frozenset(kept)
 
 
 async def _serve(
@@ -156,13 +165,11 @@ async def _serve(
 ) -> int:
     from eapol.aio.control import Control
     from eapol.aio.driver import Supervisor
-    from eapol.aio.link import set_up
     from mgu import clock, daemon, privileges
 
-    with contextlib.suppress(OSError):  # not there, or not ours to change: said below
-        set_up(options.interface)
-    read = _reader(options)
-    supervisor = Supervisor(options.interface, read, date=clock.now, keylog=keylog)
+    supervisor = Supervisor(
+        options.interface, _reader(options), date=clock.now, bring_up=True, keylog=keylog
+    )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(supervisor)
         config = supervisor.config
@@ -170,7 +177,7 @@ async def _serve(
         if path is not None:
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
-        privileges.drop(_kept(config))
+        privileges.drop(_kept(supervisor))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
         hangup = partial(_read_again, supervisor)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
@@ -202,12 +209,14 @@ async def _until_ended(supervisor: "Supervisor", stop: asyncio.Event, *, logoff:
 
 
 def _tell_manager(supervisor: "Supervisor", notice: "Notice") -> None:
-    from eapol.notices import Connected, Disconnected
+    from eapol.notices import Connected, Disconnected, Warned
     from mgu import daemon
 
-    if isinstance(notice, Connected | Disconnected):
-        state = supervisor.status().port_status.value.lower()
-        daemon.notify(f"STATUS=port {supervisor.interface} {state}")
+    if isinstance(notice, Connected | Disconnected | Warned):
+        status = supervisor.status()
+        why = "" if status.failure is None else f": {status.failure}"
+        state = status.port_status.value.lower()
+        daemon.notify(f"STATUS=port {supervisor.interface} {state}{why}")
 
 
 def _reader(options: argparse.Namespace) -> Callable[[], "Config"]:

@@ -48,7 +48,9 @@ SERVICES: Final = (
         stage="port",
         summary="IEEE 802.1X port authentication",
         command=("supplicant", "-D", "wired", "-i", "eth0", "-c", WPA_SUPPLICANT_CONF),
-        capabilities=frozenset({"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE"}),
+        capabilities=frozenset(
+            {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"}
+        ),
         after=("localntp",),
     ),
     Service(
