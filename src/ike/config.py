@@ -160,13 +160,16 @@ class PreSharedKeys:
     """psk.txt: names with keys, first match wins; the name `*` matches all."""
 
     entries: tuple[tuple[str, Secret], ...] = ()
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {name: at for at, (name, _) in reversed(list(enumerate(self.entries)))}
+        object.__setattr__(self, "_places", places)
 
     def find(self, *names: str) -> Secret | None:
         """The key of the first entry that carries one of `names`."""
-        for name, key in self.entries:
-            if name == "*" or name in names:
-                return key
-        return None
+        found = [self._places[name] for name in (*names, "*") if name in self._places]
+        return self.entries[min(found)][1] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,16 +206,19 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     natt_port: int = 4500
     export_keys: bool = False  # emit ExportKeys, for captures
+    _by_address: dict[Address | None, list[Remote]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # made when it is asked for: a configuration that is being read is replaced at every line
 
     def remote_for(self, address: Address, port: int | None = None) -> Remote | None:
         """The remote of this address (with this port first), else `anonymous`."""
-        named = [r for r in self.remotes if r.address == address]
-        for remote in named:
-            if remote.port == port:
-                return remote
-        if named:
-            return named[0]
-        return next((r for r in self.remotes if r.address is None), None)
+        if not self._by_address:
+            for remote in self.remotes:
+                self._by_address.setdefault(remote.address, []).append(remote)
+        named = self._by_address.get(address) or self._by_address.get(None, [])
+        return next(
+            (r for r in named if r.address is not None and r.port == port), next(iter(named), None)
+        )
 
     def remote_named(self, name: str) -> Remote | None:
         return next((r for r in self.remotes if r.name == name), None)

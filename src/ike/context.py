@@ -6,6 +6,7 @@ from itertools import count
 
 from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
 from ike.config import Config
+from ike.doi.sainfo import SainfoIndex
 from ike.events import (
     NoPolicy,
     PolicyFound,
@@ -38,6 +39,15 @@ class Context:
         self.commands: list[Command] = []
         self._asks = count(1)
         self._waiting: dict[int, Callable[[Answer], None]] = {}
+
+    @property
+    def config(self) -> Config:
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config = config
+        self.sainfos = SainfoIndex(config.sainfos)
 
     def take_commands(self) -> list[Command]:
         commands, self.commands = self.commands, []

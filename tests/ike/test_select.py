@@ -18,7 +18,7 @@ from ike.doi.identity import (
     traffic_identity,
 )
 from ike.doi.proposals import Lifetime, Phase1Suite, Phase2Suite, read_lifetime
-from ike.doi.sainfo import find_sainfo
+from ike.doi.sainfo import SainfoIndex
 from ike.doi.select import (
     Chosen2,
     accept_phase2,
@@ -442,7 +442,7 @@ def test_the_most_precise_sainfo_wins_and_values_must_be_equal() -> None:
     local, remote = traffic_identity(here, 0, 0), traffic_identity(there, 0, 0)
 
     def found(local: Identification, remote: Identification, ph1id: int = 0) -> int | None:
-        sainfo = find_sainfo(sainfos, local, remote, ph1id)
+        sainfo = SainfoIndex(sainfos).find(local, remote, ph1id)
         return sainfo.lifetime_seconds if sainfo else None
 
     assert found(local, remote) == 3
@@ -450,7 +450,7 @@ def test_the_most_precise_sainfo_wins_and_values_must_be_equal() -> None:
     assert found(remote, remote) == 1
     assert found(replace(local, port=80, protocol=6), remote) == 1
     assert found(local, local, 9) == 4
-    assert find_sainfo((whole,), remote, local, 0) is None
+    assert SainfoIndex((whole,)).find(remote, local, 0) is None
 
 
 def test_without_identities_the_hosts_are_meant() -> None:

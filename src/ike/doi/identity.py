@@ -10,7 +10,7 @@ from ipaddress import (
     summarize_address_range,
 )
 
-from ike.config import Identifier, SainfoId
+from ike.config import Identifier
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
@@ -143,23 +143,6 @@ def selector_of(local: Identification, remote: Identification) -> Selector:
 def host_selector(local: Address, remote: Address) -> Selector:
     """What Quick Mode without identities is for: the two hosts (RFC 2409, 5.5)."""
     return Selector(local=_host(local), remote=_host(remote))
-
-
-def sainfo_matches(side: SainfoId | None, identity: Identification) -> bool:
-    """Whether a `sainfo` side is the identity: by its values, not as a filter (racoon.conf(5))."""
-    if side is None:
-        return True
-    if side.identifier is not None:
-        return matches(identity, side.identifier)
-    try:
-        network = network_of(identity)
-    except InvalidIdInformation:
-        return False
-    return (
-        side.network == network
-        and side.port == identity.port
-        and side.protocol == identity.protocol
-    )
 
 
 def _host(address: Address) -> Network:

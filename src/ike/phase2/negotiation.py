@@ -13,7 +13,6 @@ from ike.config import Sainfo
 from ike.context import Answer, Context
 from ike.doi.identity import traffic_identity
 from ike.doi.proposals import Lifetime, Phase2Suite
-from ike.doi.sainfo import find_sainfo
 from ike.doi.select import phase2_suites
 from ike.errors import InvalidHashInformation, NoProposalChosen, PeerError
 from ike.events import SaInstalled, SpiAllocated
@@ -123,8 +122,7 @@ class Negotiation:
         """
         assert self.policy is not None
         nat, remote = self.sa.facts.nat, self.sa.facts.remote
-        self.sainfo = find_sainfo(
-            self._context.config.sainfos,
+        self.sainfo = self._context.sainfos.find(
             traffic_identity(selector.local, selector.protocol, selector.local_port),
             traffic_identity(selector.remote, selector.protocol, selector.remote_port),
             remote.ph1id,
