@@ -6,6 +6,7 @@ except for SPIs and ports. PF_KEY says nothing of check value lengths, marks, se
 extended sequence numbers: what is read back has the check values of the RFCs and none of the rest.
 """
 
+import errno
 from collections.abc import Sequence
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -109,8 +110,10 @@ def state_of(sa: SecurityAssociation, now: int) -> State:
 def dump_reply(sas: Sequence[SecurityAssociation], *, pid: int, now: int) -> bytes:
     """The SADB_DUMP messages of `sas`, as a kernel numbers them: 1, 2, ... and the last one 0.
 
-    `pid` is the process that asked, `now` Unix seconds.
+    `pid` is the process that asked, `now` Unix seconds. No SA at all is told as an error, ENOENT.
     """
+    if not sas:
+        return _MSG.pack(PF_KEY_V2, SADB_DUMP, errno.ENOENT, 0, _MSG.size // 8, 0, 0, pid)
     return b"".join(
         dump_message(sa, sequence=sequence, pid=pid, now=now)
         for sequence, sa in zip(sequence_numbers(len(sas)), sas, strict=True)
@@ -159,8 +162,13 @@ def dump_message(sa: SecurityAssociation, *, sequence: int, pid: int, now: int) 
 
 
 def parse_dump(octets: bytes) -> list[Dumped]:
-    """The SAs of a dump. Extensions that we do not know are skipped. Raises Malformed."""
+    """The SAs of a dump. Extensions that we do not know are skipped. Raises Malformed.
+
+    No octets at all say, too, that there is no SA.
+    """
     cursor = Cursor(octets)
+    if len(octets) == _MSG.size and octets[2] == errno.ENOENT:
+        return []
     dumped = []
     try:
         while len(cursor):

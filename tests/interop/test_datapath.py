@@ -198,6 +198,44 @@ async def test_a_protected_network_may_contain_the_peer(pair: Pair) -> None:
     assert (await pair.left.usage(0x1001))[1] == 3
 
 
+def _mangle(pair: Pair, change: str) -> None:
+    """Have a packet filter of the left host change the mark of all that the host sends."""
+    pair.left.host.run("nft", "-f", "-", stdin=f"""
+        table inet mangle {{
+            chain output {{
+                type route hook output priority mangle
+                meta mark set {change}
+            }}
+        }}
+    """)  # fmt: skip
+
+
+async def test_other_bits_of_the_mark_are_free_for_others(pair: Pair) -> None:
+    await pair.add_policies(
+        tunnel_policies((LEFT, "0.0.0.0/0"), (RIGHT, "0.0.0.0/0")),
+        tunnel_policies((RIGHT, "0.0.0.0/0"), (LEFT, "0.0.0.0/0")),
+    )
+    await pair.add(*sas())
+    _mangle(pair, "meta mark | 0x010000ff")
+    assert await pair.left.ping(RIGHT)
+    assert (await pair.left.usage(0x1001))[1] == 3
+    assert not pair.left.path.counters
+
+
+async def test_our_own_packets_that_come_back_are_named_and_do_not_go_round(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pair.add_policies(
+        tunnel_policies((LEFT, "0.0.0.0/0"), (RIGHT, "0.0.0.0/0")),
+        tunnel_policies((RIGHT, "0.0.0.0/0"), (LEFT, "0.0.0.0/0")),
+    )
+    await pair.add(*sas())
+    _mangle(pair, "1")
+    assert not await pair.left.ping(RIGHT, count=1)
+    assert pair.left.path.counters == {Reason.OUT_LOOP: 1}
+    assert "bits 0xffff00 of the mark" in caplog.text
+
+
 async def test_a_strict_reverse_path_filter_in_the_way_is_named(
     make_host: MakeHost, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -117,6 +117,10 @@ CHOICES: dict[str, dict[str, Any]] = {
     "udp-aes128-sha1": {"encapsulation": Encapsulation()},
     "udp-aes128gcm16": {"encapsulation": Encapsulation(), "aead": AES_GCM},
     "ah-sha1": {"protocol": Protocol.AH},
+    "ah-sha256": {
+        "protocol": Protocol.AH,
+        "authentication": algorithm(Kind.AUTHENTICATION, "hmac(sha256)", icv=128),
+    },
 }
 
 
@@ -133,7 +137,7 @@ async def test_linux_opens_ours_and_we_open_linuxs(mixed: Mixed, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["aes128-sha1", "aes128gcm16", "udp-aes128-sha1", "aes128-sha1-esn", "ah-sha1"]
+    "name", ["aes128-sha1", "aes128gcm16", "udp-aes128-sha1", "aes128-sha1-esn", "ah-sha256"]
 )
 async def test_transport_mode_with_linux(mixed: Mixed, name: str) -> None:
     await mixed.host_to_host(**CHOICES[name])

@@ -11,7 +11,7 @@ from typing import Any
 from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, policy, sa, tunnel_policies
 from lab.netns import Namespace, Veth
 from wire.udp import Options, UdpEndpoint
-from xfrm.dataplane import Event
+from xfrm.dataplane import Event, PolicyAdded, PolicyGone
 from xfrm.esp.reasons import Reason
 from xfrm.model import Address, Direction, Mode, Policy, SecurityAssociation
 from xfrm.tun.batch import SendDatagrams
@@ -55,8 +55,12 @@ class End:
                 await asyncio.sleep(0.01)
 
     async def event(self, within: float = 5.0) -> Event:
+        """The next one that is not about policies."""
         async with asyncio.timeout(within):
-            return await anext(self.path.events())
+            while True:
+                event = await anext(self.path.events())
+                if not isinstance(event, PolicyAdded | PolicyGone):
+                    return event
 
 
 @dataclass

@@ -28,13 +28,15 @@ class Host:
         self.clear: list[bytes] = []
         self.acquired: list[Acquire] = []
         self.moved: list[Entry] = []
+        self.returned: list[Address] = []
         self.now = 100.0
         ports = Ports(
             to_host=self.delivered.append, to_peer=self._to_peer, in_clear=self.clear.append,
+            returned=self.returned.append,
             is_local=self._is_local, acquire=self.acquired.append, now=lambda: self.now,
             date=lambda: 1_700_000_000,
         )  # fmt: skip
-        self.forwarder = Forwarder(self.sad, self.spd, ports)
+        self.forwarder = Forwarder(self.sad, self.spd, ports, frozenset({500, 4500}))
         self.inlet = Inlet(self.sad, self.forwarder, self._is_local, self.moved.append)
         self.counters = self.forwarder.counters
 

@@ -263,6 +263,22 @@ def test_a_tunnel_without_a_selector_carries_both_families() -> None:
     assert not transport.flags & wire.STATE_AF_UNSPEC
 
 
+@pytest.mark.parametrize(
+    ("protocol", "src", "dst", "aligned"),
+    [
+        (Protocol.AH, "192.0.2.1", "192.0.2.2", True),
+        (Protocol.AH, "fd00::1", "fd00::2", False),
+        (Protocol.ESP, "192.0.2.1", "192.0.2.2", False),
+    ],
+)
+def test_ah_fills_words_of_32_bits_in_ipv4_and_of_64_in_ipv6(
+    protocol: Protocol, src: str, dst: str, aligned: bool
+) -> None:
+    """RFC 4302, 2.6: XFRM_STATE_ALIGN4."""
+    made = sa(protocol=protocol, src=ip_address(src), dst=ip_address(dst))
+    assert bool(info(requests.sa_message(MessageType.NEWSA, made)).flags & 64) == aligned
+
+
 def test_addresses_of_two_families_are_refused() -> None:
     with pytest.raises(ValueError, match="two families"):
         requests.sa_message(MessageType.NEWSA, sa(dst=ip_address("fd00::1")))

@@ -1,5 +1,6 @@
 """PF_KEY dumps: what we write reads back, and what others write does not hurt."""
 
+import errno
 import struct
 from dataclasses import replace
 from ipaddress import ip_address
@@ -107,3 +108,10 @@ def test_an_sa_is_dying_once_a_soft_limit_has_passed(age: int, octets: int, stat
         usage=Usage(added=NOW - age, octets=octets),
     )
     assert state_of(sa, NOW) == state
+
+
+def test_a_dump_of_nothing_is_one_message_that_says_so() -> None:
+    """racoon's: ENOENT; racoonctl takes no octets at all for an invalid message."""
+    octets = dump_reply([], pid=4711, now=NOW)
+    assert struct.unpack("=BBBBHHII", octets) == (2, 10, errno.ENOENT, 0, 2, 0, 0, 4711)
+    assert parse_dump(octets) == parse_dump(b"") == []

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     IN_DEVICE = "MguInDeviceError"
     OUT_HEADER = "MguOutHdrError"
     OUT_TOO_BIG = "MguOutTooBig"
+    OUT_LOOP = "MguOutLoop"  # what we sent came back to us: somebody took our mark off it
 
 
 class Refused(Exception):

@@ -119,6 +119,8 @@ def delete_policy_message(policy: Policy) -> Message:
 def _sa_info(sa: SecurityAssociation, window: int) -> wire.SaInfo:
     family = _family(sa.dst)
     flags = wire.STATE_ESN if sa.esn else 0
+    if sa.protocol == Protocol.AH and sa.dst.version == 4:
+        flags |= wire.STATE_ALIGN4  # RFC 4302, 2.6; without it Linux fills 64 bits, as in IPv6
     if sa.selector is not None:
         selector = _wire_selector(sa.selector)
     else:

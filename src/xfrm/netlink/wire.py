@@ -17,6 +17,7 @@ AF_INET6: Final = 10
 INFINITE: Final = (1 << 64) - 1  # XFRM_INF: no limit of octets or packets
 ANY_ADDRESS: Final = bytes(16)
 
+STATE_ALIGN4: Final = 64  # XFRM_STATE_ALIGN4: AH fills words of 32 bits
 STATE_ESN: Final = 128  # XFRM_STATE_ESN
 STATE_AF_UNSPEC: Final = 32  # the selector of the SA may be of the other family
 UDP_ENCAP_ESPINUDP: Final = 2

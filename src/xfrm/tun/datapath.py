@@ -30,7 +30,7 @@ from xfrm.tun.device import OffloadTun, PlainTun, can_offload, open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
 from xfrm.tun.guard import Guard
 from xfrm.tun.inlet import BURST, Inlet
-from xfrm.tun.outer import MARK, OuterSockets
+from xfrm.tun.outer import MARK, MASK, OuterSockets
 from xfrm.tun.routes import Routes
 from xfrm.tun.spd import Spd
 
@@ -38,6 +38,7 @@ __all__ = ["MARK", "DataPath", "Settings"]
 
 logger = logging.getLogger("xfrm")
 
+_WARNED = 64  # peers that are named in the log
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
 
@@ -93,7 +94,8 @@ class DataPath:
             if settings.offload
             else PlainTun(fd)
         )
-        self._forwarder = Forwarder(self._sad, self._spd, self._ports())
+        self._returned: set[Address] = set()
+        self._forwarder = Forwarder(self._sad, self._spd, self._ports(), settings.ike_ports)
         self._inlet = Inlet(self._sad, self._forwarder, self._is_local, self._moved)
         self._read()
 
@@ -170,6 +172,7 @@ class DataPath:
             to_host=self._tun.write,
             to_peer=self._to_peer,
             in_clear=self._sockets.in_clear,
+            returned=self._warn_of_loop,
             is_local=self._is_local,
             acquire=self._events.put_nowait,
             now=time.monotonic,
@@ -191,6 +194,17 @@ class DataPath:
 
     def _is_local(self, address: Address) -> bool:
         return address in self._routes.local or address.is_multicast
+
+    def _warn_of_loop(self, peer: Address) -> None:
+        if peer in self._returned or len(self._returned) >= _WARNED:
+            return
+        self._returned.add(peer)
+        logger.error(
+            "what we send to %s comes back into %s, and is dropped: something on this host changes "
+            "the bits 0x%x of the mark (our value is 0x%x), as a packet filter's output hook may; "
+            "'nft list ruleset' and 'iptables-save -t mangle' show it",
+            peer, self.name, MASK, MARK,
+        )  # fmt: skip
 
     # SAs
 

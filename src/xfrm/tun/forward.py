@@ -27,7 +27,16 @@ from xfrm.esp.packet import (
 )
 from xfrm.esp.reasons import Reason, Refused
 from xfrm.esp.sad import Entry, Sad, accepts
-from xfrm.model import Action, Address, Direction, Mode, SecurityAssociation, Selector
+from xfrm.model import (
+    Action,
+    Address,
+    Direction,
+    Mode,
+    Protocol,
+    SaId,
+    SecurityAssociation,
+    Selector,
+)
 from xfrm.tun.spd import Matcher, PolicyEntry, Spd, UnknownPorts
 from xfrm.tun.transport import Joiner, rebuilt, upper_layer
 
@@ -47,6 +56,7 @@ class Ports:
     to_host: Callable[[bytes], object]
     to_peer: Callable[[SecurityAssociation], Send]
     in_clear: Callable[[bytes], object]
+    returned: Callable[[Address], None]  # our own packets to this peer came back to us
     is_local: Callable[[Address], bool]
     acquire: Callable[[Acquire], None]
     now: Callable[[], float]  # monotonic seconds
@@ -57,7 +67,11 @@ class Forwarder:
     """The packet path between the host and the peers. Nothing here raises for a bad packet:
     `counters` has how many were refused and why."""
 
-    def __init__(self, sad: Sad, spd: Spd, ports: Ports) -> None:
+    def __init__(
+        self, sad: Sad, spd: Spd, ports: Ports, ike_ports: frozenset[int] = frozenset()
+    ) -> None:
+        """`ike_ports`: UDP ports of this host that IKE and ESP in UDP speak from."""
+        self._ike_ports = ike_ports
         self._sad = sad
         self._spd = spd
         self._ports = ports
@@ -136,6 +150,9 @@ class Forwarder:
 
     def _decide(self, packet: bytes) -> Callable[[bytes], object]:
         of = self._flow(packet)
+        if self._is_own(of, packet):
+            self._ports.returned(_address(of, of.dst))
+            return self._drop(Reason.OUT_LOOP)
         try:
             policy = self._spd.find(Direction.OUT, of)
         except UnknownPorts:
@@ -155,6 +172,22 @@ class Forwarder:
         policy.asked = None
         entry.used = entry.used or self._ports.date()
         return self._protected(entry)
+
+    def _is_own(self, of: Flow, packet: bytes) -> bool:
+        """IKE's datagram, or a packet of an SA of ours: somebody took our mark off it.
+
+        To send it again would bring it back again, for ever.
+        """
+        if of.protocol == UDP:
+            ours = of.src_port in self._ike_ports
+        elif of.protocol in (Protocol.ESP, Protocol.AH):
+            at = (packet[0] & 15) * 4 if of.version == 4 else 40
+            at += 4 if of.protocol == Protocol.AH else 0
+            spi = int.from_bytes(packet[at : at + 4], "big")
+            ours = self._sad.get(SaId(_address(of, of.dst), Protocol(of.protocol), spi)) is not None
+        else:
+            return False
+        return ours and self._ports.is_local(_address(of, of.src))
 
     def _sa_of(self, policy: PolicyEntry, of: Flow) -> Entry | None:
         """The SA for packets of the flow `of` by an outbound policy."""

@@ -19,7 +19,9 @@ from xfrm.dataplane import XfrmError
 from xfrm.esp.packet import fragments, ip_header
 from xfrm.model import Address, Protocol, SecurityAssociation
 
-MARK: Final = 0x4D4755  # "MGU"
+MARK: Final = 0x4D4700  # "MG"
+MASK: Final = 0xFFFF00
+"""The bits of a packet's mark that are ours: others may use the other 16, before or after us."""
 
 _IP_MTU: Final = 14  # linux/in.h
 _IP_MTU_DISCOVER: Final = 10

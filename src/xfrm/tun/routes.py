@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Direction, Network, Policy
-from xfrm.tun.outer import MARK
+from xfrm.tun.outer import MARK, MASK
 from xfrm.tun.watch import Changes, Watch
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ class Routes:
         await self._netlink.link("set", index=self._index, mtu=mtu, state="up")
         for family in _FAMILIES:
             try:
-                with suppress(NetlinkError):  # one that a killed process left behind
-                    await self._rule("del", family)
+                with suppress(NetlinkError):  # one that a killed process left behind, of any mark
+                    await self._netlink.rule("del", family=family, priority=PRIORITY, table=TABLE)
                 await self._rule("add", family)
             except NetlinkError as error:
                 if family == socket.AF_INET6 and error.code in (
@@ -210,6 +210,7 @@ class Routes:
             priority=PRIORITY,
             table=TABLE,
             fwmark=MARK,
+            fwmask=MASK,
             flags=_FIB_RULE_INVERT,
         )
 

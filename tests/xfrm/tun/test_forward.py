@@ -168,9 +168,9 @@ def test_blocked_means_blocked_both_ways() -> None:
 
 def test_a_bypass_of_higher_priority_lets_packets_go_in_clear() -> None:
     left, _ = connected(priority=10)
-    bypass = policy(Direction.OUT, LEFT_NET, RIGHT_NET, of_protocol=17, of_dst_port=500)
+    bypass = policy(Direction.OUT, LEFT_NET, RIGHT_NET, of_protocol=17, of_dst_port=53)
     left.spd.put(replace(bypass, priority=5), 0)
-    left.out(IP(src=A, dst=B) / UDP(sport=500, dport=500))
+    left.out(IP(src=A, dst=B) / UDP(sport=5353, dport=53))
     assert len(left.clear) == 1
 
 
@@ -245,3 +245,30 @@ def test_an_optional_template_lets_packets_go_in_clear_meanwhile() -> None:
         left.spd.put(replace(entry.policy, templates=(template,)), 0)
     left.out(IP(src=A, dst=B) / UDP())
     assert len(left.clear) == 1
+
+
+def test_our_own_packets_that_come_back_are_dropped_and_told() -> None:
+    """A packet filter took our mark off them; protected, or sent again, they would never end."""
+    left, _ = connected()
+    ike = UDP(sport=500, dport=500) / b"ike"
+    udp = UDP(sport=4500, dport=4500) / b"esp"
+    for packet in (
+        IP(src=LEFT, dst=RIGHT) / ike,
+        IP(src=A, dst=B) / udp,
+        IP(src=LEFT, dst=RIGHT, proto=50) / (0x1001).to_bytes(4, "big") / bytes(20),
+    ):
+        left.out(packet)
+    assert (left.sent, left.clear) == ([], [])
+    assert left.counters == {Reason.OUT_LOOP: 3}
+    assert [str(peer) for peer in left.returned] == [RIGHT, B, RIGHT]
+
+
+def test_ike_and_esp_of_others_behind_us_are_traffic_as_any_other() -> None:
+    left, _ = connected()
+    for packet in (
+        IP(src="10.1.0.77", dst=B) / UDP(sport=500, dport=500),
+        IP(src=A, dst=B) / UDP(sport=501, dport=500),
+        IP(src=A, dst=B, proto=50) / (0x1003).to_bytes(4, "big") / bytes(20),
+    ):
+        left.out(packet)
+    assert (len(left.sent), left.returned) == (3, [])
