@@ -11,7 +11,6 @@ from typing import cast
 
 import pytest
 
-from ike.backend import Backend
 from ike.conf.configuration import load
 from ike.config import Config
 from ike.engine import Engine
@@ -22,6 +21,7 @@ from mgu.connections.connection import PRE_SHARED_KEY
 from mgu.connections.served import Served
 from mgu.daemons.iked import parser
 from mgu.daemons.iked_state import State
+from mgu.keying.backend import XfrmBackend
 
 PEERS = 1000
 LONGEST = 0.050  # seconds
@@ -50,7 +50,7 @@ class InMemory(Served):
     """Connections whose policies nobody installs."""
 
     def __init__(self) -> None:
-        super().__init__(cast("Backend", None), lambda _: None)
+        super().__init__(cast("XfrmBackend", None), lambda _: None)
 
     async def _install(self, name: str, policy: PolicyEntry) -> None:
         self._installed[name] = policy

@@ -39,6 +39,9 @@ class Backend(Protocol):
 
     async def remove_policy(self, policy: PolicyEntry) -> None: ...
 
+    async def ask_again(self, policy: PolicyEntry) -> None:
+        """Have the policy's next packet raise an Acquire, though one is unanswered."""
+
     async def dump(self, protocol: ProtocolId) -> bytes:
         """All SAs (of a protocol, or ANY) as PF_KEY messages, as racoonctl wants them."""
 

@@ -1,6 +1,6 @@
 """What the engine wants done, in this order.
 
-Told: SendDatagram, Log, Report, DeleteSa, AddPolicy, RemovePolicy, ExportKeys, Stopped.
+Told: SendDatagram, Log, Report, DeleteSa, AddPolicy, RemovePolicy, AskAgain, ExportKeys, Stopped.
 Asked (`ask` comes back in the answering event): AllocateSpi, InstallSa, FindPolicy.
 """
 
@@ -134,6 +134,13 @@ class RemovePolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskAgain:
+    """No SA came of this policy's Acquire: its next packet is to raise another at once."""
+
+    policy: PolicyEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportKeys:
     """Only with Config.export_keys: what Wireshark's ikev1_decryption_table needs."""
 
@@ -156,6 +163,7 @@ Command = (
     | FindPolicy
     | AddPolicy
     | RemovePolicy
+    | AskAgain
     | ExportKeys
     | Stopped
 )

@@ -4,7 +4,7 @@ Each policy has one of its own, so that no packet leaves by the SA of another (R
 an SPD entry names its SAs). Others may have any number outside.
 """
 
-from typing import Final
+from wire.lean import Final
 
 CONNECTIONS: Final = range(0x4D47_0000, 0x4D47_8000)
 """Policies that the configuration asks for."""

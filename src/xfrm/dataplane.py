@@ -99,6 +99,13 @@ class Dataplane(TypingProtocol):
     ) -> int:
         """Reserve an inbound SPI (a larval SA at `dst`)."""
 
+    async def ask_again(self, policy: Policy, src: Address, dst: Address, /) -> None:
+        """Have the next packet of an outbound policy ask for an SA, though one has asked already.
+
+        For when no SA came of its Acquire: it is in the way of others for up to half a minute.
+        `src` and `dst` are the SA's ends, where the policy names none.
+        """
+
     async def add_sa(self, sa: SecurityAssociation) -> None:
         """Install an SA that was not there."""
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ike.commands import EventKind, InstallSa, Level, SendDatagram
+from ike.commands import AskAgain, EventKind, InstallSa, Level, SendDatagram
 from ike.config import (
     Config,
     EspEncryption,
@@ -309,6 +309,34 @@ def test_unlike_phase_2_proposals_end_quick_mode_at_once_at_both_ends() -> None:
     assert any("configured here: esp 3des" in text for text in right.texts())
     assert not left.sas
     assert not left.reserved | right.reserved
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ({}, {"keys": PreSharedKeys(((str(LEFT), Secret(b"another")),))}),
+        ({"keys": PreSharedKeys()}, {}),
+        ({"passive": True}, {}),
+        ({}, {"encryption": (EspEncryption(EspTransform.TRIPLE_DES),)}),
+    ],
+    ids=["another-key", "no-key", "passive", "other-algorithms"],
+)
+def test_after_a_failed_negotiation_the_policys_next_packet_may_ask_again(
+    left: dict[str, object], right: dict[str, object]
+) -> None:
+    world = World()
+    near, _ = pair(world, left=config(RIGHT, **left), right=config(LEFT, **right))
+    assert not connect(world, near)
+    asked = [command for command in near.commands if isinstance(command, AskAgain)]
+    assert asked
+    assert {command.policy for command in asked} == set(near.policies)
+
+
+def test_a_negotiation_that_succeeds_has_nobody_ask_again() -> None:
+    world = World()
+    near, _ = pair(world)
+    assert connect(world, near)
+    assert not any(isinstance(command, AskAgain) for command in near.commands)
 
 
 def test_traffic_without_a_policy_is_refused() -> None:

@@ -28,6 +28,7 @@ from xfrm.model import (
     Algorithm,
     Direction,
     Lifetime,
+    Mark,
     Mode,
     Policy,
     Protocol,
@@ -65,6 +66,14 @@ async def an_sa_is_listed_as_it_was_added(plane: Dataplane) -> None:
     assert sorted(found, key=lambda sa: sa.src) == [OUT, IN]
     assert all(sa.usage.added for sa in await plane.sas())
     assert not any(sa.usage.packets or sa.usage.used for sa in await plane.sas())
+
+
+async def an_sa_keeps_an_output_mark_that_changes_no_packet(plane: Dataplane) -> None:
+    """It tells the next start of a daemon which SAs are its own."""
+    marked = replace(OUT, output_mark=Mark(value=0x4D475531, mask=0))
+    await plane.add_sa(marked)
+    await plane.update_sa(replace(marked, lifetime=Lifetime(hard_seconds=900)))
+    assert [sa.output_mark for sa in await plane.sas()] == [marked.output_mark]
 
 
 async def an_sa_cannot_be_added_twice(plane: Dataplane) -> None:
@@ -198,6 +207,7 @@ Clause = Callable[[Dataplane], Awaitable[None]]
 
 CLAUSES: Final[tuple[Clause, ...]] = (
     an_sa_is_listed_as_it_was_added,
+    an_sa_keeps_an_output_mark_that_changes_no_packet,
     an_sa_cannot_be_added_twice,
     what_is_not_there_cannot_be_deleted,
     a_deleted_sa_is_gone,

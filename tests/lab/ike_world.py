@@ -10,6 +10,7 @@ from itertools import count
 from ike.commands import (
     AddPolicy,
     AllocateSpi,
+    AskAgain,
     Command,
     DeleteSa,
     ExportKeys,
@@ -189,6 +190,8 @@ class World:
                 node.policies.append(command.policy)
             case RemovePolicy():
                 node.policies.remove(command.policy)
+            case AskAgain():
+                pass  # here every packet asks
             case ExportKeys():
                 node.exported.append(command)
             case Stopped():

@@ -113,12 +113,13 @@ def test_an_unknown_connection_is_named_with_those_there_are() -> None:
         folder.load("home")
 
 
-def test_connections_to_one_peer_get_different_reqids_and_the_first_has_none() -> None:
+def test_each_connection_gets_a_reqid_of_its_own_from_the_range_that_is_ours() -> None:
     first = folder.with_free_reqid(replace(OFFICE, name="a"), [])
     second = folder.with_free_reqid(replace(OFFICE, name="b"), [first])
-    third = folder.with_free_reqid(replace(OFFICE, name="c"), [first, second])
-    assert [first.reqid, second.reqid, third.reqid] == [0, 1, 2]
-    assert folder.with_free_reqid(second, [first, third]).reqid == 1
+    elsewhere = replace(OFFICE, name="c", dst=ip_address("10.9.9.9"))
+    third = folder.with_free_reqid(elsewhere, [first, second])
+    assert [first.reqid, second.reqid, third.reqid] == [0x4D470000, 0x4D470001, 0x4D470002]
+    assert folder.with_free_reqid(second, [first, third]).reqid == 0x4D470001
 
 
 # psk.txt

@@ -1,7 +1,6 @@
 """The keying daemon's SAs and policies, as the data plane gets them."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -13,6 +12,7 @@ from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.doi import EspTransform, Integrity
 from ike.numbers.isakmp import ProtocolId
 from ike.reqids import CONNECTIONS, GENERATED
+from lab.plane import Plane
 from mgu.connections.connection import Connection
 from mgu.keying.backend import XfrmBackend
 from mgu.keying.values import association, policies_of, policy_entry
@@ -50,65 +50,7 @@ OUTBOUND = replace(
 )
 
 
-@dataclass
-class Plane:
-    """A data plane that is a list."""
-
-    held: dict[model.SaId, model.SecurityAssociation] = field(default_factory=dict)
-    spd: list[model.Policy] = field(default_factory=list)
-    told: list[dataplane.Event] = field(default_factory=list)
-    refusal: dataplane.XfrmError | None = None
-
-    async def allocate_spi(
-        self,
-        *,
-        src: model.Address,
-        dst: model.Address,
-        protocol: model.Protocol,
-        mode: model.Mode,
-        reqid: int = 0,
-    ) -> int:
-        self._refuse()
-        made = model.SecurityAssociation(
-            src=src, dst=dst, spi=0x1000, protocol=protocol, mode=mode, reqid=reqid, larval=True
-        )
-        self.held[made.id] = made
-        return made.spi
-
-    async def add_sa(self, sa: model.SecurityAssociation) -> None:
-        self._refuse()
-        self.held[sa.id] = sa
-
-    async def update_sa(self, sa: model.SecurityAssociation) -> None:
-        self._refuse()
-        self.held[sa.id] = sa
-
-    async def delete_sa(self, sa: model.SaId) -> None:
-        if self.held.pop(sa, None) is None:
-            raise dataplane.NoSuchEntry("there is no such SA")
-
-    async def sas(self) -> list[model.SecurityAssociation]:
-        return list(self.held.values())
-
-    async def add_policy(self, policy: model.Policy) -> None:
-        self._refuse()
-        self.spd.append(policy)
-
-    async def delete_policy(self, policy: model.Policy) -> None:
-        self.spd.remove(policy)
-
-    async def policies(self) -> list[model.Policy]:
-        return self.spd
-
-    async def events(self) -> AsyncIterator[dataplane.Event]:
-        for event in self.told:
-            yield event
-
-    async def close(self) -> None: ...
-
-    def _refuse(self) -> None:
-        if self.refusal is not None:
-            raise self.refusal
+OUTBOUND_AT = association(OUTBOUND).id
 
 
 def entry(
@@ -315,15 +257,10 @@ async def test_a_policy_that_is_refused_half_way_leaves_nothing() -> None:
                 raise dataplane.XfrmError("no more")
             await super().add_policy(policy)
 
-        async def delete_policy(self, policy: model.Policy) -> None:
-            if policy not in self.spd:
-                raise dataplane.NoSuchEntry("there is no such policy")
-            await super().delete_policy(policy)
-
     plane = Stubborn()
     with pytest.raises(BackendError, match="no more"):
         await XfrmBackend(plane).add_policy(entry())
-    assert plane.spd == []
+    assert plane.spd == {}
 
 
 async def test_a_peer_whose_nat_moved_it_to_another_port_is_answered_there() -> None:
@@ -355,7 +292,7 @@ def outbound(policy: ike.PolicyEntry, index: int) -> model.Policy:
 
 def inbound_and_bypass() -> list[model.Policy]:
     inbound = [p for p in policies_of(entry()) if p.direction is not model.Direction.OUT]
-    return [*inbound, replace(outbound(entry(), 0), templates=(), index=99)]
+    return [*inbound, replace(outbound(entry(protocol=58), 99), templates=())]
 
 
 async def test_the_events_begin_with_every_policy_that_asks_for_sas_whoever_installed_it() -> None:
@@ -435,6 +372,122 @@ async def test_the_policies_of_others_cost_one_list_in_all() -> None:
     told = [event async for event in XfrmBackend(plane).events()]
     assert len(told) == 1001
     assert told[-1] == PolicyRemoved(policy=entry(protocol=6, dst_port=9))
+
+
+# What a killed daemon left
+
+
+def installed(*entries: ike.PolicyEntry) -> list[model.Policy]:
+    """As a data plane has them that was filled by another."""
+    parts = [part for entry in entries for part in policies_of(entry)]
+    return [replace(part, index=at) for at, part in enumerate(parts, start=1)]
+
+
+async def test_what_a_killed_daemon_left_is_found_and_what_is_others_stays_untouched() -> None:
+    mine = entry(tunnel=True, reqid=CONNECTIONS[3])
+    plane = Plane([*policies_of(mine), *policies_of(entry(reqid=7))])
+    before = dict(plane.spd)
+    left = association(replace(OUTBOUND, reqid=CONNECTIONS[3]))
+    foreign = replace(left, spi=0x9999, output_mark=None)
+    masked = replace(left, spi=0x9998, output_mark=model.Mark(value=0x4D475531, mask=1))
+    reserved = replace(foreign, spi=0x9997, reqid=GENERATED[1], larval=True)
+    theirs = replace(foreign, spi=0x9996, reqid=7, larval=True)
+    plane.held = {sa.id: sa for sa in (left, foreign, masked, reserved, theirs)}
+    found = await XfrmBackend(plane).take_over()
+    assert (found.connections, found.generated, found.sas) == ([mine], [], 2)
+    assert list(plane.held.values()) == [foreign, masked, theirs]
+    assert plane.spd == before
+
+
+async def test_half_a_policy_of_a_peer_is_made_whole_before_it_is_told() -> None:
+    made = entry(tunnel=True, reqid=GENERATED[9])
+    for part in policies_of(made):
+        plane = Plane([part])
+        backend = XfrmBackend(plane)
+        assert (await backend.take_over()).generated == [made]
+        assert [replace(one, index=0) for one in plane.spd.values()] == sorted(
+            policies_of(made), key=lambda one: one != part
+        )
+        told = [event async for event in backend.events()]
+        assert told == [PolicyAdded(policy=made, generated=True)]
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 6, 132])
+@pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
+async def test_any_part_of_a_connections_policies_tells_the_whole(six: bool, protocol: int) -> None:
+    dst, src = (ip_address("fd00::2"), ip_address("fd00::1")) if six else (THERE, HERE)
+    port = 9 if protocol > 1 else 0
+    wanted = Connection(
+        name="n", dst=dst, protocol=protocol, src_port=port, reqid=CONNECTIONS[-1]
+    ).policy(src)
+    for part in policies_of(wanted):
+        found = await XfrmBackend(Plane([part])).take_over()
+        assert found.connections == ([wanted] if part.templates else [])
+
+
+async def test_a_reserved_sa_that_ends_while_it_is_looked_at_is_no_error() -> None:
+    class Ending(Plane):
+        async def sas(self) -> list[model.SecurityAssociation]:
+            listed = await super().sas()
+            self.held.clear()
+            return listed
+
+    plane = Ending()
+    plane.held = {OUTBOUND_AT: association(OUTBOUND)}
+    assert (await XfrmBackend(plane).take_over()).sas == 1
+
+
+async def test_a_data_plane_that_cannot_be_looked_at_is_a_refusal_that_says_so() -> None:
+    backend = XfrmBackend(Plane(refusal=dataplane.XfrmError("the kernel does not answer")))
+    with pytest.raises(BackendError, match=r"cannot take over .*: the kernel does not answer"):
+        await backend.take_over()
+
+
+async def test_sas_are_wanted_at_once_for_connections_whose_sas_a_killed_daemon_left() -> None:
+    mine, idle = entry(reqid=CONNECTIONS[0]), entry(protocol=6, reqid=CONNECTIONS[1])
+    made, others = entry(protocol=17, reqid=GENERATED[0]), entry(protocol=132)
+    plane = Plane(installed(mine, idle, made, others))
+    for at, one in enumerate((mine, made, others)):
+        sa = association(replace(OUTBOUND, spi=at + 1, reqid=one.protections[0].reqid))
+        plane.held[sa.id] = sa
+    larval = replace(sa, spi=99, reqid=CONNECTIONS[1], output_mark=None, larval=True)
+    plane.held[larval.id] = larval
+    backend = XfrmBackend(plane)
+    await backend.take_over()
+    told = [event async for event in backend.events() if isinstance(event, Acquire)]
+    assert told == [Acquire(policy=mine)]
+
+
+async def test_nobody_waits_for_the_answer_to_an_acquire_of_before() -> None:
+    """At the start, after a failed negotiation, and when the policy was removed."""
+    tunnel = entry(tunnel=True, reqid=CONNECTIONS[0])
+    six = Connection(name="n", dst=ip_address("fd00::2")).policy(ip_address("fd00::1"))
+    for policy in (tunnel, entry(), six):
+        ends = policy.local, policy.remote
+        plane = Plane(list(policies_of(policy)))
+        backend = XfrmBackend(plane)
+        out = outbound(policy, 1)
+        for answer in ("start", "failed", "removed"):
+            assert plane.acquire(out, *ends)
+            assert not plane.acquire(out, *ends)
+            if answer == "start":
+                await backend.take_over()
+            elif answer == "failed":
+                await backend.ask_again(policy)
+            else:
+                await backend.remove_policy(policy)
+            assert plane.larval == []
+
+
+async def test_a_plane_that_cannot_ask_again_says_why() -> None:
+    backend = XfrmBackend(Plane(refusal=dataplane.XfrmError("no memory")))
+    with pytest.raises(BackendError, match="no memory"):
+        await backend.ask_again(entry())
+
+
+def test_every_sa_carries_a_mark_of_ours_that_marks_no_packet() -> None:
+    for sa in (INBOUND, OUTBOUND):
+        assert association(sa).output_mark == model.Mark(value=0x4D475531, mask=0)
 
 
 def test_a_type_of_icmp_has_no_direction() -> None:

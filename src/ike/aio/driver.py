@@ -17,6 +17,7 @@ from ike.backend import Backend, BackendError
 from ike.commands import (
     AddPolicy,
     AllocateSpi,
+    AskAgain,
     Command,
     DeleteSa,
     ExportKeys,
@@ -183,6 +184,8 @@ class Driver:
                 self._told.put_nowait(lambda: self._backend.add_policy(policy))
             case RemovePolicy(policy=policy):
                 self._told.put_nowait(lambda: self._backend.remove_policy(policy))
+            case AskAgain(policy=policy):
+                self._told.put_nowait(lambda: self._backend.ask_again(policy))
             case ExportKeys():
                 if self._export is not None:
                     self._export(command)

@@ -7,7 +7,7 @@ new one takes the old one down, after a grace, so that packets on their way stil
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from ike.commands import AddPolicy, EventKind, RemovePolicy
+from ike.commands import AddPolicy, AskAgain, EventKind, RemovePolicy
 from ike.context import Context
 from ike.peer.book import Book, traffic
 from ike.phase2.initiator import Initiator
@@ -88,6 +88,7 @@ class Children:
             return
         self._try_again(negotiation, negotiation.policy, kind)
         self.release(negotiation.policy)
+        self.unserved(negotiation.policy)
 
     def _try_again(self, negotiation: Negotiation, policy: PolicyEntry, kind: EventKind) -> None:
         sa, replaces = negotiation.sa, negotiation.replaces
@@ -161,6 +162,11 @@ class Children:
         """Remove a policy that we generated, when nothing needs it any more."""
         if traffic(policy) in self._book.generated and not self._book.is_needed(policy):
             self._context.emit(RemovePolicy(policy=self._book.generated.pop(traffic(policy))))
+
+    def unserved(self, policy: PolicyEntry) -> None:
+        """A wish came to nothing: the next packet may wish again, if there is no SA for it."""
+        if not self._book.is_needed(policy):
+            self._context.emit(AskAgain(policy=policy))
 
     def give_up(self, negotiations: Iterable[Negotiation], reason: str) -> None:
         """End them, even those that are complete but for our use of the new SAs."""

@@ -61,6 +61,7 @@ class Keeper:
         if not self._phase1_coming(policy, local_port):
             context = self._context
             context.report(EventKind.PHASE2_NO_PHASE1, selector=policy.selector)
+            self.children.unserved(policy)
             return
         self._pend(policy, replaces)
 
@@ -255,6 +256,7 @@ class Keeper:
         if pending.replaces is not None:
             self.children.retry(pending.replaces)
         self.children.release(pending.policy)
+        self.children.unserved(pending.policy)
 
     # --- what the peer says under a phase 1 ---
 

@@ -36,7 +36,8 @@ class Connection(Record, kw_only=True):
 
     `src` None is eth0's address when the connection comes up.
 
-    Ports of 0 and protocol 0 are any. `reqid` tells SAs to one peer apart; 0 for the first.
+    Ports of 0 and protocol 0 are any. `reqid` is the one that its policy gets, of
+    `ike.reqids.CONNECTIONS`, when no other has it; 0 leaves the choice to the daemon.
     """
 
     name: str

@@ -7,9 +7,12 @@ A connection is up when it was started; after a boot, when ONBOOT says so. What 
 import fcntl
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from ike.reqids import CONNECTIONS
 from mgu.connections.connection import Address, BadConnection, Connection, parse, render
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import IFCFG_DIR, RUN_DIR, under_root
@@ -33,15 +36,21 @@ def path_of(name: str) -> Path:
 
 def names() -> list[str]:
     """The nicknames of all IPsec connections; ifcfg files of other types are others' business."""
-    found = []
+    return [name for name, is_ours in _files() if is_ours]
+
+
+def unreadable() -> list[str]:
+    """The names of ifcfg files that may be of IPsec connections: nobody can tell."""
+    return [name for name, is_ours in _files() if is_ours is None]
+
+
+def _files() -> Iterator[tuple[str, bool | None]]:
     for path in sorted(under_root(IFCFG_DIR).glob(f"{_PREFIX}*")):
-        try:
+        is_ours: bool | None = None
+        with suppress(OSError, UnicodeDecodeError):
             lines = files.read(path).decode("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if any(line.replace('"', "").strip() == "TYPE=IPSEC" for line in lines):
-            found.append(path.name.removeprefix(_PREFIX))
-    return found
+            is_ours = any(line.replace('"', "").strip() == "TYPE=IPSEC" for line in lines)
+        yield path.name.removeprefix(_PREFIX), is_ours
 
 
 def load(name: str) -> Connection:
@@ -113,13 +122,9 @@ def problem_of(name: str) -> str | None:
 
 
 def with_free_reqid(connection: Connection, others: list[Connection]) -> Connection:
-    """The first connection to a peer has reqid 0, as in the manual; further ones tell SAs apart."""
-    peers = {
-        other.reqid
-        for other in others
-        if other.dst == connection.dst and other.name != connection.name
-    }
-    return replace(connection, reqid=next(n for n in range(len(peers) + 1) if n not in peers))
+    """With a reqid that no other connection has: none uses the SAs of another."""
+    taken = {other.reqid for other in others if other.name != connection.name}
+    return replace(connection, reqid=next(n for n in CONNECTIONS if n not in taken))
 
 
 def source_of(connection: Connection) -> Address:

@@ -1,14 +1,21 @@
-"""The connections that the keying daemon serves: their policies, kept as the files say."""
+"""The connections that the keying daemon serves: their policies, kept as the files say.
+
+A policy goes when its connection was stopped, removed or changed, or when the daemon is stopped. A
+file that cannot be read says nothing of the kind: what it protected stays protected.
+"""
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
-from ike.backend import Backend, BackendError
+from ike.backend import BackendError
 from ike.events import DeleteIsakmp, DeletePolicySas, Event
+from ike.reqids import CONNECTIONS
 from ike.values import PolicyEntry
 from mgu.connections import folder
 from mgu.connections.connection import BadConnection
+from mgu.keying.backend import XfrmBackend
 
 logger = logging.getLogger("ike")
 
@@ -16,12 +23,30 @@ logger = logging.getLogger("ike")
 class Served:
     """Installs and removes policies; `tell` is the engine's inbox."""
 
-    def __init__(self, backend: Backend, tell: Callable[[Event], None]) -> None:
+    def __init__(self, backend: XfrmBackend, tell: Callable[[Event], None]) -> None:
         self._backend = backend
         self._tell = tell
         self._installed: dict[str, PolicyEntry] = {}
+        self._left: list[PolicyEntry] = []  # of a killed daemon, and not yet known whose
         self._problems: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
+
+    async def take_over(self) -> None:
+        """Go on where a killed daemon ended, before the first `update`."""
+        try:
+            left = await self._backend.take_over()
+        except BackendError as error:
+            logger.error("%s", error)
+            return
+        self._left = left.connections
+        policies = len(left.connections) + len(left.generated)
+        if policies or left.sas:
+            logger.warning(
+                "an earlier daemon was not stopped in order: its policies (%d) are taken over, its "
+                "SAs (%d), which nobody could renew, are deleted",
+                policies,
+                left.sas,
+            )
 
     async def update(self) -> None:
         """Make the policies those of the connections that are up; errors go to the log."""
@@ -29,8 +54,11 @@ class Served:
             await self._update()
 
     async def _update(self) -> None:
+        def look() -> dict[str, PolicyEntry]:  # a file for each
+            return dict(self._with_reqids(dict(self._wanted())))
+
         self._problems = {}
-        wanted = await asyncio.to_thread(lambda: dict(self._wanted()))  # a file for each
+        wanted = await asyncio.to_thread(look)
         for name, policy in list(self._installed.items()):
             if name in self._problems:
                 continue  # what its file says now is not understood: what it said stays protected
@@ -39,6 +67,8 @@ class Served:
         for name, policy in wanted.items():
             if name not in self._installed:
                 await self._install(name, policy)
+        if not self._problems:
+            await self._remove_left()
         try:
             folder.write_problems(self._problems)
         except OSError as error:
@@ -48,6 +78,7 @@ class Served:
         """Remove what was installed; the engine has said good-bye already."""
         for name, policy in list(self._installed.items()):
             await self._remove(name, policy)
+        await self._remove_left()
 
     async def _install(self, name: str, policy: PolicyEntry) -> None:
         try:
@@ -56,6 +87,7 @@ class Served:
             self._trouble(name, error)
             return
         self._installed[name] = policy
+        self._left = [left for left in self._left if left != policy]
         logger.info("connection %s: %s", name, policy.selector)
 
     async def _withdraw(
@@ -73,15 +105,56 @@ class Served:
         except BackendError as error:
             logger.error("connection %s: %s", name, error)
 
+    async def _remove_left(self) -> None:
+        """What no connection asks for: they were stopped or changed while no daemon ran."""
+        for policy in self._left:
+            try:
+                await self._backend.remove_policy(policy)
+            except BackendError as error:
+                logger.error("a policy of an earlier daemon stays: %s", error)
+        self._left = []
+
     def _wanted(self) -> Iterator[tuple[str, PolicyEntry]]:
-        for name in folder.names():
+        for name in [*folder.names(), *folder.unreadable()]:
             try:
                 connection = folder.load(name)
                 if folder.is_up(connection):
                     yield name, connection.policy(folder.source_of(connection))
-            except (BadConnection, OSError) as error:
+            except (BadConnection, OSError, ValueError) as error:
                 self._trouble(name, error)
+
+    def _with_reqids(self, wanted: dict[str, PolicyEntry]) -> Iterator[tuple[str, PolicyEntry]]:
+        """Each with a reqid of its own: that of the same policy where it is in place, the file's if
+        nobody has it, or else a free one.
+        """
+        present = {_traffic(p): _reqid(p) for p in (*self._left, *self._installed.values())}
+        taken = set(present.values())
+        chosen: dict[str, int] = {}
+        for name, policy in wanted.items():
+            reqid, preferred = present.pop(_traffic(policy), None), _reqid(policy)
+            if reqid is not None:
+                chosen[name] = reqid
+            elif preferred in CONNECTIONS and preferred not in taken:
+                chosen[name] = preferred
+                taken.add(preferred)
+        free = (reqid for reqid in CONNECTIONS if reqid not in taken)
+        for name, policy in wanted.items():
+            yield name, _as(policy, chosen[name] if name in chosen else next(free))
 
     def _trouble(self, name: str, error: Exception) -> None:
         logger.error("connection %s: %s", name, error)
         self._problems[name] = str(error)
+
+
+def _reqid(policy: PolicyEntry) -> int:
+    return policy.protections[0].reqid
+
+
+def _as(policy: PolicyEntry, reqid: int) -> PolicyEntry:
+    """The policy with this reqid."""
+    protections = tuple(replace(each, reqid=reqid) for each in policy.protections)
+    return replace(policy, protections=protections)
+
+
+def _traffic(policy: PolicyEntry) -> PolicyEntry:
+    return _as(policy, 0)

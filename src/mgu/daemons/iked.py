@@ -166,6 +166,7 @@ async def _serve(
     driver = _driver(options, state, configuration, plane, stack)
     state.served = Served(plane.backend, driver.tell)
     stack.push_async_callback(state.served.clear)
+    await state.served.take_over()
     await state.served.update()
     if not configuration.admin.disabled:  # whoever can ask finds everything in place
         driver.admin = await _open_admin(configuration.admin, driver)

@@ -12,7 +12,9 @@ from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, FindPolicy
 from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.isakmp import ProtocolId
+from ike.reqids import CONNECTIONS
 from ike.values import IpsecSa, PolicyEntry
+from mgu.keying.leftovers import Leftovers, acquire_of, is_left, policies_left
 from mgu.keying.values import (
     MODES,
     PROTOCOL_IDS,
@@ -21,6 +23,7 @@ from mgu.keying.values import (
     is_generated,
     policies_of,
     policy_entry,
+    reqids_of,
 )
 from xfrm import dataplane, model
 from xfrm.pfkey import dump_reply
@@ -35,6 +38,7 @@ class XfrmBackend:
         self._plane = plane
         self._ours: set[model.SaId] = set()
         self._policies: dict[int, PolicyEntry] = {}  # as told, by the data plane's index
+        self._missed: set[int] = set()  # reqids of the SAs that `take_over` deleted
         self._stale = False  # a list of the policies failed
 
     async def allocate_spi(self, wanted: AllocateSpi) -> int:
@@ -103,6 +107,39 @@ class XfrmBackend:
                     await self._plane.delete_policy(one)
         except dataplane.XfrmError as error:
             raise BackendError(f"cannot remove the policy {policy.selector}: {error}") from error
+        await self.ask_again(policy)  # should it come back
+
+    async def ask_again(self, policy: PolicyEntry) -> None:
+        outbound = next(p for p in policies_of(policy) if p.direction is model.Direction.OUT)
+        try:
+            await self._plane.ask_again(outbound, policy.local, policy.remote)
+        except dataplane.XfrmError as error:
+            raise BackendError(str(error)) from error
+
+    async def take_over(self) -> Leftovers:
+        """Find what a killed daemon left. Policies stay, and those of peers are made whole.
+
+        Its SAs are deleted: nobody could renew them. Their policies' next packets ask for new ones,
+        and so do we, for a peer that only sends. What is others' is not touched.
+        """
+        try:
+            deleted = [sa async for sa in self._delete_left()]
+            left = policies_left(await self._plane.policies(), len(deleted))
+        except dataplane.XfrmError as error:
+            raise BackendError(f"cannot take over what an earlier daemon left: {error}") from error
+        self._missed = {sa.reqid for sa in deleted if not sa.larval}
+        for entry in left.generated:
+            await self.add_policy(entry)
+        return left
+
+    async def _delete_left(self) -> AsyncIterator[model.SecurityAssociation]:
+        for sa in await self._plane.sas():
+            if sa.larval and sa.spi == 0:  # of an Acquire that nobody has heard
+                await self._plane.ask_again(acquire_of(sa), sa.src, sa.dst)
+            elif is_left(sa):
+                with suppress(dataplane.NoSuchEntry):  # it ended meanwhile
+                    await self._plane.delete_sa(sa.id)
+                yield sa
 
     async def dump(self, protocol: ProtocolId) -> bytes:
         try:
@@ -117,6 +154,9 @@ class XfrmBackend:
         """First every policy that calls for SAs, whoever installed it; then what happens."""
         for told in await self._policies_compared():
             yield told
+        for entry in list(self._policies.values()):
+            if reqids_of(entry) & self._missed.intersection(CONNECTIONS):
+                yield Acquire(policy=entry)
         async for event in self._plane.events():
             if self._stale and not isinstance(event, dataplane.Resync):
                 for told in await self._policies_compared():

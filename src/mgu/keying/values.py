@@ -16,6 +16,8 @@ from xfrm import model
 from xfrm.algorithms import Kind, by_racoon
 from xfrm.setkey.show import TYPE_AND_CODE
 
+OURS: Final = model.Mark(value=0x4D475531, mask=0)
+"""On every SA that we install, for the next start to know it by; it marks no packet."""
 REPLAY_WINDOW: Final = 64  # packets
 
 _DIRECTIONS: Final = (model.Direction.IN, model.Direction.FWD, model.Direction.OUT)
@@ -75,6 +77,7 @@ def association(sa: IpsecSa) -> model.SecurityAssociation:
             hard_octets=_octets(sa.lifetime.hard_kilobytes),
         ),
         selector=_sa_selector(sa),
+        output_mark=OURS,
     )
 
 
@@ -154,9 +157,13 @@ def policy_entry(
     )
 
 
+def reqids_of(entry: PolicyEntry) -> set[int]:
+    return {protection.reqid for protection in entry.protections}
+
+
 def is_generated(entry: PolicyEntry) -> bool:
     """Whether a keying daemon made it for a peer."""
-    return any(protection.reqid in GENERATED for protection in entry.protections)
+    return any(reqid in GENERATED for reqid in reqids_of(entry))
 
 
 def _specified(address: model.Address | None) -> model.Address | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 
+from wire.record import replace
 from wire.secret import Secret
 from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
 from xfrm.model import (
@@ -17,6 +18,7 @@ from xfrm.model import (
     Algorithm,
     Lifetime,
     Malformed,
+    Mark,
     Mode,
     Policy,
     Protocol,
@@ -44,6 +46,7 @@ class Kernel:
     def __init__(self, requests_: "Requests", events: "Events") -> None:
         self._requests = requests_
         self._events = events
+        self._takes_masks = True
 
     @classmethod
     async def open(cls) -> Self:
@@ -72,6 +75,7 @@ class Kernel:
     async def probe(self) -> None:
         """Have an SA of the manual's default (ESP, AES-CBC, HMAC-SHA1) made, and removed.
 
+        It also shows whether output marks have masks; without, none are set from then on.
         Raises: Unsupported if this kernel has no ESP or lacks the algorithms.
         """
         sa = _probe_sa()
@@ -79,6 +83,7 @@ class Kernel:
             await self.add_sa(sa)
         except AlreadyThere:
             return
+        self._takes_masks = (await self.sa(sa.id)).output_mark == sa.output_mark
         await self.delete_sa(sa.id)
 
     async def allocate_spi(
@@ -89,20 +94,42 @@ class Kernel:
             src=src, dst=dst, spi=0, protocol=protocol, mode=mode, reqid=reqid, larval=True
         )
         doing = f"reserve an SPI for {src} -> {dst}"
+        return (await self._reserve(larval, doing)).spi
+
+    async def _reserve(self, larval: SecurityAssociation, doing: str) -> SecurityAssociation:
         answer = await self._requests.ask(requests.allocate_message(larval), doing)
-        return understood(sa_of, answer, doing).spi
+        return understood(sa_of, answer, doing)
+
+    async def ask_again(self, policy: Policy, src: Address, dst: Address, /) -> None:
+        """The larval SA of an ACQUIRE has no SPI to delete it by: it is given one first."""
+        for template in policy.templates:
+            larval = SecurityAssociation(
+                src=template.src or src,
+                dst=template.dst or dst,
+                spi=0,
+                protocol=template.protocol,
+                mode=template.mode,
+                reqid=template.reqid,
+                mark=policy.mark,
+                if_id=policy.if_id,
+            )
+            doing = f"have {policy_name(policy)} ask again"
+            await self.delete_sa((await self._reserve(larval, doing)).id)
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
-        message = requests.sa_message(MessageType.NEWSA, sa)
+        message = requests.sa_message(MessageType.NEWSA, self._markable(sa))
         await self._requests.tell(message, f"add {sa_name(sa)}")
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         """Also right if the larval SA expired during a slow negotiation: it is then added."""
-        message = requests.sa_message(MessageType.UPDSA, sa)
+        message = requests.sa_message(MessageType.UPDSA, self._markable(sa))
         try:
             await self._requests.tell(message, f"update {sa_name(sa)}")
         except NoSuchEntry:
             await self.add_sa(sa)
+
+    def _markable(self, sa: SecurityAssociation) -> SecurityAssociation:
+        return sa if self._takes_masks else replace(sa, output_mark=None)
 
     async def delete_sa(self, sa: SaId) -> None:
         message = requests.delete_sa_message(sa)
@@ -168,4 +195,5 @@ def _probe_sa() -> SecurityAssociation:
         encryption=Algorithm(name="cbc(aes)", key=Secret(os.urandom(16))),
         authentication=Algorithm(name="hmac(sha1)", key=Secret(os.urandom(20)), icv_bits=96),
         lifetime=Lifetime(hard_seconds=1),
+        output_mark=Mark(value=1, mask=0),
     )

@@ -215,6 +215,11 @@ class DataPath:
         self._changed()
         return spi
 
+    async def ask_again(self, policy: Policy, _src: Address, _dst: Address, /) -> None:
+        entry = self._spd.get(policy)
+        if entry is not None:
+            entry.asked = None
+
     async def add_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
         if self._stale:

@@ -100,6 +100,10 @@ class Spd:
         self._sort()
         return entry
 
+    def get(self, policy: Policy) -> PolicyEntry | None:
+        """The one with the selector and direction of `policy`."""
+        return self._entries.get((policy.selector, policy.direction))
+
     def ordered(self, direction: Direction) -> list[Policy]:
         """The policies in the order in which they are asked."""
         return [entry.policy for entry in self._ordered[direction]]

@@ -52,6 +52,7 @@ class ListBackend:
     wanted: list[PolicyEntry]
     held: dict[SaId, IpsecSa] = field(default_factory=dict)
     told: asyncio.Queue[BackendEvent] = field(default_factory=asyncio.Queue)
+    asking_again: list[PolicyEntry] = field(default_factory=list)
     refuses: bool = False
     next_spi: int = 0x1000
 
@@ -78,6 +79,9 @@ class ListBackend:
 
     async def remove_policy(self, policy: PolicyEntry) -> None:
         self.wanted.remove(policy)
+
+    async def ask_again(self, policy: PolicyEntry) -> None:
+        self.asking_again.append(policy)
 
     async def dump(self, protocol: ProtocolId) -> bytes:
         return b"%d SAs" % sum(sa.protocol == protocol for sa in self.held.values())
