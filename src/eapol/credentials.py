@@ -92,7 +92,9 @@ def revocations(file: NamedOctets) -> list[x509.CertificateRevocationList]:
     found = []
     for part in file.octets.split(_BEGIN_CRL)[1:]:
         try:
-            found.append(x509.load_pem_x509_crl(_BEGIN_CRL + part))
+            crl = x509.load_pem_x509_crl(_BEGIN_CRL + part)
+            _ = crl.issuer, crl.last_update_utc, crl.next_update_utc  # are looked at later
+            found.append(crl)
         except UNDECODABLE as error:
             raise CredentialError(f"{file.name}: a CRL in it cannot be read: {error}") from error
     return found

@@ -11,7 +11,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from eapol import names
+from eapol import names, refusals
 from eapol.credentials import weakness
 from eapol.notices import (
     CertFault,
@@ -23,23 +23,22 @@ from eapol.notices import (
     PeerCertificateOctets,
     Warned,
 )
+from eapol.refusals import UNTRUSTED, Trust, VerifyError
 from eapol.settings import TlsPolicy
 
-# Verification errors, X509_V_ERR_... of OpenSSL's x509_vfy.h
-_NO_CRL: Final = 3
-_NOT_YET_VALID: Final = (9, 11)  # certificate, CRL
-_EXPIRED: Final = (10, 12)
-_REVOKED: Final = 23
-_UNTRUSTED: Final = (2, _NO_CRL, 18, 19, 20, 21, 22, 24, 25, 33)
-
-
+_DATES: Final = (
+    VerifyError.NOT_YET_VALID,
+    VerifyError.EXPIRED,
+    VerifyError.CRL_NOT_YET_VALID,
+    VerifyError.CRL_EXPIRED,
+)
 _DOUBTS: Final = 16
 """Weak certificates that are named; a peer could show ever new ones."""
 
 
 class Judge:
-    """`whose`: the server's or the client's. `crl_issuers`: names of the CAs whose CRL is loaded.
-    `doubted`: weak certificates that were warned of before; grows.
+    """`whose`: the server's or the client's. `doubted`: weak certificates that were warned of
+    before; grows.
 
     `notices` gathers what was seen; `refusal` is why, in words, once it said no.
     """
@@ -49,14 +48,14 @@ class Judge:
         whose: str,
         policy: TlsPolicy,
         date: datetime,
-        crl_issuers: frozenset[bytes],
+        trust: Trust,
         doubted: set[x509.Certificate],
     ) -> None:
         self._doubted = doubted
         self._whose = whose
         self._policy = policy
         self._date = date
-        self._crl_issuers = crl_issuers
+        self._trust = trust
         self._shown: set[int] = set()
         self.notices: list[Notice] = []
         self.refusal: str | None = None
@@ -67,13 +66,15 @@ class Judge:
         if self._policy.server_sha256 is not None:
             return depth > 0 or (self._pinned(shown) and self._named(shown))
         if error and not self._excused(error, shown, depth):
-            return self._refuse(_fault(error), shown, depth, text)
+            more = refusals.verification(error, shown, self._policy, self._trust, self._date)
+            return self._refuse(_fault(error), shown, depth, text, more)
         self._doubt(shown)
         return depth > 0 or self._named(shown)
 
     def _named(self, shown: x509.Certificate) -> bool:
         if (wrong := names.mismatch(shown, self._policy)) is not None:
-            return self._refuse(wrong[0], shown, 0, wrong[1])
+            more = refusals.wrong_name(wrong[0], shown, self._policy)
+            return self._refuse(wrong[0], shown, 0, wrong[1], more)
         self.notices.append(EapStatus("remote certificate verification", "success"))
         return True
 
@@ -85,12 +86,11 @@ class Judge:
         return False
 
     def _excused(self, error: int, shown: x509.Certificate, depth: int) -> bool:
-        if error in (*_NOT_YET_VALID, *_EXPIRED):
+        if error in _DATES:
             return not self._policy.check_time
         # a chain of CAs of which only the lowest publishes a CRL is usual; a server whose own
         # issuer's CRL is missing is not
-        known = shown.issuer.public_bytes() in self._crl_issuers
-        return error == _NO_CRL and depth > 0 and not known
+        return error == VerifyError.NO_CRL and depth > 0 and self._trust.crl_of(shown) is None
 
     def _doubt(self, shown: x509.Certificate) -> None:
         """Weak certificates are believed, and named once."""
@@ -102,20 +102,21 @@ class Judge:
         self.notices.append(Warned(f"the {self._whose}'s certificate {subject} is weak: {weak}"))
 
     def _pinned(self, shown: x509.Certificate) -> bool:
-        if sha256(shown.public_bytes(Encoding.DER)).digest() == self._policy.server_sha256:
+        found = sha256(shown.public_bytes(Encoding.DER)).digest()
+        if found == self._policy.server_sha256:
             return True
-        return self._refuse(CertFault.UNSPECIFIED, shown, 0, "Server certificate mismatch")
+        more = refusals.other_pin(found, self._policy)
+        return self._refuse(CertFault.UNSPECIFIED, shown, 0, "Server certificate mismatch", more)
 
-    def _refuse(self, fault: CertFault, shown: x509.Certificate, depth: int, error: str) -> bool:
+    def _refuse(
+        self, fault: CertFault, shown: x509.Certificate, depth: int, error: str, more: str
+    ) -> bool:
+        """`error` is what wpa_supplicant says, `more` what people need beyond it."""
         subject = names.one_line(shown.subject)
         self.notices.append(CertificateError(fault, depth, subject, error))
         self.notices.append(EapStatus("remote certificate verification", error))
-        remedy = ""
-        if fault in (CertFault.NOT_YET_VALID, CertFault.EXPIRED):
-            remedy = f"; the date here is {self._date:%Y-%m-%d %H:%M} UTC, check it first"
-        elif fault is CertFault.UNTRUSTED:
-            remedy = "; check that ca_cert names the CA that issued it"
-        self.refusal = f"the {self._whose}'s certificate {subject} was refused: {error}{remedy}"
+        said = f"{error}; {more}" if more else error
+        self.refusal = f"the {self._whose}'s certificate {subject} was refused: {said}"
         return False
 
     def _show(self, shown: x509.Certificate, depth: int) -> None:
@@ -130,10 +131,10 @@ class Judge:
 
 
 def _fault(error: int) -> CertFault:
-    if error in _NOT_YET_VALID:
+    if error in (VerifyError.NOT_YET_VALID, VerifyError.CRL_NOT_YET_VALID):
         return CertFault.NOT_YET_VALID
-    if error in _EXPIRED:
+    if error in (VerifyError.EXPIRED, VerifyError.CRL_EXPIRED):
         return CertFault.EXPIRED
-    if error in _UNTRUSTED:
+    if error in UNTRUSTED:
         return CertFault.UNTRUSTED
-    return CertFault.REVOKED if error == _REVOKED else CertFault.UNSPECIFIED
+    return CertFault.REVOKED if error == VerifyError.REVOKED else CertFault.UNSPECIFIED

@@ -34,6 +34,7 @@ from eapol.errors import CredentialError
 from eapol.judge import Judge
 from eapol.notices import Notice, Warned
 from eapol.own import review
+from eapol.refusals import Trust
 from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
 from eapol.status import Review, TlsStatus
 from wire.secret import Secret
@@ -198,14 +199,17 @@ class _Context:
             store.set_flags(flags.CRL_CHECK | flags.CRL_CHECK_ALL)
         self._trusted = trusted
         self._doubted: set[x509.Certificate] = set()
-        self._crl_issuers = frozenset(crl.issuer.public_bytes() for crl in crls)
+        self._trust = Trust(
+            name="ca_cert" if ca.ca is None else ca.ca.name,
+            crls={crl.issuer.public_bytes(): crl for crl in crls},
+        )
         if keylog is not None:
             context.set_keylog_callback(lambda _, line: keylog(line))
 
     def _new(self, date: datetime) -> tuple[SSL.Connection, Judge]:
         connection = SSL.Connection(self._context, None)
         _Library.judge_at(connection, date)
-        judge = Judge(self.peer, self._policy, date, self._crl_issuers, self._doubted)
+        judge = Judge(self.peer, self._policy, date, self._trust, self._doubted)
         connection.set_app_data(judge)
         return connection, judge
 
