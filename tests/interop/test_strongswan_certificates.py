@@ -26,6 +26,7 @@ TUNNEL: Final = Tunnel(
     remote_network="10.77.0.1/32",
     encapsulate=True,
 )
+CONF: Final = "etc/racoon/remote-10.77.0.2.conf"
 OURS: Final = site(depth=4)  # the root, two rungs, the gateway's certificate
 
 
@@ -49,20 +50,24 @@ def gateway(wire: Veth, tmp_path: Path) -> Keying:
                "--install-certs", f"--ca-cert-file={files.ca}",
                f"--cert-file-public={files.certificate}",
                f"--cert-file-private={files.key}")  # fmt: skip
-    made.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")
+    made.edit(CONF, "nat_traversal on", "nat_traversal force")
     return made
 
 
 @pytest.fixture
-def peer(wire: Veth, tmp_path: Path, rung: Authority, office: Issued) -> Iterator[StrongSwan]:
-    host = wire.right[0]
-    host.add_address("lo", "10.2.0.1/24")
+def tunnel(tmp_path: Path, rung: Authority, office: Issued) -> Tunnel:
     folder = tmp_path / "strongswan"
     folder.mkdir()
     (folder / "rung.pem").write_bytes(rung.certificate_pem())
     files: Files = write(folder, "office", office, OURS.root)
-    tunnel = replace(TUNNEL, certificate=files, intermediates=[folder / "rung.pem"])
-    with strongswan(host, folder, tunnel, userspace=True) as running:
+    return replace(TUNNEL, certificate=files, intermediates=[folder / "rung.pem"])
+
+
+@pytest.fixture
+def peer(wire: Veth, tmp_path: Path, tunnel: Tunnel) -> Iterator[StrongSwan]:
+    host = wire.right[0]
+    host.add_address("lo", "10.2.0.1/24")
+    with strongswan(host, tmp_path / "strongswan", tunnel, userspace=True) as running:
         yield running
 
 
@@ -71,8 +76,7 @@ def peer(wire: Veth, tmp_path: Path, rung: Authority, office: Issued) -> Iterato
 def test_each_side_proves_itself_to_one_that_has_only_the_root(
     gateway: Keying, peer: StrongSwan, initiator: str, fragments: str
 ) -> None:
-    remote = "etc/racoon/remote-10.77.0.2.conf"
-    gateway.edit(remote, "nat_traversal force", f"nat_traversal force; ike_frag {fragments}")
+    gateway.edit(CONF, "nat_traversal force", f"nat_traversal force; ike_frag {fragments}")
     with gateway.iked():
         if initiator == "gateway":
             gateway.ping("10.2.0.1", 1)
@@ -111,3 +115,32 @@ def test_a_peer_that_a_new_crl_revokes_is_refused_after_a_reload(
             r"ERROR: .*the certificate of CN=office,.* was revoked on .* as the CRL of CN="
         )
         assert gateway.tunnels() == 0
+
+
+@pytest.mark.parametrize("initiator", ["gateway", "strongswan"])
+def test_in_aggressive_mode_we_ask_for_the_certificate_that_strongswan_sends_if_asked(
+    gateway: Keying, peer: StrongSwan, tunnel: Tunnel, initiator: str
+) -> None:
+    gateway.edit(CONF, "exchange_mode main", "exchange_mode aggressive")
+    peer.load(replace(tunnel, aggressive=True))
+    with gateway.iked() as daemon:
+        if initiator == "gateway":
+            gateway.ping("10.2.0.1", 1)
+            daemon.wait_line("INFO: begin Aggressive mode")
+        else:
+            peer.initiate()
+        until(lambda: gateway.tunnels() == 1)
+        assert gateway.ping("10.2.0.1")
+        assert 'sending end entity cert "O=Branch Office Lab, CN=office"' in peer.process.text
+
+
+def test_strongswans_encrypted_refusal_of_our_identity_is_told_at_once(
+    gateway: Keying, peer: StrongSwan, tunnel: Tunnel
+) -> None:
+    peer.load(replace(tunnel, identity="CN=somebody else"))
+    with gateway.iked() as daemon:
+        gateway.ping("10.2.0.1", 1)
+        peer.process.wait_line("generating INFORMATIONAL_V1 request .* N\\(AUTH_FAILED\\)")
+        daemon.wait_line("ERROR: notification AUTHENTICATION-FAILED received, encrypted", 2.0)
+        daemon.wait_line("phase1 negotiation failed, the peer refuses it", 2.0)
+        assert "does not decrypt" not in daemon.text
