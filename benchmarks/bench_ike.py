@@ -17,7 +17,6 @@ from ike.commands import (
     AllocateSpi,
     Command,
     EventKind,
-    FindPolicy,
     InstallSa,
     Report,
     SendDatagram,
@@ -30,7 +29,7 @@ from ike.events import (
     Acquire,
     DatagramReceived,
     Event,
-    PolicyFound,
+    PolicyAdded,
     SaInstalled,
     SpiAllocated,
 )
@@ -62,7 +61,10 @@ POLICIES = (_policy(LEFT, RIGHT), _policy(RIGHT, LEFT))
 def handshake(group: Group) -> list[bytes]:
     """From an ACQUIRE to SAs at both ends; the messages that were sent."""
     engines = (_engine(group), _engine(group))
-    events: list[tuple[int, Event]] = [(0, Acquire(policy=POLICIES[0]))]
+    events: list[tuple[int, Event]] = [
+        (1, PolicyAdded(policy=POLICIES[1])),
+        (0, Acquire(policy=POLICIES[0])),
+    ]
     messages: list[bytes] = []
     up = 0
     while events:
@@ -87,8 +89,6 @@ def _answer(side: int, command: Command) -> tuple[int, Event] | None:
             return side, SpiAllocated(ask=command.ask, spi=int.from_bytes(os.urandom(3)) + 256)
         case InstallSa():
             return side, SaInstalled(ask=command.ask)
-        case FindPolicy():
-            return side, PolicyFound(ask=command.ask, policy=POLICIES[side])
         case _:
             return None
 

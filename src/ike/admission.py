@@ -5,8 +5,8 @@ entry in a table, and what we answer and log is bounded by a token bucket.
 """
 
 from ike.commands import EventKind
-from ike.config import Switch
-from ike.context import NON_ESP_MARKER, Context
+from ike.config import Remote, Switch
+from ike.context import NON_ESP_MARKER
 from ike.crypto.keys import Cookies
 from ike.errors import (
     InvalidCookie,
@@ -23,21 +23,25 @@ from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
-from ike.peer.book import Book
-from ike.peer.keeper import Keeper
+from ike.peer.databases import Databases
+from ike.peer.peer import Peer
+from ike.phase1.facts import Phase1
 from ike.rate import RateLimiter
-from ike.sa.isakmp_sa import MODES, Isakmp
-from ike.values import Role
+from ike.sa.isakmp_sa import MODES, IsakmpSa
+from ike.values import Address, Role
 
 
-class Intake:
-    def __init__(self, context: Context, book: Book, keeper: Keeper) -> None:
-        self._context = context
-        self._book = book
-        self._keeper = keeper
-        self._answers = RateLimiter(context.config.limits.notifies_per_second)
-        self._fragments = Reassembler(context.config.limits.fragments)
-        self._openings: dict[str, RateLimiter] = {}  # by the remote's name
+class Admission:
+    """The owner (`HandshakeOwner`) of ISAKMP SAs that others began, up to their authentication."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._db = databases
+        self._context = databases.context
+        limits = self._context.config.limits
+        self._answers = RateLimiter(limits.notifies_per_second)
+        self._opened = RateLimiter(limits.opened_per_second)
+        self._opened_by_remote: dict[str, RateLimiter] = {}
+        self._fragments = Reassembler(limits.fragments)
         self.suppressed = 0  # complaints that were neither logged nor answered
 
     def receive(self, event: DatagramReceived) -> None:
@@ -60,7 +64,7 @@ class Intake:
             limit = self._context.config.limits.message_in_the_clear
             if not header.flags & Flags.ENCRYPTED and len(octets) > limit:
                 raise OutOfTurn(f"{len(octets)} octets in the clear")
-            sa = self._book.find(header, event.source)
+            sa = self._db.cookies.find(header, event.source)
             if sa is None:
                 sa = self._stranger(header, event)
             sa.receive(header, octets, event.source, event.local)
@@ -84,7 +88,7 @@ class Intake:
             raise OutOfTurn("a fragment, though ike_frag is off")
         return self._fragments.add(header, octets, event.source, self._context.now)
 
-    def _stranger(self, header: Header, event: DatagramReceived) -> Isakmp:
+    def _stranger(self, header: Header, event: DatagramReceived) -> IsakmpSa:
         """A message that belongs to no ISAKMP SA: the first of a new one, or an error.
 
         Raises: PeerError.
@@ -102,45 +106,66 @@ class Intake:
             raise NoProposalChosen("couldn't find configuration.")
         if header.exchange not in remote.exchange_modes:
             raise UnsupportedExchangeType(f"not acceptable {MODES[header.exchange]} mode")
-        per_second = self._context.config.limits.opened_per_second_per_remote
-        if not self._openings.setdefault(remote.name, RateLimiter(per_second)).allow(
-            self._context.now
-        ):
-            raise OutOfTurn("too many first messages at once")
-        self._make_room(event)
-        cookies = Cookies(initiator=header.initiator_cookie, responder=self._context.entropy(8))
-        sa = self._keeper.new_isakmp(
-            Role.RESPONDER, remote, header.exchange, event.local, event.source, cookies
-        )
-        self._book.add(sa)
+        address = event.source.address
+        known = remote.address is not None or self._db.pad.was_here(address)
+        self._check_rates(remote, known=known)
+        leaves = self._db.half_open.room_for(address, self._context.config.limits, known=known)
+        if leaves is not None:
+            self._context.debug(f"half-open negotiation dropped: {leaves.cookies}")
+            leaves.close(EventKind.PHASE1_DOWN, report=False)
+        sa = self._responder(remote, header, event)
+        self._db.half_open.add(sa, known=known)
+        self._db.cookies.add(sa)
         return sa
 
-    def _make_room(self, event: DatagramReceived) -> None:
-        """Keep the half-open negotiations bounded: the oldest that never went on makes room.
+    def _check_rates(self, remote: Remote, *, known: bool) -> None:
+        """First messages of strangers, and of each remote. Raises: OutOfTurn."""
+        limits, now = self._context.config.limits, self._context.now
+        of_remote = self._opened_by_remote.get(remote.name)
+        if of_remote is None:
+            of_remote = RateLimiter(limits.opened_per_second_per_remote)
+            self._opened_by_remote[remote.name] = of_remote
+        if not (of_remote.allow(now) and (known or self._opened.allow(now))):
+            raise OutOfTurn("too many first messages at once")
 
-        A forged flood in the name of a peer so cannot keep that peer out, whose own first message
-        lives long enough for its second. Raises: OutOfTurn when there is no room.
-        """
-        limits = self._context.config.limits
-        here = self._book.half_open(event.source.address)
-        if len(here) >= limits.half_open_per_address:
-            self._drop_oldest(here)
-        everywhere = self._book.half_open()
-        if len(everywhere) >= limits.half_open:
-            self._drop_oldest(everywhere)
+    def _responder(self, remote: Remote, header: Header, event: DatagramReceived) -> IsakmpSa:
+        context = self._context
+        facts = Phase1(
+            role=Role.RESPONDER,
+            exchange=header.exchange,
+            remote=remote,
+            pre_shared_keys=context.config.keys,
+            entropy=context.entropy,
+            cookies=Cookies(initiator=header.initiator_cookie, responder=context.entropy(8)),
+            local=event.local,
+            peer=event.source,
+            date=lambda: context.date,
+        )
+        return IsakmpSa(context, self, facts)
 
-    def _drop_oldest(self, half_open: list[Isakmp]) -> None:
-        for sa in half_open:
-            if sa.handshake.only_opened:
-                self._context.debug(f"half-open negotiation dropped: {sa.cookies}")
-                sa.close(EventKind.PHASE1_DOWN, report=False)
-                return
-        raise OutOfTurn("too many negotiations at once")
+    # --- as the owner of what is not authenticated ---
+
+    def phase1_authenticated(self, sa: IsakmpSa) -> Peer:
+        self._db.half_open.remove(sa)
+        return self._db.pad.authenticated(sa)
+
+    def phase1_refused(self, sa: IsakmpSa) -> None:
+        self._serve(sa.opened_from)
+
+    def phase1_closed(self, sa: IsakmpSa, kind: EventKind) -> None:  # noqa: ARG002
+        self._db.half_open.remove(sa)
+        self._db.cookies.remove(sa)
+        self._serve(sa.opened_from)
+
+    def _serve(self, address: Address) -> None:
+        """Who waited for this phase 1 waits for nothing."""
+        for peer in self._db.pad.at(address):
+            peer.go_on()
 
     # --- complaints ---
 
     def _complain(
-        self, error: PeerError, header: Header | None, sa: Isakmp | None, event: DatagramReceived
+        self, error: PeerError, header: Header | None, sa: IsakmpSa | None, event: DatagramReceived
     ) -> None:
         """Log what was wrong and answer, within bounds (RFC 2408, 5: notify where it says so)."""
         peer = event.source.address
@@ -150,6 +175,9 @@ class Intake:
         allowed = self._answers.allow(self._context.now)
         if sa is not None and sa.handshake.nothing_received:
             sa.close(EventKind.PHASE1_NO_PROPOSAL, report=allowed)
+        elif sa is not None and sa.owner is self and not sa.refused:
+            sa.refused = True
+            self.phase1_refused(sa)
         if not allowed:
             self.suppressed += 1
             return

@@ -6,7 +6,7 @@ The kernel and the userspace data path are joined to it by the application (`mgu
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from ike.commands import AllocateSpi, FindPolicy
+from ike.commands import AllocateSpi
 from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.isakmp import ProtocolId
 from ike.values import IpsecSa, PolicyEntry, SaId
@@ -29,8 +29,6 @@ class Backend(Protocol):
 
     async def delete(self, sa: SaId) -> None:
         """Remove an SA or a reservation; one that is gone is no error."""
-
-    async def find_policy(self, wanted: FindPolicy) -> PolicyEntry | None: ...
 
     async def policies(self) -> list[PolicyEntry]:
         """Every policy that calls for SAs, as seen from here."""

@@ -1,7 +1,7 @@
 """What the engine wants done, in this order.
 
 Told: SendDatagram, Log, Report, DeleteSa, AddPolicy, RemovePolicy, AskAgain, ExportKeys, Stopped.
-Asked (`ask` comes back in the answering event): AllocateSpi, InstallSa, FindPolicy.
+Asked (`ask` comes back in the answering event): AllocateSpi, InstallSa.
 """
 
 import logging
@@ -104,22 +104,6 @@ class DeleteSa:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FindPolicy:
-    """Asked: PolicyFound or NoPolicy. The policy for what a peer proposes in Quick Mode.
-
-    The policy must have exactly this selector, or the narrowest one that covers it; `mode`, `local`
-    and `remote` (addresses as seen here, that is behind NATs) must fit its protections.
-    """
-
-    ask: int
-    selector: Selector
-    local: Address
-    remote: Address
-    protocol: ProtocolId
-    mode: Mode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AddPolicy:
     """`generate_policy`: install this policy, both directions (and forward)."""
 
@@ -160,7 +144,6 @@ Command = (
     | AllocateSpi
     | InstallSa
     | DeleteSa
-    | FindPolicy
     | AddPolicy
     | RemovePolicy
     | AskAgain

@@ -168,8 +168,16 @@ class PreSharedKeys:
 
     def find(self, *names: str) -> Secret | None:
         """The key of the first entry that carries one of `names`."""
-        found = [self._places[name] for name in (*names, "*") if name in self._places]
-        return self.entries[min(found)][1] if found else None
+        place = self._place(*names)
+        return None if place is None else self.entries[place][1]
+
+    def name_of(self, *names: str) -> str | None:
+        """The name under which `find` finds the key."""
+        place = self._place(*names)
+        return None if place is None else self.entries[place][0]
+
+    def _place(self, *names: str) -> int | None:
+        return min((self._places[n] for n in (*names, "*") if n in self._places), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,6 @@ from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
 from ike.config import Config
 from ike.doi.sainfo import SainfoIndex
 from ike.events import (
-    NoPolicy,
-    PolicyFound,
     SaInstalled,
     SaRefused,
     SpiAllocated,
@@ -19,7 +17,7 @@ from ike.printable import printable
 from ike.timers import Timer, TimerQueue
 from ike.values import Address, Endpoint, Selector
 
-Answer = SpiAllocated | SpiRefused | SaInstalled | SaRefused | PolicyFound | NoPolicy
+Answer = SpiAllocated | SpiRefused | SaInstalled | SaRefused
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948, 2.2
 

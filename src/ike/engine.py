@@ -1,16 +1,18 @@
 """The keying daemon's core (RFC 2407, 2408, 2409): datagrams and requests in, commands out.
 
-engine   one event after the other, what administrators ask, what they may look at
-intake   datagrams: whose they are; strangers
-keeper   what SAs there should be: make, renew, give up
-children the sets of IPsec SAs: renewed, replaced without a gap, taken down
-peer     one ISAKMP SA (handshake: its phase 1); initiator, responder: one Quick Mode each
-exchanges, keys, doi, nat   what the octets mean; isakmp, crypto   octets
+engine     one event after the other, what administrators ask, what they may look at
+admission  datagrams: whose they are, whom to let in
+peer       who owns what: a peer its ISAKMP SAs and connections, a connection its SA bundles
+phase2     one Quick Mode each
+sa         one ISAKMP SA and what it protects; one SA bundle
+phase1     Main and Aggressive Mode, and how each side is authenticated
+doi, crypto, isakmp, numbers   what the octets mean; keys and proofs; octets; assigned numbers
 """
 
+from collections import Counter
 from collections.abc import Callable
 
-from ike.admission import Intake
+from ike.admission import Admission
 from ike.commands import Command, EventKind, Stopped
 from ike.config import Config
 from ike.context import Answer, Context
@@ -24,9 +26,7 @@ from ike.events import (
     EstablishIsakmp,
     Event,
     Flush,
-    NoPolicy,
     PolicyAdded,
-    PolicyFound,
     PolicyRemoved,
     Reload,
     SaExpired,
@@ -37,10 +37,15 @@ from ike.events import (
     SpiRefused,
     Stop,
 )
-from ike.peer.book import Book
-from ike.peer.keeper import Keeper
+from ike.peer import takedown
+from ike.peer.connection import Connection
+from ike.peer.databases import Databases
+from ike.peer.half_open import HalfOpen
+from ike.peer.pad import Pad
+from ike.phase1.weak import Weakness
+from ike.phase2.negotiation import Negotiation
 from ike.sa.views import isakmp_view
-from ike.values import Endpoint, IpsecView, IsakmpView, TimerView
+from ike.values import Endpoint, IpsecView, IsakmpView, PolicyEntry, TimerView
 from wire.timer import TimerFired
 
 
@@ -52,14 +57,14 @@ class Engine:
 
     def __init__(self, config: Config, *, entropy: Callable[[int], bytes]) -> None:
         self._context = Context(config, entropy)
-        self._book = Book()
-        self._keeper = Keeper(self._context, self._book)
-        self._intake = Intake(self._context, self._book, self._keeper)
+        self._db = Databases(self._context, Weakness(self._context), HalfOpen())
+        self._db.pad = self._pad = Pad(self._db)
+        self._admission = Admission(self._db)
         self._stopped = False
 
     @property
     def deadline(self) -> float | None:
-        return None if self._keeper.closing else self._context.timers.deadline
+        return None if self._db.closing else self._context.timers.deadline
 
     @property
     def config(self) -> Config:
@@ -70,12 +75,12 @@ class Engine:
         if self._stopped:
             return []
         self._context.now = now
-        if not self._keeper.closing:
+        if not self._db.closing:
             self._context.timers.fire(now)
             self._dispatch(event)
         elif isinstance(event, Answer):
             self._context.answer(event)
-        if self._keeper.closing and not self._context.asking:
+        if self._db.closing and not self._context.asking:
             self._context.emit(Stopped())
             self._stopped = True
         return self._context.take_commands()
@@ -83,18 +88,15 @@ class Engine:
     def _dispatch(self, event: Event) -> None:
         match event:
             case DatagramReceived():
-                self._intake.receive(event)
-            case Acquire():
-                self._keeper.want(event.policy, local_port=event.local_port)
-            case (
-                SpiAllocated()
-                | SpiRefused()
-                | SaInstalled()
-                | SaRefused()
-                | PolicyFound()
-                | NoPolicy()
-            ):
+                self._admission.receive(event)
+            case SpiAllocated() | SpiRefused() | SaInstalled() | SaRefused():
                 self._context.answer(event)
+            case PolicyAdded():
+                self._policy_added(event)
+            case PolicyRemoved():
+                self._policy_removed(event)
+            case Acquire():
+                self._acquire(event)
             case SaExpired() | SaGone():
                 self._sa_event(event)
             case EstablishIsakmp():
@@ -104,122 +106,150 @@ class Engine:
             case DeleteIpsec():
                 self._delete_ipsec(event)
             case DeletePolicySas():
-                self._keeper.withdraw(event.policy)
+                self._withdraw(event.policy)
             case Flush():
                 self._flush(event)
             case Reload():
                 self._context.config = event.config
+                self._pad.reload(event.config)
             case AddressGone():
-                self._address_gone(event)
+                for peer in self._pad:
+                    takedown.address_gone(peer, event.address)
             case Stop():
                 self._stop()
-            case TimerFired() | PolicyAdded() | PolicyRemoved():
+            case TimerFired():
                 pass
 
+    # --- policies ---
+
+    def _policy_added(self, event: PolicyAdded) -> None:
+        connection = self._connection(event.policy, generated=event.generated)
+        connection.removed = False
+
+    def _policy_removed(self, event: PolicyRemoved) -> None:
+        connection = self._db.spd.find(event.policy)
+        if connection is not None and connection.installed:
+            connection.removed = True
+            connection.generated = False
+            connection.release()
+
+    def _connection(self, policy: PolicyEntry, *, generated: bool = False) -> Connection:
+        found = self._db.spd.find(policy)
+        if found is not None and found.policy == policy:
+            return found
+        peer = found.peer if found is not None else self._pad.peer_of(policy)
+        if found is not None:  # it asks for something else now
+            found.withdraw("the policy has changed")
+            self._db.spd.remove(found)
+            peer.drop(found)
+        connection = peer.connection(policy, generated=generated)
+        connection.installed = True
+        return connection
+
+    def _acquire(self, event: Acquire) -> None:
+        connection = self._connection(event.policy)
+        connection.local_port = event.local_port
+        connection.want()
+
+    def _withdraw(self, policy: PolicyEntry) -> None:
+        connection = self._db.spd.find(policy)
+        if connection is not None:
+            connection.withdraw("the policy is gone")
+
+    # --- SAs ---
+
     def _sa_event(self, event: SaExpired | SaGone) -> None:
-        child = self._book.child_of(event.sa)
-        if child is None:
-            self._new_sa_event(event)
+        connection = self._db.sad.get(event.sa)
+        found = connection.find(event.sa) if connection is not None else None
+        if connection is None or found is None:
+            return
+        if isinstance(found, Negotiation):  # of a set that is not complete yet
+            if isinstance(event, SaExpired) and not event.hard:
+                found.aged = True
+            else:
+                found.fail(f"the data plane has no IPsec-SA spi={event.sa.spi} any more")
             return
         match event:
             case SaExpired(hard=False):
-                child.soften()
+                connection.soften(found)
             case SaExpired():
-                self._keeper.children.child_expired(child)
+                connection.expire(found)
             case SaGone():
                 self._context.info(f"purged IPsec-SA spi={event.sa.spi}.")
-                self._keeper.children.remove(child, tell=True)
-
-    def _new_sa_event(self, event: SaExpired | SaGone) -> None:
-        """About one of a set that is not complete yet."""
-        for negotiation in [n for n in self._book.negotiations if n.makes(event.sa)]:
-            if isinstance(event, SaExpired) and not event.hard:
-                negotiation.aged = True
-            else:
-                negotiation.fail(f"the data plane has no IPsec-SA spi={event.sa.spi} any more")
+                connection.remove(found, tell=True)
 
     def _delete_ipsec(self, event: DeleteIpsec) -> None:
-        children, child = self._keeper.children, self._book.child_of(event.sa)
-        if child is not None:
-            children.remove(child, tell=True)
-        else:
-            making = (n for n in self._book.negotiations if n.makes(event.sa))
-            children.give_up(making, "deleted by an administrator")
+        connection = self._db.sad.get(event.sa)
+        found = connection.find(event.sa) if connection is not None else None
+        if isinstance(found, Negotiation):
+            found.wanted_here = False
+            found.fail("deleted by an administrator")
+        elif connection is not None and found is not None:
+            connection.remove(found, tell=True)
+
+    # --- administrators ---
 
     def _establish(self, event: EstablishIsakmp) -> None:
-        context, config = self._context, self._context.config
-        sa = self._book.established(event.remote, event.local.address)
-        if sa is not None:
-            context.report(EventKind.PHASE1_UP, sa.local, sa.peer)
-            return
-        if self._book.with_peer(event.remote, event.local.address):
+        context = self._context
+        peer = self._pad.peer_at(event.remote, event.remote_name)
+        coming = peer.coming(event.remote, event.local.address)
+        for sa in coming:
+            if sa.established:
+                context.report(EventKind.PHASE1_UP, sa.local, sa.remote)
+                return
+        if coming or self._db.half_open.arriving(event.remote, event.local.address):
             return  # on its way
-        remote = (
-            config.remote_named(event.remote_name)
-            if event.remote_name
-            else config.remote_for(event.remote)
-        )
-        if remote is None:
+        if peer.remote is None:
             context.error(f"no configuration found for {event.remote}.")
             context.report(EventKind.PHASE1_NO_RESPONSE, event.local, Endpoint(event.remote, 500))
+            self._pad.forget_if_idle(peer)
             return
         context.info(f"accept a request to establish IKE-SA: {event.remote}")
-        self._keeper.start_phase1(remote, event.local, Endpoint(event.remote, remote.port))
+        peer.start_phase1(event.local, Endpoint(event.remote, peer.remote.port))
 
     def _delete_isakmp(self, event: DeleteIsakmp) -> None:
-        sas = self._book.with_peer(event.remote, event.local)
-        if event.children:
-            children = self._keeper.children
-            doomed = (n for n in self._book.negotiations if n.sa in sas)
-            children.give_up(doomed, "deleted by an administrator")
-            children.remove_all(self._book.children_with(event.remote, event.local))
-        for sa in sas:
-            self._context.info(f"purging ISAKMP-SA spi={sa.cookies}.")
-            sa.delete()
+        for peer in self._pad.at(event.remote):
+            takedown.disconnected(
+                peer, "deleted by an administrator", local=event.local, bundles=event.children
+            )
 
     def _flush(self, event: Flush) -> None:
-        if event.ipsec:
-            self._keeper.children.give_up(self._book.negotiations, "flushed by an administrator")
-            self._keeper.children.remove_all(self._book.children)
+        for peer in self._pad:
+            if event.ipsec:
+                for connection in list(peer.connections.values()):
+                    connection.withdraw("flushed by an administrator")
+            if event.isakmp:
+                for sa in list(peer.isakmp_sas):
+                    sa.delete()
         if event.isakmp:
-            for sa in self._book.isakmps():
+            for sa in self._db.half_open:
                 sa.delete()
-
-    def _address_gone(self, event: AddressGone) -> None:
-        """No way to tell anybody."""
-        children = self._keeper.children
-        for sa in self._book.isakmps():
-            if sa.local.address == event.address:
-                sa.close(EventKind.PHASE1_DOWN)
-        interrupted = (n for n in self._book.negotiations if n.sa.local.address == event.address)
-        children.give_up(interrupted, f"the address {event.address} is gone")
-        for child in list(self._book.children):
-            if child.local.address == event.address:
-                children.remove(child, tell=False)
 
     def _stop(self) -> None:
         """What was asked of the data plane is waited for, so that it can be taken back."""
-        self._keeper.closing = True
-        self._keeper.children.give_up(self._book.negotiations, "the daemon stops")
+        self._db.closing = True
+        for peer in self._pad:
+            for connection in list(peer.connections.values()):
+                connection.give_up("the daemon stops")
         self._flush(Flush())
         self._context.report(EventKind.QUIT)
 
     # --- what administrators may look at ---
 
-    def isakmp_sas(self) -> list[IsakmpView]:
-        counts: dict[bytes, int] = {}
-        for child in self._book.children:
-            key = bytes(child.cookies)
-            counts[key] = counts.get(key, 0) + 1
-        return [isakmp_view(sa, counts.get(bytes(sa.cookies), 0)) for sa in self._book.isakmps()]
-
-    def ipsec_sas(self) -> list[IpsecView]:
-        return [child.view() for child in self._book.children]
-
     @property
     def padded(self) -> int:
-        """Messages in the clear that had octets behind their last payload or behind their end."""
+        """How many datagrams had octets behind their message, or behind its last payload."""
         return self._context.padded
+
+    def isakmp_sas(self) -> list[IsakmpView]:
+        views = []
+        for peer in self._pad:
+            made = Counter(bytes(bundle.cookies) for _, bundle in peer.bundles())
+            views += [isakmp_view(sa, made[bytes(sa.cookies)]) for sa in peer.isakmp_sas]
+        return views + [isakmp_view(sa, 0) for sa in self._db.half_open]
+
+    def ipsec_sas(self) -> list[IpsecView]:
+        return [bundle.view() for peer in self._pad for _, bundle in peer.bundles()]
 
     def schedule(self) -> list[TimerView]:
         return self._context.timers.view()

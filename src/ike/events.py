@@ -56,17 +56,6 @@ class SaRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyFound:
-    ask: int
-    policy: PolicyEntry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoPolicy:
-    ask: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyAdded:
     """A policy of the data plane calls for SAs: all there are at the start, then each new one.
 
@@ -165,8 +154,6 @@ Event = (
     | SpiRefused
     | SaInstalled
     | SaRefused
-    | PolicyFound
-    | NoPolicy
     | PolicyAdded
     | PolicyRemoved
     | SaExpired

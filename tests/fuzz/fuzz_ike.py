@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from itertools import count
 
-from ike.commands import AllocateSpi, Command, FindPolicy, InstallSa, SendDatagram
+from ike.commands import AllocateSpi, Command, InstallSa, SendDatagram
 from ike.config import Config, PreSharedKeys, ProposalCheck, Remote, Sainfo, Switch
 from ike.crypto.names import parse_name, print_name
 from ike.crypto.signatures import check_signature, load
@@ -21,7 +21,6 @@ from ike.events import (
     Acquire,
     DatagramReceived,
     Event,
-    PolicyFound,
     SaInstalled,
     SpiAllocated,
 )
@@ -217,11 +216,6 @@ def _answers(command: Command) -> list[Event]:
             return [SpiAllocated(ask=command.ask, spi=4096 + command.ask)]
         case InstallSa():
             return [SaInstalled(ask=command.ask)]
-        case FindPolicy():
-            policy = replace(
-                POLICY, selector=command.selector, local=command.local, remote=command.remote
-            )
-            return [PolicyFound(ask=command.ask, policy=policy)]
         case _:
             return []
 

@@ -112,10 +112,23 @@ def test_establish_and_delete_phase_1_alone() -> None:
 
 def test_a_reload_counts_from_the_next_negotiation_on() -> None:
     world, left, _ = _connected()
-    world.tell(left, Reload(config=Config()))
+    world.tell(left, Reload(config=config(RIGHT, passive=True)))
     world.run(1)
     assert len(left.sas) == 2
     world.tell(left, Flush())
+    assert not connect(world, left, 2.0)
+    assert f"remote {RIGHT} is passive: it must open the negotiation" in left.texts()
+
+
+def test_a_remote_that_a_reload_removes_goes_with_all_it_has_and_is_not_renewed() -> None:
+    world, left, right = _connected(lifetime_seconds=100)
+    world.tell(left, Reload(config=Config()))
+    world.run(1)
+    assert not left.sas
+    assert not left.engine.isakmp_sas()
+    assert not right.sas  # it was told
+    world.run(200)
+    assert not left.engine.isakmp_sas()
     assert not connect(world, left, 2.0)
     assert f"no configuration found for {RIGHT}." in left.texts()
 

@@ -18,7 +18,7 @@ from ike.isakmp.payloads import Delete, Identification, Notification
 from ike.numbers.doi import IdType
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.sa import informational
-from ike.sa.isakmp_sa import Isakmp
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, Endpoint
 from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
 from wire.timer import TimerFired
@@ -283,8 +283,8 @@ def test_an_unauthenticated_delete_or_error_does_nothing_to_an_established_sa() 
 # --- a peer that has the key, and no manners ---
 
 
-def _sa_of(node: Node) -> Isakmp:
-    (sa,) = node.engine._book.isakmps()
+def _sa_of(node: Node) -> IsakmpSa:
+    (sa,) = [sa for peer in node.engine._pad for sa in peer.isakmp_sas]
     return sa
 
 

@@ -10,7 +10,7 @@ from ike.isakmp.payloads import Notification
 from ike.numbers.doi import IdType
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.sa import informational
-from ike.sa.isakmp_sa import Isakmp
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import MAX_IDS, RENEW_IDS
 from ike.values import Endpoint, Role
 from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, pair
@@ -19,8 +19,8 @@ from wire.timer import TimerFired
 HERE, THERE = Endpoint(LEFT, 500), Endpoint(RIGHT, 500)
 
 
-def _sa_of(node: Node) -> Isakmp:
-    (sa,) = node.engine._book.isakmps()
+def _sa_of(node: Node) -> IsakmpSa:
+    (sa,) = [sa for peer in node.engine._pad for sa in peer.isakmp_sas]
     return sa
 
 
@@ -37,7 +37,10 @@ def _hears(world: World, node: Node, octets: bytes, source: Endpoint) -> list[by
 
 
 def _sealed(
-    sa: Isakmp, message_id: int, *payloads: Payload, kind: ExchangeType = ExchangeType.INFORMATIONAL
+    sa: IsakmpSa,
+    message_id: int,
+    *payloads: Payload,
+    kind: ExchangeType = ExchangeType.INFORMATIONAL,
 ) -> bytes:
     """A message as either side of `sa` would make it."""
     channel = Channel(sa.keys, sa.keys.phase2_iv(sa.handshake.last_block, message_id))
@@ -57,7 +60,7 @@ def _notify(kind: NotifyType) -> Payload:
     return Payload(PayloadType.NOTIFY, bytes(Notification(kind)))
 
 
-def _contents(sa: Isakmp, octets: bytes) -> list[PayloadType]:
+def _contents(sa: IsakmpSa, octets: bytes) -> list[PayloadType]:
     header = Header.parse(octets)
     channel = Channel(sa.keys, sa.keys.phase2_iv(sa.handshake.last_block, header.message_id))
     return [payload.type for payload in channel.open(header, octets).payloads]
@@ -101,7 +104,7 @@ def test_several_in_one_message_are_taken_all() -> None:
 # --- before phase 1 is over ---
 
 
-def _refusing() -> tuple[World, Node, Isakmp]:
+def _refusing() -> tuple[World, Node, IsakmpSa]:
     """The left has sent its identity and proof; what the right answers in the clear is lost."""
     world = World()
     expected = (Identifier(IdType.FQDN, "somebody.else"),)

@@ -31,6 +31,7 @@ from lab.ike_world import (
     World,
     connect,
     lasting,
+    naming,
     network_to_network,
     transport,
     tunnel,
@@ -71,13 +72,16 @@ class Renewals(RuleBasedStateMachine):
         self.generate = generate
         self.configs = (
             lasting(RIGHT, seconds, phase1, rekey=Switch.FORCE),
-            lasting(
-                LEFT,
-                seconds,
-                phase1,
-                rekey=Switch.FORCE,
-                passive=passive,
-                generate_policy=GeneratePolicy.ON if generate else GeneratePolicy.OFF,
+            naming(
+                lasting(
+                    LEFT,
+                    seconds,
+                    phase1,
+                    rekey=Switch.FORCE,
+                    passive=passive,
+                    generate_policy=GeneratePolicy.ON if generate else GeneratePolicy.OFF,
+                ),
+                *(policy(RIGHT, LEFT) for policy in POLICIES[1:]),
             ),
         )
         self.nodes: list[Node] = [

@@ -13,8 +13,8 @@ from ike.commands import (
     AskAgain,
     Command,
     DeleteSa,
+    EventKind,
     ExportKeys,
-    FindPolicy,
     InstallSa,
     Log,
     RemovePolicy,
@@ -22,14 +22,14 @@ from ike.commands import (
     SendDatagram,
     Stopped,
 )
-from ike.config import Config, PreSharedKeys, Remote, Sainfo, Timers
+from ike.config import Config, PreSharedKeys, Remote, Sainfo, SainfoId, Timers
 from ike.engine import Engine
 from ike.events import (
     Acquire,
     DatagramReceived,
     Event,
-    NoPolicy,
-    PolicyFound,
+    PolicyAdded,
+    PolicyRemoved,
     SaInstalled,
     SaRefused,
     SpiAllocated,
@@ -97,6 +97,7 @@ class Node:
     address: Address
     engine: Engine
     policies: list[PolicyEntry] = field(default_factory=list)
+    announced: list[PolicyEntry] = field(default_factory=list)
     sas: dict[SaId, IpsecSa] = field(default_factory=dict)
     reserved: set[SaId] = field(default_factory=set)
     logs: list[Log] = field(default_factory=list)
@@ -158,8 +159,24 @@ class World:
         assert node.station is not None
         self.lab.tell(node.station, event, delay)
 
+    def _announce_policies(self) -> None:
+        """The data planes tell of the policies that a test put there, or took away."""
+        for node in self.nodes.values():
+            for policy in node.policies:
+                if policy not in node.announced:
+                    self._deliver(node, PolicyAdded(policy=policy))
+            for policy in node.announced:
+                if policy not in node.policies:
+                    self._deliver(node, PolicyRemoved(policy=policy))
+            node.announced = list(node.policies)
+
+    def _deliver(self, node: Node, event: Event) -> None:
+        for command in node.engine.handle(event, self.now):
+            self._perform(node, command)
+
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass. True as soon as `until` holds."""
+        self._announce_policies()
         end = self.now + seconds
         if self.lab.run(until, seconds):
             return True
@@ -184,12 +201,12 @@ class World:
             case DeleteSa():
                 node.sas.pop(command.sa, None)
                 node.reserved.discard(command.sa)
-            case FindPolicy():
-                self.tell(node, self._find(node, command), self.install_delay)
             case AddPolicy():
                 node.policies.append(command.policy)
+                node.announced.append(command.policy)
             case RemovePolicy():
                 node.policies.remove(command.policy)
+                node.announced.remove(command.policy)
             case AskAgain():
                 pass  # here every packet asks
             case ExportKeys():
@@ -208,12 +225,6 @@ class World:
         assert sa.id not in node.sas, "an SA is installed twice"
         node.sas[sa.id] = sa
         self.tell(node, SaInstalled(ask=command.ask), self.install_delay)
-
-    def _find(self, node: Node, command: FindPolicy) -> PolicyFound | NoPolicy:
-        for policy in node.policies:
-            if policy.selector.covers(command.selector):
-                return PolicyFound(ask=command.ask, policy=policy)
-        return NoPolicy(ask=command.ask)
 
     def _send(self, datagram: SendDatagram) -> None:
         self.datagrams.append(datagram)
@@ -250,9 +261,29 @@ def network_to_network(local: Address, remote: Address) -> PolicyEntry:
 
 def connect(world: World, node: Node, seconds: float = 60.0) -> bool:
     """Acquire the node's first policy, and wait for it to be established."""
-    before = node.kinds().count(0x201)
-    world.tell(node, Acquire(policy=node.policies[0]))
-    return world.run(seconds, lambda: node.kinds().count(0x201) > before)
+    policy = node.policies[0]
+
+    def established() -> int:
+        up = (report for report in node.reports if report.kind == EventKind.PHASE2_UP)
+        return sum(report.selector == policy.selector for report in up)
+
+    before = established()
+    world.tell(node, Acquire(policy=policy))
+    return world.run(seconds, lambda: established() > before)
+
+
+def naming(configuration: Config, *policies: PolicyEntry) -> Config:
+    """With a sainfo for the traffic of each policy, so that it may be generated."""
+    like = configuration.sainfos[0]
+    named = (
+        replace(
+            like,
+            local=SainfoId(network=policy.selector.local),
+            remote=SainfoId(network=policy.selector.remote),
+        )
+        for policy in policies
+    )
+    return replace(configuration, sainfos=(*configuration.sainfos, *named))
 
 
 def mirrored(a: Node, b: Node) -> bool:

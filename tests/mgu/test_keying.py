@@ -7,7 +7,7 @@ import pytest
 
 from ike import values as ike
 from ike.backend import BackendError
-from ike.commands import AllocateSpi, FindPolicy
+from ike.commands import AllocateSpi
 from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.doi import EspTransform, Integrity
 from ike.numbers.isakmp import ProtocolId
@@ -143,50 +143,6 @@ async def test_a_refusal_says_what_was_tried_and_why() -> None:
     backend = XfrmBackend(Plane(refusal=dataplane.Unsupported("this kernel has no ESP")))
     with pytest.raises(BackendError, match=r"inbound SA 0x00001000: this kernel has no ESP"):
         await backend.install(INBOUND)
-
-
-@pytest.mark.parametrize(
-    ("local", "remote", "protocol", "found"),
-    [
-        ("10.77.0.1/32", "10.2.0.0/24", 0, 0),  # exact
-        ("10.77.0.1/32", "10.2.0.9/32", 0, 0),  # covered
-        ("10.77.0.1/32", "10.2.0.9/32", 6, 2),  # the narrowest that covers it
-        ("10.77.0.1/32", "10.3.0.0/24", 0, None),
-        ("10.77.0.9/32", "10.2.0.0/24", 0, None),
-    ],
-)
-async def test_the_policy_of_a_proposal_is_the_exact_or_the_narrowest_one(
-    local: str, remote: str, protocol: int, found: int | None
-) -> None:
-    entries = [entry(tunnel=True), entry(), entry(tunnel=True, protocol=6, reqid=1)]
-    backend = XfrmBackend(Plane(spd=[p for e in entries for p in policies_of(e)]))
-    wanted = FindPolicy(
-        ask=1,
-        selector=ike.Selector(
-            local=ip_network(local), remote=ip_network(remote), protocol=protocol
-        ),
-        local=HERE,
-        remote=THERE,
-        protocol=ProtocolId.ESP,
-        mode=ike.Mode.TUNNEL,
-    )
-    expected = None if found is None else entries[found]
-    assert await backend.find_policy(wanted) == expected
-
-
-async def test_a_proposal_of_another_peer_or_mode_finds_nothing() -> None:
-    backend = XfrmBackend(Plane(spd=list(policies_of(entry(tunnel=True)))))
-    wanted = FindPolicy(
-        ask=1,
-        selector=entry(tunnel=True).selector,
-        local=HERE,
-        remote=THERE,
-        protocol=ProtocolId.ESP,
-        mode=ike.Mode.TUNNEL,
-    )
-    assert await backend.find_policy(wanted) is not None
-    assert await backend.find_policy(replace(wanted, mode=ike.Mode.TRANSPORT)) is None
-    assert await backend.find_policy(replace(wanted, remote=ip_address("10.77.0.3"))) is None
 
 
 async def test_events_of_our_sas_reach_the_engine_and_others_do_not() -> None:

@@ -21,7 +21,6 @@ from ike.commands import (
     Command,
     DeleteSa,
     ExportKeys,
-    FindPolicy,
     InstallSa,
     Log,
     RemovePolicy,
@@ -34,8 +33,6 @@ from ike.engine import Engine
 from ike.events import (
     Acquire,
     Event,
-    NoPolicy,
-    PolicyFound,
     Reload,
     SaInstalled,
     SaRefused,
@@ -176,8 +173,6 @@ class Driver:
                 return self._allocate(command)
             case InstallSa():
                 return self._install(command)
-            case FindPolicy():
-                return self._find(command)
             case DeleteSa(sa=sa):
                 self._told.put_nowait(lambda: self._backend.delete(sa))
             case AddPolicy(policy=policy):
@@ -208,13 +203,3 @@ class Driver:
         if self._export is not None:
             self._export(command.sa)
         return SaInstalled(ask=command.ask)
-
-    async def _find(self, command: FindPolicy) -> Event:
-        try:
-            policy = await self._backend.find_policy(command)
-        except BackendError as error:
-            logger.error("%s", error)
-            policy = None
-        if policy is None:
-            return NoPolicy(ask=command.ask)
-        return PolicyFound(ask=command.ask, policy=policy)

@@ -132,6 +132,9 @@ class Handshake:
         if message.initiator_cookie == message.responder_cookie:
             raise InvalidCookie("both cookies are the same: a reflection")
         facts = self._facts.copy()
+        moved = (local, source) != (facts.local, facts.peer)
+        if moved and (facts.nat.version is None or not _same_addresses(facts, local, source)):
+            raise OutOfTurn(f"from {source} to {local}, in a negotiation with {facts.peer}")
         facts.local, facts.peer = local, source
         ours = facts.cookies.responder
         facts.cookies = Cookies(
@@ -139,6 +142,8 @@ class Handshake:
             responder=message.responder_cookie if facts.is_initiator else ours,
         )
         step.take(facts, message)
+        if moved and not facts.nat.detected:
+            raise OutOfTurn(f"from {source} to {local}, and there is no NAT")
         self._facts.become(facts)
 
     def _accepted(self, data: bytes, *, encrypted: bool) -> None:
@@ -187,11 +192,16 @@ class Handshake:
             self._be_patient()
 
     def _be_patient(self) -> None:
-        """As responder, which does not resend by itself: wait as long as the initiator may try."""
+        """As responder, which does not resend by itself: wait as long as the initiator may try. But
+        when nothing is left to the initiator than to prove who it is, that is soon done: what costs
+        most to hold is held for the shortest time.
+        """
         if self._patience is not None:
             self._patience.cancel()
         timers = self._context.config.timers
         wait = timers.interval * (timers.counter + 1)
+        if self._facts.keys is not None:
+            wait = min(wait, self._context.config.limits.patience_after_proof)
         self._patience = self._context.later("phase 1 patience", wait, self._gave_up)
 
     def close(self, *, settled: bool = False) -> None:
@@ -202,3 +212,10 @@ class Handshake:
             self._retransmitter.stop()
         if self._patience is not None:
             self._patience.cancel()
+
+
+def _same_addresses(facts: Phase1, local: Endpoint, source: Endpoint) -> bool:
+    """In phase 1 a NAT may change ports (RFC 3947, 4). Whoever comes from another address is
+    somebody else: the remote and its key were chosen by the address.
+    """
+    return (local.address, source.address) == (facts.local.address, facts.peer.address)

@@ -11,12 +11,12 @@ from ike.isakmp.attributes import parse_attributes
 from ike.isakmp.message import Message
 from ike.isakmp.payloads import Notification
 from ike.numbers.isakmp import NotifyType
-from ike.phase2.negotiation import Negotiation, NegotiationOwner
+from ike.phase2.negotiation import Entry, Negotiation, NegotiationOwner
 from ike.phase2.quick import build_first, build_third, take_second
-from ike.sa.bundle import Child
-from ike.sa.isakmp_sa import Isakmp
+from ike.sa.bundle import SaBundle
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.timers import Timer
-from ike.values import Mode, PolicyEntry, Role
+from ike.values import Mode, Role
 from wire.cursor import Cursor, DecodeError
 
 HANDOVER: Final = 1.0
@@ -32,14 +32,14 @@ class Initiator(Negotiation):
         self,
         context: Context,
         owner: NegotiationOwner,
-        sa: Isakmp,
-        policy: PolicyEntry,
-        replaces: Child | None,
+        sa: IsakmpSa,
+        entry: Entry,
+        replaces: SaBundle | None,
     ) -> None:
         super().__init__(context, owner, sa)
-        self.policy = policy
+        self.choose(entry)
         self.replaces = replaces
-        self.facts.selector = policy.selector
+        self.facts.selector = entry.policy.selector
         self._offers: list[tuple[Phase2Suite, ...]] = []
         self._handover: Timer | None = None
 
@@ -49,7 +49,7 @@ class Initiator(Negotiation):
         self._context.info(f"initiate new phase 2 negotiation: {self.ends}")
         assert self.policy is not None
         try:
-            self._offers = self._allowed(self.policy.selector)
+            self._offers = self._allowed(self.policy, self.policy.selector)
         except NoProposalChosen as error:
             self.fail(str(error))
             return
@@ -63,13 +63,18 @@ class Initiator(Negotiation):
             self._context.info(f"NAT detected -> UDP encapsulation (ENC_MODE {plain:d}->{udp:d}).")
         self._allocate(self._send_first)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether message 2 has not come."""
+        return self._row < 2
+
     def _send_first(self) -> None:
         assert self.policy is not None
         facts, nat = self.facts, self.sa.facts.nat
         self.exchange = self.sa.open_exchange(self)
         facts.message_id = self.exchange.message_id
         if nat.detected and self.policy.protections[0].mode is Mode.TRANSPORT:
-            facts.original_addresses = (self.sa.local.address, self.sa.peer.address)
+            facts.original_addresses = (self.sa.local.address, self.sa.remote.address)
         nonce_size = self.sa.facts.nonce_size
         payloads = build_first(facts, self._offers, nat.original_address_type, nonce_size)
         self._row = 1
@@ -90,9 +95,9 @@ class Initiator(Negotiation):
             try:
                 told = read_lifetime(parse_attributes(Cursor(notification.data)))
             except (AttributesNotSupported, DecodeError) as error:
-                self._context.warning(f"RESPONDER-LIFETIME: {error}", self.sa.peer.address)
+                self._context.warning(f"RESPONDER-LIFETIME: {error}", self.sa.remote.address)
                 continue
-            self._context.info("received RESPONDER-LIFETIME", self.sa.peer.address)
+            self._context.info("received RESPONDER-LIFETIME", self.sa.remote.address)
             self.facts.chosen = replace(
                 self.facts.chosen,
                 suites=tuple(_shortened(suite, told) for suite in self.facts.chosen.suites),

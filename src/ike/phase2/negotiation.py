@@ -5,7 +5,8 @@ before message 2, an initiator's before message 3. Outbound SAs follow when the 
 inbound ones: an initiator's after message 3 has left, a responder's after it has come.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from ike.commands import AllocateSpi, Command, DeleteSa, EventKind, InstallSa
@@ -20,8 +21,8 @@ from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Delete, Notification
 from ike.numbers.isakmp import NotifyType, PayloadType, ProtocolId
 from ike.phase2.quick import QUICK_MODE, Phase2
-from ike.sa.bundle import Child, ChildOwner, Pair, limited
-from ike.sa.isakmp_sa import Isakmp
+from ike.sa.bundle import Pair, SaBundle, limited
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import SecuredExchange
 from ike.timers import Timer
 from ike.values import (
@@ -41,10 +42,41 @@ LINGER = 60.0
 """Seconds for which a finished exchange still answers repeated messages."""
 
 
-class NegotiationOwner(ChildOwner, Protocol):
-    def child_established(self, negotiation: "Negotiation", child: Child) -> None: ...
+class Entry(Protocol):
+    """An SPD entry (RFC 4301, 4.4.1): what a Quick Mode makes SAs for."""
 
-    def negotiation_failed(self, negotiation: "Negotiation", kind: EventKind) -> None: ...
+    @property
+    def policy(self) -> PolicyEntry: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a peer proposes in one set of proposals, as seen from here."""
+
+    selector: Selector
+    local: Address
+    remote: Address
+    protections: tuple[tuple[ProtocolId, Mode], ...]
+
+
+class NegotiationOwner(Protocol):
+    """The peer with which is negotiated: it says for which of its entries, and gets the SAs."""
+
+    def entries_for(self, wanted: "Wanted") -> Sequence[Entry]:
+        """The peer's entries for what it proposes, the best first.
+
+        Raises: InvalidIdInformation.
+        """
+
+    def phase2_chosen(self, negotiation: "Negotiation", entry: Entry) -> None:
+        """A responder has chosen the entry. Raises: PeerError, if it cannot be."""
+
+    def phase2_installed(self, negotiation: "Negotiation", sa: SaId) -> None:
+        """The data plane has an SA of a set that is not complete yet."""
+
+    def phase2_established(self, negotiation: "Negotiation", bundle: SaBundle) -> None: ...
+
+    def phase2_failed(self, negotiation: "Negotiation", kind: EventKind) -> None: ...
 
 
 class Negotiation:
@@ -53,15 +85,15 @@ class Negotiation:
     role: Role
 
     def __init__(
-        self, context: Context, owner: NegotiationOwner, sa: Isakmp, exchange_id: int = 0
+        self, context: Context, owner: NegotiationOwner, sa: IsakmpSa, exchange_id: int = 0
     ) -> None:
         self.sa = sa
         self.started = context.now
         self.over = False
+        self.entry: Entry | None = None
         self.policy: PolicyEntry | None = None
-        self.replaces: Child | None = None  # the set whose renewal this is, as far as we know
+        self.replaces: SaBundle | None = None  # the set whose renewal this is, as far as we know
         self.sainfo: Sainfo | None = None
-        self.generated = False  # the policy is there as soon as its SAs are
         self.wanted_here = False  # traffic of ours waits for it, too
         self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
@@ -77,6 +109,10 @@ class Negotiation:
         self._refusal: PeerError | None = None
         self._patience: Timer | None = None
 
+    def choose(self, entry: Entry) -> None:
+        """The entry that it is for."""
+        self.entry, self.policy = entry, entry.policy
+
     def begin(self) -> None:
         """From now on it may take no longer than the configuration says."""
         patience = self._context.config.timers.phase2
@@ -90,16 +126,16 @@ class Negotiation:
 
     @property
     def ends(self) -> str:
-        return f"{self.named(self.sa.local)}<=>{self.named(self.sa.peer)}"
+        return f"{self.named(self.sa.local)}<=>{self.named(self.sa.remote)}"
 
     @property
     def selector(self) -> Selector | None:
         return self.policy.selector if self.policy is not None else self.facts.selector
 
-    def has_any(self, spis: tuple[bytes, ...]) -> bool:
+    def has_any(self, spis: set[bytes]) -> bool:
         """Whether one of the peer's SPIs is among `spis`."""
         chosen = self.facts.chosen
-        return chosen is not None and not set(chosen.spis).isdisjoint(spis)
+        return chosen is not None and not spis.isdisjoint(chosen.spis)
 
     @property
     def complete(self) -> bool:
@@ -109,18 +145,17 @@ class Negotiation:
     def hand_over(self) -> None:
         """Use the new SA now, if the wait for the peer is all that is left."""
 
-    def makes(self, sa: SaId) -> bool:
-        """Whether `sa` was given to the data plane."""
-        return any(one.id == sa for one in (*self._inbound, *self._outbound))
+    def made(self) -> list[SaId]:
+        """What was given to the data plane."""
+        return [sa.id for sa in (*self._inbound, *self._outbound)]
 
     # --- what may be negotiated ---
 
-    def _allowed(self, selector: Selector) -> list[tuple[Phase2Suite, ...]]:
+    def _allowed(self, policy: PolicyEntry, selector: Selector) -> list[tuple[Phase2Suite, ...]]:
         """The suites for each protection of the policy, by the sainfo of this traffic.
 
         Raises: NoProposalChosen, whose text says what to change here.
         """
-        assert self.policy is not None
         nat, remote = self.sa.facts.nat, self.sa.facts.remote
         self.sainfo = self._context.sainfos.find(
             traffic_identity(selector.local, selector.protocol, selector.local_port),
@@ -129,7 +164,7 @@ class Negotiation:
         )
         if self.sainfo is None:
             raise NoProposalChosen(f"failed to get sainfo: no sainfo section is for {selector}")
-        protections = self.policy.protections
+        protections = policy.protections
         if nat.detected and any(p.protocol == ProtocolId.AH for p in protections):
             raise NoProposalChosen("AH cannot pass the NAT between us: the policy must use ESP")
         allowed = [
@@ -151,7 +186,7 @@ class Negotiation:
     def no_answer(self) -> None:
         """The peer does not go on."""
         self.fail(
-            f"{self.sa.peer.address} give up to get IPsec-SA due to time up to wait.",
+            f"{self.sa.remote.address} give up to get IPsec-SA due to time up to wait.",
             kind=EventKind.PHASE2_NO_RESPONSE,
         )
 
@@ -165,17 +200,23 @@ class Negotiation:
         if self.over:
             return
         context = self._context
-        context.error(text, self.sa.peer.address)
+        context.error(text, self.sa.remote.address)
+        self.abandon()
+        if self.sa.established:
+            self._tell(notify)
+        context.report(kind, self.sa.local, self.sa.remote, self.facts.message_id, self.selector)
+        self._owner.phase2_failed(self, kind)
+
+    def abandon(self) -> None:
+        """End it without a word: the peer does the same at this moment, and its exchange counts."""
+        if self.over:
+            return
         self._end()
         for sa in self._installed:
-            context.emit(DeleteSa(sa=sa.id, direction=sa.direction))
+            self._context.emit(DeleteSa(sa=sa.id, direction=sa.direction))
         for index, spi in enumerate(self.facts.spis):
             if spi:
                 self._release(index, int.from_bytes(spi))
-        if self.sa.established:
-            self._tell(notify)
-        context.report(kind, self.sa.local, self.sa.peer, self.facts.message_id, self.selector)
-        self._owner.negotiation_failed(self, kind)
 
     def _tell(self, notify: NotifyType | None) -> None:
         """When the peer may have SAs by now: a delete. Before that: the reason."""
@@ -232,7 +273,7 @@ class Negotiation:
             return AllocateSpi(
                 ask=ask,
                 local=self.sa.local.address,
-                remote=self.sa.peer.address,
+                remote=self.sa.remote.address,
                 protocol=protection.protocol,
                 mode=protection.mode,
                 reqid=protection.reqid,
@@ -267,6 +308,7 @@ class Negotiation:
                 else:
                     if sa.direction is Direction.OUT:
                         self._installed.append(sa)
+                    self._owner.phase2_installed(self, sa.id)
                     missing -= 1
                     if missing == 0:
                         then()
@@ -315,7 +357,7 @@ class Negotiation:
         ours, theirs = facts.spis[index], facts.chosen.spis[index]
         inbound = direction is Direction.IN
         spi, pair = (ours, theirs) if inbound else (theirs, ours)
-        source, destination = (sa.peer, sa.local) if inbound else (sa.local, sa.peer)
+        source, destination = (sa.remote, sa.local) if inbound else (sa.local, sa.remote)
         encryption_key, integrity_key = facts.keymat(suite, spi)
         udp = suite.in_udp
         original = self._original_addresses(suite, inbound=inbound)
@@ -358,7 +400,11 @@ class Negotiation:
         self._end()
         for inner, outer in zip(self._inbound, self._outbound, strict=True):
             for one in (inner, outer):
-                ends = (sa.peer, sa.local) if one.direction is Direction.IN else (sa.local, sa.peer)
+                ends = (
+                    (sa.remote, sa.local)
+                    if one.direction is Direction.IN
+                    else (sa.local, sa.remote)
+                )
                 context.info(
                     f"IPsec-SA established: {one.protocol.name}/{one.mode.value} "
                     f"{self.named(ends[0])}->{self.named(ends[1])} spi={one.spi}(0x{one.spi:x})"
@@ -369,24 +415,19 @@ class Negotiation:
                 facts.chosen.suites, self._inbound, self._outbound, strict=True
             )
         )
-        child = Child(
+        bundle = SaBundle(
             context=context,
-            owner=self._owner,
             policy=self.policy,
             role=self.role,
             cookies=sa.cookies,
-            home=sa.home,
-            peer_id=sa.facts.peer_id,
             local=sa.local,
-            peer=sa.peer,
+            remote=sa.remote,
             message_id=facts.message_id,
             pairs=pairs,
             phase1_group=int(sa.facts.agreed.group),
+            created=context.now,
         )
-        child.start()
         context.report(
-            EventKind.PHASE2_UP, sa.local, sa.peer, facts.message_id, self.policy.selector
+            EventKind.PHASE2_UP, sa.local, sa.remote, facts.message_id, self.policy.selector
         )
-        self._owner.child_established(self, child)
-        if self.aged:
-            child.soften()
+        self._owner.phase2_established(self, bundle)

@@ -22,57 +22,71 @@ from ike.sa import informational
 from ike.sa.dpd import DeadPeerDetection, acknowledgement
 from ike.sa.protected import MessageIds, Receiver, SecuredExchange
 from ike.timers import Timer
-from ike.values import Endpoint, Phase1State, Role
-
-SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
-"""When to replace an SA, in parts of its lifetime: not both sides at once."""
-
+from ike.values import Endpoint, Phase1State
 
 MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
 """The exchanges of phase 1 that are spoken, by racoon's names."""
 
 
-class Owner(Protocol):
-    """What the engine does when something happens to an ISAKMP SA."""
+class HandshakeOwner(Protocol):
+    """Who began a phase 1, or let the peer begin it."""
 
-    def phase1_established(self, sa: "Isakmp") -> None: ...
+    def phase1_authenticated(self, sa: "IsakmpSa") -> "IsakmpOwner":
+        """Whose it is from now on, by the identity that was proved."""
 
-    def phase1_aging(self, sa: "Isakmp") -> None:
-        """Its lifetime nears its end."""
+    def phase1_refused(self, sa: "IsakmpSa") -> None:
+        """The peer that began it, or somebody, says that it is not taken there."""
 
-    def phase1_moved(self, sa: "Isakmp") -> None:
-        """The peer speaks from another place: a NAT has a new mapping."""
+    def phase1_closed(self, sa: "IsakmpSa", kind: EventKind) -> None: ...
 
-    def is_last(self, sa: "Isakmp") -> bool:
+
+class IsakmpOwner(HandshakeOwner, Protocol):
+    """The peer that an ISAKMP SA belongs to."""
+
+    def phase1_established(self, sa: "IsakmpSa") -> None: ...
+
+    def phase1_soft_limit(self, sa: "IsakmpSa") -> float:
+        """Seconds from the establishment to the time to renew it."""
+
+    def phase1_aging(self, sa: "IsakmpSa") -> None:
+        """That time has come."""
+
+    def phase1_may_move(self, sa: "IsakmpSa", local: Endpoint, remote: Endpoint) -> bool:
+        """Whether an authenticated message from another place moves the SA there."""
+
+    def phase1_moved(self, sa: "IsakmpSa") -> None:
+        """It has: a NAT has a new mapping."""
+
+    def phase1_is_last(self, sa: "IsakmpSa") -> bool:
         """Whether no other is established with this peer. Its delete would take the IPsec SAs down
         at the peer, and only there; its lifetime ends at both ends, delete or not.
         """
 
-    def phase1_closed(self, sa: "Isakmp", kind: EventKind) -> None: ...
-
-    def quick_mode(self, sa: "Isakmp", message: Message, exchange: SecuredExchange) -> Receiver:
+    def quick_mode(self, sa: "IsakmpSa", message: Message, exchange: SecuredExchange) -> Receiver:
         """The peer opens a Quick Mode exchange. Raises: PeerError, before anything happened."""
 
-    def notified(self, sa: "Isakmp", notification: Notification) -> None:
+    def notified(self, sa: "IsakmpSa", notification: Notification) -> None:
         """An authenticated notification that is not about the ISAKMP SA itself."""
 
-    def deleted(self, sa: "Isakmp", delete: Delete) -> None: ...
+    def deleted(self, sa: "IsakmpSa", delete: Delete) -> None: ...
 
 
-class Isakmp:
-    """`home` is the peer's address when it began, under which it is filed."""
+class IsakmpSa:
+    """Times are monotonic seconds; `created` is 0.0 until it is established."""
 
-    def __init__(self, context: Context, owner: Owner, facts: Phase1) -> None:
+    def __init__(self, context: Context, owner: HandshakeOwner, facts: Phase1) -> None:
         self.facts = facts
-        self.home = facts.peer.address
+        self.owner = owner
+        self.peer: IsakmpOwner | None = None
+        self.opened_from = facts.peer.address
         self.begun = context.now
         self.created = 0.0
         self.heard = context.now
+        self.refused = False  # a message of this phase 1 was refused
         self.exchanges: dict[int, SecuredExchange] = {}
         self.dpd: DeadPeerDetection | None = None
         self.handshake = Handshake(context, facts, self.transmit, self._gave_up)
         self._context = context
-        self._owner = owner
         self._state: Phase1State | None = None
         self._seen = MessageIds(context, facts.role, self._aging, self.expire)
         self._early: list[tuple[Header, bytes, Endpoint, Endpoint]] = []
@@ -88,7 +102,7 @@ class Isakmp:
         return self.facts.local
 
     @property
-    def peer(self) -> Endpoint:
+    def remote(self) -> Endpoint:
         return self.facts.peer
 
     @property
@@ -109,8 +123,18 @@ class Isakmp:
 
     @property
     def credible(self) -> bool:
-        """Whether more than a forged first message stands behind it."""
-        return self.facts.is_initiator or not self.handshake.only_opened
+        """Whether more than a forged first message stands behind it, and nothing was refused."""
+        return self.facts.is_initiator or not (self.handshake.only_opened or self.refused)
+
+    @property
+    def _peer(self) -> IsakmpOwner:
+        assert self.peer is not None
+        return self.peer
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds, once it is agreed."""
+        return self.facts.agreed.lifetime.seconds or self.facts.remote.lifetime_seconds
 
     @property
     def keys(self) -> Phase1Keys:
@@ -139,7 +163,7 @@ class Isakmp:
         self.handshake.receive(header, data, source, local)
         if not self._announced and not self.facts.is_initiator and self.credible:
             self._announced = True  # not before: the first message may be forged
-            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.peer}")
+            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.remote}")
             self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
         if self.facts.keys is not None and not had_keys and self._context.config.export_keys:
             self._context.emit(
@@ -157,7 +181,7 @@ class Isakmp:
     def fail(self, text: str, kind: EventKind) -> None:
         """The negotiation is given up."""
         self._context.error(f"{text} {self.cookies}")
-        self._refusals.conclude(self.peer.address)
+        self._refusals.conclude(self.remote.address)
         self.close(kind)
 
     def _establish(self) -> None:
@@ -171,11 +195,12 @@ class Isakmp:
             context.info(f"Selected NAT-T version: {facts.nat.version.value.strip()}")
             context.info(str(facts.nat))
         if facts.peer_initial_contact:
-            context.info("received INITIAL-CONTACT", self.peer.address)
-        context.info(f"ISAKMP-SA established {self.local}-{self.peer} spi:{self.cookies}")
-        context.report(EventKind.PHASE1_UP, self.local, self.peer)
+            context.info("received INITIAL-CONTACT", self.remote.address)
+        context.info(f"ISAKMP-SA established {self.local}-{self.remote} spi:{self.cookies}")
+        context.report(EventKind.PHASE1_UP, self.local, self.remote)
+        self.peer = self.owner.phase1_authenticated(self)
         self._start_timers()
-        self._owner.phase1_established(self)
+        self.peer.phase1_established(self)
         early, self._early = self._early, []
         for message in early:
             if not self.closed:
@@ -190,10 +215,9 @@ class Isakmp:
 
     def _start_timers(self) -> None:
         context, facts = self._context, self.facts
-        lifetime = facts.agreed.lifetime.seconds or facts.remote.lifetime_seconds
         self._timers = [
-            context.later("phase 1 expires", lifetime, self.expire),
-            context.later("phase 1 rekey", lifetime * SOFT[facts.role], self._aging),
+            context.later("phase 1 expires", self.lifetime, self.expire),
+            context.later("phase 1 rekey", self._peer.phase1_soft_limit(self), self._aging),
         ]
         if Vendor.DPD in facts.vendors and facts.remote.dpd:
             self.dpd = DeadPeerDetection(
@@ -201,14 +225,14 @@ class Isakmp:
             )
             self.dpd.start()
         if facts.nat.detected and facts.nat.me and context.config.timers.natt_keepalive > 0:
-            context.info(f"KA list add: {self.local}->{self.peer}")
+            context.info(f"KA list add: {self.local}->{self.remote}")
             self._keep_alive()
 
     def _keep_alive(self) -> None:
         """RFC 3948, 4: keep the NAT's mapping while nothing else is sent."""
         context = self._context
         if context.now > self.created:
-            context.emit(SendDatagram(octets=KEEPALIVE, to=self.peer, local=self.local))
+            context.emit(SendDatagram(octets=KEEPALIVE, to=self.remote, local=self.local))
         self._keepalive_timer = context.later(
             "NAT keepalive", context.config.timers.natt_keepalive, self._keep_alive
         )
@@ -218,11 +242,11 @@ class Isakmp:
     def _aging(self) -> None:
         if self.state is Phase1State.ESTABLISHED:
             self._state = Phase1State.DYING
-            self._owner.phase1_aging(self)
+            self._peer.phase1_aging(self)
 
     def _dead(self) -> None:
         self._context.info(
-            f"DPD: remote (ISAKMP-SA spi={self.cookies}) seems to be dead.", self.peer.address
+            f"DPD: remote (ISAKMP-SA spi={self.cookies}) seems to be dead.", self.remote.address
         )
         self.close(EventKind.PHASE1_DPD_TIMEOUT)
 
@@ -230,8 +254,8 @@ class Isakmp:
         """The lifetime is over, or the message IDs are used up."""
         if self.closed:
             return
-        self._context.info(f"ISAKMP-SA expired {self.local}-{self.peer} spi:{self.cookies}")
-        if self._owner.is_last(self):
+        self._context.info(f"ISAKMP-SA expired {self.local}-{self.remote} spi:{self.cookies}")
+        if self._peer.phase1_is_last(self):
             self.close(EventKind.PHASE1_DOWN)
         else:
             self.delete()
@@ -257,10 +281,10 @@ class Isakmp:
         if self.dpd is not None:
             self.dpd.stop()
         if was_established:
-            self._context.info(f"ISAKMP-SA deleted {self.local}-{self.peer} spi:{self.cookies}")
+            self._context.info(f"ISAKMP-SA deleted {self.local}-{self.remote} spi:{self.cookies}")
         if report:
-            self._context.report(kind, self.local, self.peer)
-        self._owner.phase1_closed(self, kind)
+            self._context.report(kind, self.local, self.remote)
+        (self.peer or self.owner).phase1_closed(self, kind)
         for exchange in self.exchanges.values():
             exchange.close()
         self.exchanges.clear()
@@ -290,7 +314,7 @@ class Isakmp:
         if header.message_id in self._seen:
             raise OutOfTurn(f"message ID {header.message_id:08x} was used before")
         exchange = self._exchange(header.message_id)
-        receiver = self._owner.quick_mode(self, exchange.channel.open(header, data), exchange)
+        receiver = self._peer.quick_mode(self, exchange.channel.open(header, data), exchange)
         exchange.opened_by(data, receiver)
         self._seen.add(header.message_id)
         self.exchanges[header.message_id] = exchange
@@ -318,7 +342,7 @@ class Isakmp:
             if self.closed:
                 return
             if isinstance(item, Delete):
-                self._owner.deleted(self, item)
+                self._peer.deleted(self, item)
             else:
                 self._notified(item)
 
@@ -334,7 +358,7 @@ class Isakmp:
             return False
         for item in content:
             if isinstance(item, Notification) and item.type.is_error and not self.closed:
-                self._refusals.proved(item.type, self.peer.address)
+                self._refusals.proved(item.type, self.remote.address)
                 self._give_up(item.type)
         return True
 
@@ -352,7 +376,11 @@ class Isakmp:
 
     def _refused(self, kind: NotifyType | None) -> None:
         """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
-        if self._refusals.heard(kind, self.peer.address) and self.facts.is_initiator:
+        enough = self._refusals.heard(kind, self.remote.address)
+        if not self.facts.is_initiator:
+            self.refused = True
+            self.owner.phase1_refused(self)
+        elif enough:
             self._give_up(kind)
 
     def _give_up(self, kind: NotifyType | None) -> None:
@@ -371,7 +399,7 @@ class Isakmp:
             case NotifyType.R_U_THERE_ACK:
                 pass  # `_alive` has counted it already, as every authenticated message
             case _:
-                self._owner.notified(self, notification)
+                self._peer.notified(self, notification)
 
     def _alive(self, source: Endpoint, local: Endpoint) -> None:
         """An authenticated message came, perhaps from a new place (RFC 3947, 4; RFC 3706, 5.5)."""
@@ -379,9 +407,11 @@ class Isakmp:
         if self.dpd is not None:
             self.dpd.heard()
         facts = self.facts
-        if facts.nat.detected and not self.closed and (local, source) != (facts.local, facts.peer):
+        if self.closed or (local, source) == (facts.local, facts.peer):
+            return
+        if self._peer.phase1_may_move(self, local, source):
             facts.local, facts.peer = local, source
-            self._owner.phase1_moved(self)
+            self._peer.phase1_moved(self)
 
     def open_exchange(self, receiver: Receiver) -> SecuredExchange:
         """A Quick Mode exchange of ours."""
@@ -423,6 +453,6 @@ class Isakmp:
         if Vendor.FRAGMENTATION in facts.vendors and facts.remote.ike_frag is not Switch.OFF:
             self._fragments = self._fragments % 0xFFFF + 1
             for piece in split(Header.parse(octets), octets, self._fragments):
-                self._context.send(piece, self.peer, self.local)
+                self._context.send(piece, self.remote, self.local)
         else:
-            self._context.send(octets, self.peer, self.local)
+            self._context.send(octets, self.remote, self.local)

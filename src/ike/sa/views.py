@@ -1,17 +1,17 @@
 """What administrators may look at, as values (`racoonctl show-sa`, `status`)."""
 
 from ike.doi.identity import describe
-from ike.sa.isakmp_sa import Isakmp
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import IsakmpView
 
 
-def isakmp_view(sa: Isakmp, phase2_count: int) -> IsakmpView:
-    """An ISAKMP SA to show; `phase2_count` is how many children it has made."""
+def isakmp_view(sa: IsakmpSa, phase2_count: int) -> IsakmpView:
+    """An ISAKMP SA to show; `phase2_count` is how many bundles it has made."""
     facts = sa.facts
     suite = facts.suite
     return IsakmpView(
         local=sa.local,
-        remote=sa.peer,
+        remote=sa.remote,
         initiator_cookie=sa.cookies.initiator,
         responder_cookie=sa.cookies.responder,
         state=sa.state,

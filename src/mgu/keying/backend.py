@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ike import values as ike
 from ike.backend import BackendError, BackendEvent
-from ike.commands import AllocateSpi, FindPolicy
+from ike.commands import AllocateSpi
 from ike.events import Acquire, PolicyAdded, PolicyRemoved, SaExpired, SaGone
 from ike.numbers.isakmp import ProtocolId
 from ike.reqids import CONNECTIONS
@@ -75,14 +75,6 @@ class XfrmBackend:
             pass
         except dataplane.XfrmError as error:
             raise BackendError(f"cannot delete the SA {sa.spi:#010x}: {error}") from error
-
-    async def find_policy(self, wanted: FindPolicy) -> PolicyEntry | None:
-        fitting = [entry for entry in await self.policies() if _fits(entry, wanted)]
-        exact = [entry for entry in fitting if entry.selector == wanted.selector]
-        if exact:
-            return exact[0]
-        covering = (entry for entry in fitting if entry.selector.covers(wanted.selector))
-        return max(covering, key=_narrowness, default=None)
 
     async def policies(self) -> list[PolicyEntry]:
         try:
@@ -266,21 +258,3 @@ def _moved_ports(
 
 def _sa_id(sa: model.SaId) -> ike.SaId:
     return ike.SaId(sa.dst, PROTOCOL_IDS[sa.protocol], sa.spi)
-
-
-def _fits(entry: PolicyEntry, wanted: FindPolicy) -> bool:
-    if entry.local != wanted.local or entry.remote != wanted.remote:
-        return False
-    return any(
-        protection.protocol == wanted.protocol and protection.mode is wanted.mode
-        for protection in entry.protections
-    )
-
-
-def _narrowness(entry: PolicyEntry) -> tuple[int, int, int]:
-    selector = entry.selector
-    return (
-        selector.local.prefixlen + selector.remote.prefixlen,
-        int(selector.protocol != 0),
-        int(selector.local_port != 0) + int(selector.remote_port != 0),
-    )

@@ -20,9 +20,9 @@ from ike.aio.driver import Driver
 from ike.aio.requests import Reloaded
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
-from ike.commands import AllocateSpi, FindPolicy, SendDatagram
+from ike.commands import AllocateSpi, SendDatagram
 from ike.config import Config, PreSharedKeys, Remote, Sainfo
-from ike.events import Acquire
+from ike.events import Acquire, PolicyAdded
 from ike.numbers.isakmp import ProtocolId
 from ike.values import (
     Address,
@@ -68,9 +68,6 @@ class ListBackend:
     async def delete(self, sa: SaId) -> None:
         self.held.pop(sa, None)
 
-    async def find_policy(self, wanted: FindPolicy) -> PolicyEntry | None:
-        return next((p for p in self.wanted if p.selector == wanted.selector), None)
-
     async def policies(self) -> list[PolicyEntry]:
         return self.wanted
 
@@ -87,6 +84,8 @@ class ListBackend:
         return b"%d SAs" % sum(sa.protocol == protocol for sa in self.held.values())
 
     async def events(self) -> AsyncIterator[BackendEvent]:
+        for policy in self.wanted:
+            yield PolicyAdded(policy=policy)
         while True:
             yield await self.told.get()
 

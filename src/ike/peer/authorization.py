@@ -1,0 +1,158 @@
+"""Who may be whom, and who may move where: the Peer Authorization Database (RFC 4301, 4.4.3).
+
+An entry of the PAD is a `remote` of racoon.conf. It is found by the address a peer has, and says
+how the peer proves its identity. What is proved makes the peer (`ProvedIdentity`):
+
+| method                              | proved is                                      |
+| ----------------------------------- | ---------------------------------------------- |
+| pre-shared key, found by an address | that the peer is at this address               |
+| pre-shared key, found by a name     | that name                                      |
+| pre-shared key of everybody (`*`)   | nothing: only who is at this address           |
+| certificate                         | the identity, which must be in the certificate |
+| certificate, `verify_cert off`      | nothing: only who is at this address           |
+
+The identity that a peer claims besides tells peers apart that prove the same; it gives no right.
+
+| who           | may                         | when                                               |
+| ------------- | --------------------------- | -------------------------------------------------- |
+| in phase 1    | change its port             | a NAT is between us (`ike.phase1.handshake`)       |
+| authenticated | move to another port        | a NAT is between us                                |
+| authenticated | move to another address     | that too, no other remote or peer has the address, |
+|               |                             | and all its policies are generated: they follow    |
+| authenticated | take a connection           | it is for the peer's address, and idle: nobody     |
+|               |                             | there holds it, or somebody who proved the same    |
+| authenticated | have a policy generated     | `generate_policy`; the sainfo, or a single host,   |
+|               |                             | bounds it; no other peer has a part of it          |
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ike.config import GeneratePolicy, Remote
+from ike.doi.identity import describe, traffic_identity
+from ike.errors import InvalidIdInformation
+from ike.isakmp.payloads import Identification
+from ike.numbers.doi import Authentication
+from ike.peer.databases import Databases
+from ike.phase1.facts import Phase1
+from ike.phase2.negotiation import Wanted
+from ike.sa.isakmp_sa import IsakmpSa
+from ike.values import Address, Endpoint, PolicyEntry, Protection, Selector
+
+if TYPE_CHECKING:
+    from ike.peer.connection import Connection
+    from ike.peer.peer import Peer
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedIdentity:
+    """`proof` is what was proved (the first table); `claimed` is the identity of phase 1."""
+
+    proof: str
+    claimed: Identification
+
+    def __str__(self) -> str:
+        return describe(self.claimed)
+
+
+def proved_identity(facts: Phase1) -> ProvedIdentity:
+    """What the peer proved in the phase 1 that is established."""
+    assert facts.peer_id is not None
+    address = str(facts.peer.address)
+    if facts.agreed.authentication == Authentication.PRE_SHARED_KEY:
+        name = facts.pre_shared_keys.name_of(address, describe(facts.peer_id)) or "*"
+        proof = f"key of {address if name == '*' else name}"
+    elif facts.remote.verify_cert:
+        proof = f"certificate of {describe(facts.peer_id)}"
+    else:
+        proof = f"certificate at {address}"
+    return ProvedIdentity(proof, facts.peer_id)
+
+
+def may_move(
+    databases: Databases, peer: "Peer", sa: IsakmpSa, local: Endpoint, remote: Endpoint
+) -> bool:
+    """Whether an authenticated message moves `sa` to where it came from."""
+    nat = sa.facts.nat.detected
+    if not nat or local.address != sa.local.address:
+        return False
+    if remote.address == sa.remote.address:
+        return True
+    named = databases.context.config.remote_for(remote.address)
+    if named is None or named.name != sa.facts.remote.name:
+        return False
+    if any(other is not peer for other in databases.pad.at(remote.address)):
+        return False
+    return all(connection.generated for connection in peer.connections.values())
+
+
+def may_take(peer: "Peer", connection: "Connection") -> bool:
+    """Whether a connection of another peer at its address may become the peer's."""
+    holder = connection.peer
+    if holder is peer:
+        return True
+    if holder.remote is None or peer.remote is None or holder.remote.name != peer.remote.name:
+        return False
+    if connection.is_idle and not any(sa.established for sa in holder.isakmp_sas):
+        return True
+    return (
+        holder.identity is not None
+        and peer.identity is not None
+        and holder.identity.proof == peer.identity.proof
+        and connection.is_idle
+    )
+
+
+def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> PolicyEntry:
+    """The policy that the peer asks for. Raises: InvalidIdInformation."""
+    remote, selector = peer.remote, wanted.selector
+    if remote is None or remote.generate_policy is GeneratePolicy.OFF:
+        raise InvalidIdInformation(f"no policy found: {selector}")
+    _check_bounds(databases, remote, wanted)
+    own_address = _is_host(selector, wanted.remote)
+    for other in databases.spd.overlapping(selector.remote):
+        covers = other.policy.selector.remote != selector.remote
+        if other.peer is not peer and not (own_address and covers):
+            raise InvalidIdInformation(
+                f"no policy is generated for {selector}: {other.policy.selector} is the policy of "
+                f"{other.peer}"
+            )
+    try:
+        reqids = [databases.spd.fresh_reqid() for _ in wanted.protections]
+    except LookupError as error:
+        raise InvalidIdInformation(f"no policy is generated for {selector}: {error}") from error
+    return PolicyEntry(
+        selector=selector,
+        local=wanted.local,
+        remote=wanted.remote,
+        protections=tuple(
+            Protection(protocol=protocol, mode=mode, reqid=reqid)
+            for (protocol, mode), reqid in zip(wanted.protections, reqids, strict=True)
+        ),
+    )
+
+
+def _check_bounds(databases: Databases, remote: Remote, wanted: Wanted) -> None:
+    """The peer's side must be named by the sainfo, or be one host that is none of ours."""
+    selector = wanted.selector
+    sainfo = databases.context.sainfos.find(
+        traffic_identity(selector.local, selector.protocol, selector.local_port),
+        traffic_identity(selector.remote, selector.protocol, selector.remote_port),
+        remote.ph1id,
+    )
+    if sainfo is None or sainfo.remote is not None:
+        return  # without a sainfo nothing is negotiated at all
+    if selector.remote.prefixlen < selector.remote.max_prefixlen:
+        raise InvalidIdInformation(
+            f"no policy is generated for {selector}: a sainfo must name {selector.remote}"
+        )
+    ours = selector.local.prefixlen and selector.remote.subnet_of(selector.local)  # type: ignore[arg-type]
+    if ours or _is_host(selector, wanted.local):
+        raise InvalidIdInformation(
+            f"no policy is generated for {selector}: {selector.remote} is on our side"
+        )
+
+
+def _is_host(selector: Selector, address: Address) -> bool:
+    network = selector.remote
+    return network.prefixlen == network.max_prefixlen and network.network_address == address

@@ -1,0 +1,164 @@
+"""What the peers share: the databases of RFC 4301, 4.4, as the keying daemon knows them.
+
+The SPD says which traffic wants SAs and whose it is, the SAD which connection an SA belongs to. The
+PAD, which says who may be whom, is `ike.peer.authorization`. Every look-up is by a key; none goes
+through the entries of others.
+"""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Final
+
+from ike.context import Context
+from ike.isakmp.header import NO_COOKIE, Header
+from ike.peer.half_open import HalfOpen
+from ike.phase1.weak import Weakness
+from ike.sa.isakmp_sa import IsakmpSa
+from ike.values import Address, Endpoint, Network, PolicyEntry, SaId, Selector
+
+if TYPE_CHECKING:
+    from ike.peer.connection import Connection
+    from ike.peer.pad import Pad
+
+OWN_REQIDS: Final = range(0x4D470000, 0x4D480000)
+"""The identifiers by which policies and SAs of ours are known as such, also after a crash."""
+
+Traffic = tuple[Selector, Address, Address]
+
+
+def traffic(policy: PolicyEntry) -> Traffic:
+    """What tells policies apart: which packets, between which ends."""
+    return policy.selector, policy.local, policy.remote
+
+
+class Spd:
+    """The Security Policy Database (RFC 4301, 4.4.1): connections by the traffic they are for."""
+
+    def __init__(self) -> None:
+        self._connections: dict[Traffic, Connection] = {}
+        self._reqids: dict[int, int] = {}  # how many protections use each
+        self._networks: dict[Network, dict[Connection, None]] = {}  # the peers' sides
+        self._ordered: dict[int, list[tuple[int, int]]] = {4: [], 6: []}  # first address, length
+        self._next_reqid = 0
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def __iter__(self) -> Iterator["Connection"]:
+        return iter(list(self._connections.values()))
+
+    def find(self, policy: PolicyEntry) -> "Connection | None":
+        return self._connections.get(traffic(policy))
+
+    def add(self, connection: "Connection") -> None:
+        policy = connection.policy
+        self._connections[traffic(policy)] = connection
+        for protection in policy.protections:
+            self._reqids[protection.reqid] = self._reqids.get(protection.reqid, 0) + 1
+        network = policy.selector.remote
+        if network not in self._networks:
+            self._networks[network] = {}
+            insort(self._ordered[network.version], _place(network))
+        self._networks[network][connection] = None
+
+    def remove(self, connection: "Connection") -> None:
+        policy = connection.policy
+        if self._connections.get(traffic(policy)) is not connection:
+            return
+        del self._connections[traffic(policy)]
+        for protection in policy.protections:
+            self._reqids[protection.reqid] -= 1
+            if not self._reqids[protection.reqid]:
+                del self._reqids[protection.reqid]
+        network = policy.selector.remote
+        del self._networks[network][connection]
+        if not self._networks[network]:
+            del self._networks[network]
+            ordered = self._ordered[network.version]
+            del ordered[bisect_left(ordered, _place(network))]
+
+    def overlapping(self, network: Network) -> Iterator["Connection"]:
+        """Those whose peer's side has an address in common with `network`."""
+        for length in range(network.prefixlen + 1):
+            yield from self._networks.get(_shortened(network, length), ())
+        ordered = self._ordered[network.version]
+        first, last = int(network.network_address), int(network.broadcast_address)
+        for start, length in ordered[bisect_left(ordered, (first, network.prefixlen + 1)) :]:
+            if start > last:
+                return
+            if length > network.prefixlen:
+                yield from self._networks[type(network)((start, length))]
+
+    def fresh_reqid(self) -> int:
+        """One of our range that no policy uses. Raises: LookupError when all are in use."""
+        for _ in range(len(OWN_REQIDS)):
+            reqid = OWN_REQIDS[self._next_reqid]
+            self._next_reqid = (self._next_reqid + 1) % len(OWN_REQIDS)
+            if reqid not in self._reqids:
+                return reqid
+        raise LookupError("no reqid is free")
+
+
+def _place(network: Network) -> tuple[int, int]:
+    return int(network.network_address), network.prefixlen
+
+
+def _shortened(network: Network, length: int) -> Network:
+    if length == network.prefixlen:
+        return network
+    return ip_network((network.network_address.packed, length), strict=False)
+
+
+class Cookies:
+    """ISAKMP SAs by their cookies (RFC 2408, 2.5.3)."""
+
+    def __init__(self) -> None:
+        self._ours: dict[bytes, IsakmpSa] = {}  # as initiator, by our cookie
+        self._theirs: dict[bytes, IsakmpSa] = {}  # as responder, by both
+        self._openings: dict[tuple[bytes, Address], IsakmpSa] = {}
+
+    def add(self, sa: IsakmpSa) -> None:
+        cookies = sa.cookies
+        if sa.facts.is_initiator:
+            self._ours[cookies.initiator] = sa
+        else:
+            self._theirs[bytes(cookies)] = sa
+            self._openings[cookies.initiator, sa.remote.address] = sa
+
+    def remove(self, sa: IsakmpSa) -> None:
+        cookies = sa.cookies
+        if sa.facts.is_initiator:
+            self._ours.pop(cookies.initiator, None)
+            return
+        self._theirs.pop(bytes(cookies), None)
+        opening = (cookies.initiator, sa.opened_from)
+        if self._openings.get(opening) is sa:
+            del self._openings[opening]
+
+    def find(self, header: Header, source: Endpoint) -> IsakmpSa | None:
+        """Whose message this is. The responder's cookie may not be known yet: then the address must
+        be the peer's.
+        """
+        sa = self._ours.get(header.initiator_cookie)
+        if sa is not None:
+            known = sa.cookies.responder
+            if known == header.responder_cookie:
+                return sa
+            return sa if known == NO_COOKIE and sa.remote.address == source.address else None
+        if header.responder_cookie == NO_COOKIE:
+            return self._openings.get((header.initiator_cookie, source.address))
+        return self._theirs.get(header.initiator_cookie + header.responder_cookie)
+
+
+@dataclass(slots=True)
+class Databases:
+    context: Context
+    weakness: Weakness
+    half_open: HalfOpen
+    pad: "Pad" = field(init=False)
+    spd: Spd = field(default_factory=Spd)
+    sad: dict[SaId, "Connection"] = field(default_factory=dict)
+    cookies: Cookies = field(default_factory=Cookies)
+    closing: bool = False  # nothing new is begun

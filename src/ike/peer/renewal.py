@@ -1,0 +1,83 @@
+"""Who renews what, and when: all of it is here.
+
+| SA        | its initiator | its responder           | nobody, when                            |
+| --------- | ------------- | ----------------------- | --------------------------------------- |
+| ISAKMP SA | at 0.8        | at 0.9 of its life      | it serves no bundle (but for `rekey     |
+|           |               |                         | force`), a younger one is there or      |
+|           |               |                         | coming, `rekey off`                     |
+| SA bundle | at 0.8        | 0.1 later, if it has to | a younger one is there, its policy is   |
+|           |               |                         | gone                                    |
+
+Both: nobody renews when the remote is passive, or is not configured any more. Each moment is up to
+a tenth of the life earlier, at random, so that what began together does not end together.
+
+Make before break: a new bundle is complete before the old one goes, and only the side that made the
+new one takes the old one down, after a grace, so that packets on their way still find their SA.
+When both sides renew at once, the exchange with the lower nonce yields (as RFC 7296, 2.8.1 has it).
+"""
+
+from typing import Final
+
+from ike.config import Remote, Switch
+from ike.context import Context
+from ike.sa.bundle import SOFT, SaBundle
+from ike.sa.isakmp_sa import IsakmpSa
+from ike.values import Role
+
+ISAKMP_SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
+"""When to renew an ISAKMP SA, in parts of its life: not both sides at once."""
+JITTER: Final = 0.1
+"""By how much earlier at most, in parts of that time."""
+RESPONDER_WAITS: Final = 0.1
+"""How much longer, in parts of the life, a responder leaves the renewal to the initiator: the life
+as it was used up so far, as octets may be counted and not seconds.
+"""
+REPLACED_GRACE: Final = 10.0
+"""Seconds for which a replaced bundle still sends."""
+IN_FLIGHT: Final = 5.0
+"""Seconds for which it still receives after that, and after the peer was told."""
+OUTDONE: Final = 1.0
+"""Seconds for which an exchange of the peer may still be completed that should have yielded."""
+RETRY: Final = 10.0
+"""Seconds until a failed renewal is tried again, as long as the old SAs live."""
+
+
+def _jitter(context: Context) -> float:
+    return 1.0 - JITTER * int.from_bytes(context.entropy(2)) / 0x10000
+
+
+def isakmp_soft_limit(context: Context, sa: IsakmpSa) -> float:
+    """Seconds from its establishment to its renewal."""
+    return sa.lifetime * ISAKMP_SOFT[sa.facts.role] * _jitter(context)
+
+
+def bundle_soft_limit(context: Context, bundle: SaBundle) -> float | None:
+    """Seconds from its establishment to its renewal by its initiator; None for no limit."""
+    hard = bundle.lifetime.hard_seconds
+    return None if hard is None else hard * SOFT * _jitter(context)
+
+
+def responder_waits(context: Context, bundle: SaBundle) -> float:
+    """Seconds from the soft limit to the renewal by its responder."""
+    return (context.now - bundle.created) / SOFT * RESPONDER_WAITS
+
+
+def isakmp_sa_is_due(sa: IsakmpSa, remote: Remote, others: list[IsakmpSa], *, serves: bool) -> bool:
+    """Whether to renew an ISAKMP SA at its soft limit; `others` are there or coming."""
+    if remote.rekey is Switch.OFF:
+        return False
+    younger = any(other is not sa and other.begun > sa.begun for other in others)
+    return not younger and (serves or remote.rekey is Switch.FORCE)
+
+
+def bundle_is_due(bundle: SaBundle, others: list[SaBundle]) -> bool:
+    """Whether to renew a bundle: no younger one of its connection is there."""
+    return not any(
+        other is not bundle and other.created >= bundle.created and not other.aging
+        for other in others
+    )
+
+
+def yields(ours: bytes, theirs: bytes) -> bool:
+    """Of two Quick Modes for one connection at once: whether ours, by its nonce, gives way."""
+    return ours < theirs
