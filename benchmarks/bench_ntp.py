@@ -34,6 +34,7 @@ from ntp.client import Client
 from ntp.messages import Address
 from ntp.sample import Sample
 from ntp.source import Source
+from ntp.trust import Floor
 
 SERVERS = ("10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5")
 SERVER = SERVERS[0]
@@ -169,7 +170,9 @@ def cpu_of(query: Callable[[], object], rounds: int) -> float:
 
 def one_round() -> None:
     association = Association(os.urandom, pivot=time.time_ns())
-    outcome = oneshot.run(Client([Source(name=SERVER, association=association)], floor=0))
+    outcome = oneshot.run(
+        Client([Source(name=SERVER, association=association)], floor=Floor(released=0))
+    )
     assert outcome.verdict.usable
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgu import clock, services, timekeeping
-from mgu.paths import TIME_STATUS, TIME_SYNCHRONIZED, WPA_CTRL_DIR, under_root
+from mgu.paths import TIME_STATUS, WPA_CTRL_DIR, under_root
 from wire.lean import Final
 from wire.record import Record
 
@@ -67,7 +67,7 @@ def bring_up(stage: Stage, limit: float | None = None) -> Report:
         return Report(stage.name, f"{NOT_CONFIGURED} ({stage.configure} does that)")
     end = time.monotonic() + (stage.limit if limit is None else limit)
     if stage is TIME and not services.running(stage.service):
-        timekeeping.unmark_synchronized()  # whoever kept the clock was killed
+        timekeeping.unmark_right()  # whoever kept the clock was killed
     try:
         services.start(stage.service)
     except services.ServiceError as error:
@@ -94,7 +94,7 @@ def take_down(stage: Stage) -> Report:
     except services.ServiceError as error:
         return Report(stage.name, f"failed: {error}", failed=True)
     if stage is TIME:
-        timekeeping.unmark_synchronized()  # from now on nobody keeps the clock right
+        timekeeping.unmark_right()  # from now on nobody keeps the clock right
     return Report(stage.name, "stopped" if was_running else "was not running")
 
 
@@ -115,8 +115,9 @@ def _date() -> str:
 def _look_at_time() -> Look:
     import json  # late, as all that only one look needs
 
-    if under_root(TIME_SYNCHRONIZED).exists():
-        return Look(True, f"{_date()}, synchronized")
+    trust = timekeeping.trust()
+    if trust is not None:
+        return Look(True, f"{_date()}, synchronized, {trust}")
     try:
         last = json.loads(under_root(TIME_STATUS).read_text(encoding="utf-8"))
         return Look(False, str(last["text"]).partition("\n")[0])

@@ -39,6 +39,7 @@ LOCALNTP_CA = "/etc/localntp.ca.pem"
 # State that outlives a reboot
 STATE_DIR = "/var/lib/mgu"
 SAVED_TIME = "/var/lib/mgu/localntp/time"
+FREQUENCY = "/var/lib/mgu/localntp/drift"
 
 # What lives until the next reboot
 RUN_DIR = "/run/mgu"

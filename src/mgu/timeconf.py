@@ -62,6 +62,7 @@ def given(
     ca: str,
     keys: str,
     key: int | None,
+    pools: Sequence[str] = (),
 ) -> Setup:
     """What an administrator typed. Raises: ConfigurationError; OSError."""
     known = _read_keys(keys, is_installed=False)
@@ -74,6 +75,9 @@ def given(
     if key is not None and not keys:
         raise ConfigurationError("--key needs --keys")
     servers = [ServerLine(host=conf.check_host(host), port=port, key=key) for host in hosts]
+    servers += [
+        ServerLine(host=conf.check_host(name), pool=True, port=port, key=key) for name in pools
+    ]
     servers += [
         ServerLine(host=conf.check_host(host), port=port, nts=True, nts_port=nts_port)
         for host in nts

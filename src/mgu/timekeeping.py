@@ -1,22 +1,26 @@
-"""What the gateway knows of the date before any network: the floor; and what it keeps of it.
+"""What the gateway knows of the date: the floor before any network, and then how far its clock
+may be trusted.
 
 The floor is the later of three dates that have surely passed: the release of this software, the
 firmware image (the modification time of /usr/lib/clock-epoch, as systemd has it), and the date
-saved last. No server is believed below it, and it resolves the eras of NTP.
+saved last. It resolves the eras of NTP, too. Who is believed below it: see ntp.trust.
 """
 
 import os
+import time
 from contextlib import suppress
 
 from mgu import clock
-from mgu.paths import SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
-from ntp.timestamp import SECOND, date_text
-from wire.lean import TYPE_CHECKING, Final, Protocol
+from mgu.paths import FREQUENCY, SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
+from ntp.timestamp import SECOND, date_text, is_last_day_of_month
+from ntp.trust import MAXFREQ, Floor, Level, Trust, error_after
+from wire.lean import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import logging
     from pathlib import Path
 
+    from ntp.aio.clock import Discipline
     from ntp.messages import Outcome
 
 RELEASED: Final = 1_793_491_200 * SECOND  # 2026-11-01: raised with every release
@@ -27,6 +31,9 @@ _RIVALS: Final = {  # by the kernel's name of the process, 15 characters of it
     "openntpd": ("openntpd", "openntpd"),
 }
 IMAGE_EPOCH: Final = "/usr/lib/clock-epoch"
+_SENSIBLE: Final = 100 * 365 * 86_400 * SECOND  # ns after the release; a later date is damage
+_LOST: Final = 16 * SECOND  # ns of error: what the kernel, too, calls unsynchronised
+_LONGEST: Final = 4096  # octets of our own small files
 
 
 class Clock(Protocol):
@@ -42,9 +49,13 @@ class Clock(Protocol):
 
     def step(self, offset: int) -> None: ...
 
-    def slew(self, offset: int, error: int, poll: int = 6) -> None: ...
+    def slew(self, offset: int, error: int, poll: int = 6, leap: int = 0) -> None: ...
 
-    def synchronized(self, error: int) -> None: ...
+    def synchronized(self, error: int, leap: int = 0) -> None: ...
+
+    def discipline(self) -> "Discipline | None": ...
+
+    def set_frequency(self, ppm: float) -> None: ...
 
 
 class SimulatedClock:
@@ -63,11 +74,17 @@ class SimulatedClock:
     def step(self, offset: int) -> None:
         clock.step_simulated(self._file, offset)
 
-    def slew(self, offset: int, error: int, poll: int = 6) -> None:  # noqa: ARG002
+    def slew(self, offset: int, error: int, poll: int = 6, leap: int = 0) -> None:  # noqa: ARG002
         self.step(offset)
 
-    def synchronized(self, error: int) -> None:
+    def synchronized(self, error: int, leap: int = 0) -> None:
         """Nobody asks a simulated clock."""
+
+    def discipline(self) -> None:
+        """There is no kernel behind it."""
+
+    def set_frequency(self, ppm: float) -> None:
+        """It goes as the machine's."""
 
 
 def gateway_clock() -> Clock:
@@ -80,33 +97,33 @@ def gateway_clock() -> Clock:
     return KernelClock()
 
 
-def floor() -> int:
-    """The latest date that has surely passed, Unix ns."""
-    return max(RELEASED, _image_epoch(), saved())
+def floor() -> Floor:
+    """The latest dates that have surely passed."""
+    return Floor(released=max(RELEASED, _image_epoch()), saved=saved())
 
 
 def saved() -> int:
     """The date that was saved last, Unix ns; 0 if there is none that can be read."""
-    path = located(SAVED_TIME)
-    try:
-        with open(path, encoding="ascii") as file:
-            return int(file.read())
-    except FileNotFoundError:
+    text = _small_file(SAVED_TIME)
+    if text is None:
         return 0
-    except (OSError, ValueError) as error:
-        _log().warning("%s holds no date and is ignored: %s", path, error)
-        return 0
+    words = text.split()
+    if len(words) == 1 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 20:
+        date = int(words[0])
+        if date < RELEASED + _SENSIBLE:
+            return date
+    _log().warning("%s holds no date and is ignored", located(SAVED_TIME))
+    return 0
 
 
 def save(date: int) -> None:
-    """Save `date` (Unix ns), so that the next boot does not begin before it. Never goes back.
+    """Save `date` (Unix ns) as what has surely passed, so that the next boot does not begin before.
 
-    Raises: OSError.
+    It may be before the one that is there: see ntp.trust. Raises: OSError.
     """
-    if date > saved():
-        from mgu.files import write_whole  # late, as in mark_synchronized: a look writes nothing
+    from mgu.files import write_whole  # late, as in mark_right: a look writes nothing
 
-        write_whole(under_root(SAVED_TIME), b"%d\n" % date)
+    write_whole(under_root(SAVED_TIME), b"%d\n" % date)
 
 
 def raise_to_floor(gateway: Clock) -> bool:
@@ -115,39 +132,114 @@ def raise_to_floor(gateway: Clock) -> bool:
     Certificates issued since the last shutdown may then still be "not yet valid"; those that were
     valid before are again.
     """
-    behind = floor() - gateway.now()
+    latest = floor().latest
+    behind = latest - gateway.now()
     if behind <= 0:
         return False
     gateway.step(behind)
-    _log().info("the clock was before %s and was set to it", date_text(floor()))
+    _log().info("the clock was before %s and was set to it", date_text(latest))
     return True
 
 
-def set_right(gateway: Clock, outcome: "Outcome", *, step: bool, poll: int = 6) -> str:
-    """Set the clock by a usable outcome, save the date and tell who waits for it.
+def set_clock(
+    gateway: Clock, outcome: "Outcome", trust: Trust, *, step: bool, poll: int = 6
+) -> str:
+    """Set the clock by an outcome that may be trusted so far.
 
     Args: `step`: at once, else bit by bit; `poll`: log2 s until the clock is looked at again.
-    Returns: "stepped" or "slewed". Raises: ClockRefused, OSError.
+    Returns: "stepped" or "slewed". Raises: ClockRefused.
     """
+    leap = _leap_due(outcome, trust)
     if step:
         gateway.step(outcome.offset)
-        gateway.synchronized(outcome.error)
-    else:
-        gateway.slew(outcome.offset, outcome.error, poll)
-    save(gateway.now())
-    mark_synchronized(gateway.now())
-    return "stepped" if step else "slewed"
+        gateway.synchronized(trust.error, leap)
+        return "stepped"
+    gateway.slew(outcome.offset, trust.error, poll, leap)
+    return "slewed"
 
 
-def mark_synchronized(date: int) -> None:
-    """Tell the services that wait for it that the date is right."""
+def _leap_due(outcome: "Outcome", trust: Trust) -> int:
+    """What the kernel is to do at the end of this day (RFC 5905, 7.3: of the last of a month)."""
+    if outcome.leap and trust.level is not Level.UNCONFIRMED:
+        return outcome.leap if is_last_day_of_month(outcome.date) else 0
+    return 0
+
+
+def mark_right(trust: Trust) -> None:
+    """Tell the services that wait for it, and who asks, that the date is right. Raises: OSError."""
+    import json
+
     from mgu.files import write_whole
 
-    write_whole(under_root(TIME_SYNCHRONIZED), f"{date_text(date)}\n".encode())
+    document = {
+        "level": str(trust.level),
+        "by": trust.by,
+        "since_ns": trust.since,
+        "error_ns": trust.error,
+        "boottime": time.clock_gettime(time.CLOCK_BOOTTIME),
+    }
+    write_whole(under_root(TIME_SYNCHRONIZED), json.dumps(document).encode())
 
 
-def unmark_synchronized() -> None:
+def unmark_right() -> None:
+    """Nobody keeps the date right any more. Raises: OSError."""
     under_root(TIME_SYNCHRONIZED).unlink(missing_ok=True)
+
+
+def trust() -> Trust | None:
+    """How far the date may be trusted now: the error bound has grown since it was set; None if
+    nobody has set it, or so long ago that it counts for nothing."""
+    text = _small_file(TIME_SYNCHRONIZED)
+    if text is None:
+        return None
+    import json
+
+    try:
+        document: dict[str, Any] = json.loads(text)
+        passed = time.clock_gettime(time.CLOCK_BOOTTIME) - float(document["boottime"])
+        found = Trust(
+            level=Level[str(document["level"]).upper()],
+            by=tuple(map(str, document["by"])),
+            since=int(document["since_ns"]),
+            error=error_after(int(document["error_ns"]), passed),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if passed >= 0 and found.error < _LOST else None
+
+
+def save_frequency(gateway: Clock) -> None:
+    """Keep what the kernel has learned of its oscillator for the next boot. Raises: OSError."""
+    discipline = gateway.discipline()
+    if discipline is not None and discipline.synchronized:
+        from mgu.files import write_whole
+
+        write_whole(under_root(FREQUENCY), f"{discipline.frequency:.3f}\n".encode())
+
+
+def restore_frequency(gateway: Clock) -> None:
+    """Have the kernel begin with the frequency that it learned before. Raises: ClockRefused."""
+    discipline = gateway.discipline()
+    text = _small_file(FREQUENCY)
+    if discipline is None or discipline.frequency or text is None:
+        return
+    with suppress(ValueError):
+        if abs(ppm := float(text)) <= MAXFREQ:
+            gateway.set_frequency(ppm)
+            return
+    _log().warning("%s holds no frequency and is ignored", located(FREQUENCY))
+
+
+def _small_file(path: str) -> str | None:
+    """The text of a file of ours; None if there is none that can be read."""
+    try:
+        with open(located(path), "rb") as file:
+            return file.read(_LONGEST).decode("ascii", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _log().warning("%s is ignored: %s", located(path), error.strerror)
+        return None
 
 
 def rivals(processes: str = "/proc") -> list[str]:

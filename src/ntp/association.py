@@ -14,7 +14,7 @@ fields are random bits. After a loss the next request is a basic one.
 from collections.abc import Callable
 
 from ntp import checks
-from ntp.errors import ClockStepped, KissOfDeath
+from ntp.errors import ClockStepped, Skip
 from ntp.packet import Header, Mode, Packet
 from ntp.sample import Sample, Stamps, offset_and_delay
 from ntp.timestamp import SECOND, power_of_two_to_ns, to_unix_ns
@@ -65,6 +65,7 @@ class _Exchange(Record, kw_only=True):
 
     stamps: Stamps
     receive: int  # the server's stamp, as on the wire
+    reference: int  # when the server was last set, by the answer of this exchange
     at: float
 
 
@@ -101,6 +102,16 @@ class Association:
         octets = sealed.octets if sealed else header
         return Request(octets=octets, transmit=transmit, receive=receive, sealed=sealed, at=now)
 
+    def another(self) -> "Association":
+        """One with another server, asked in the same way."""
+        return Association(
+            self.entropy,
+            pivot=self.pivot,
+            authentication=self.authentication,
+            timeout=self._timeout / SECOND,
+            interleaved=self.interleaved,
+        )
+
     def lost(self) -> None:
         """The last request stays without an answer, or our clock was set: back to basic mode."""
         self._previous = None
@@ -117,10 +128,12 @@ class Association:
         answer = checks.parse_answer(octets, origins)
         if request.sealed:
             request.sealed.verify(answer, octets)
+        elif answer.mac and not answer.mac.digest:
+            raise Skip("a crypto-NAK, though no key was used")
         previous, self._previous = self._previous, None
         header = answer.header
         checks.check_server(header, own_id)
-        this = _Exchange(stamps=stamps, receive=header.receive, at=now)
+        this = _Exchange(stamps=stamps, receive=header.receive, reference=header.reference, at=now)
         self._check_own_clock(request, this, previous)
         measured = previous if previous and header.origin != request.transmit else this
         sample = self._measure(header, measured, this, authenticated=request.sealed is not None)
@@ -154,8 +167,8 @@ class Association:
         checks.check_numbers(
             delay=delay,
             processing=t3 - t2,
-            since_reference=t3 - to_unix_ns(header.reference, self.pivot)
-            if header.reference
+            since_reference=t3 - to_unix_ns(measured.reference, self.pivot)
+            if measured.reference
             else None,
             precision=precision,
             timeout=self._timeout,
@@ -181,8 +194,3 @@ class Association:
         while not value:
             value = int.from_bytes(self.entropy(8), "big")
         return value
-
-
-def is_final(kiss: KissOfDeath) -> bool:
-    """Whether the server wants never to be asked again (RFC 5905, 7.4: DENY and RSTR)."""
-    return kiss.code in (b"DENY", b"RSTR")

@@ -13,8 +13,7 @@ the candidate. A liar can only choose among the dates at which a certificate it 
 
 from collections.abc import Sequence
 
-from ntp.association import is_final
-from ntp.conclude import conclude, votes_agree
+from ntp.conclude import candidate_of, conclude, deciding, majority_of
 from ntp.errors import (
     ClockStepped,
     Implausible,
@@ -43,32 +42,35 @@ from ntp.peer import Failure, Peer, Policy
 from ntp.select import Agreement
 from ntp.source import Source, reference_id
 from ntp.timestamp import SECOND, date_text
+from ntp.trust import Floor
 from wire.lean import Final
 from wire.timer import TimerFired
 
-_AGAIN: Final = 0.05  # s; after our clock was set by somebody
 _RATE: Final = "it asks us to slow down (RATE)"
 
 
 class Client:
     """Events in, commands out; see ntp.messages.
 
-    Args: `floor`, Unix ns: no date before it is believed; `trusted`: our own date is right within
-    hours, so that certificates can be verified at it and no plain phase is needed.
+    Args: `floor`: no date before it is believed (ntp.trust); `trusted`: our own date is right
+    within hours, so that certificates can be verified at it and no plain phase is needed.
     """
 
     def __init__(
         self,
         sources: Sequence[Source],
         *,
-        floor: int,
+        floor: Floor,
         policy: Policy | None = None,
         trusted: bool = False,
     ) -> None:
         self._policy = policy or Policy()
         self._floor = floor
         self._trusted = trusted
-        self._peers = [Peer(source, self._policy) for source in sources]
+        self._peers = [
+            Peer(each, self._policy) for source in sources for each in source.members or (source,)
+        ]
+        self._pools = [source for source in sources if source.pool]
         self._commands: list[Command] = []
         self._requests: dict[int, Peer] = {}
         self._count = 0
@@ -109,7 +111,7 @@ class Client:
         self._begun, self._started, self._date = True, now, start.date
         self._end = now + self._policy.timeout
         for peer in self._peers:
-            if peer.source.refused:
+            if peer.source.is_forbidden(now):
                 why = f"it forbade us to ask again ({peer.source.refused})"
                 peer.give_up(Failure.REFUSED, why)
             else:
@@ -154,7 +156,7 @@ class Client:
         if self._secured or not self._needs_nts:
             self._finish()
             return
-        self._candidate = votes_agree(self._peers)
+        self._candidate = candidate_of(self._peers)
         if self._candidate is None:
             self._finish()
         else:
@@ -193,10 +195,16 @@ class Client:
 
     def _resolved(self, event: Resolved, now: float) -> None:
         peer = self._peer(event.server)
-        peer.source.hosts = event.hosts
+        peer.source.found(event.hosts)
         if peer.settled:
             return
-        if event.hosts:
+        if peer.source.members:
+            members = [Peer(member, self._policy) for member in peer.source.members]
+            at = self._peers.index(peer)
+            self._peers[at : at + 1] = members
+            for member in members:
+                self._ask_at(member, now)
+        elif event.hosts:
             self._ask_at(peer, now)
         else:
             peer.why = event.why
@@ -233,8 +241,8 @@ class Client:
             self._refused(peer, error, now)
             return
         self._forget(peer)
-        if sample.date < self._floor:
-            said, floor = date_text(sample.date), date_text(self._floor)
+        if sample.date < self._floor.released:
+            said, floor = date_text(sample.date), date_text(self._floor.released)
             peer.give_up(Failure.REFUSED, f"it says {said}, which is before the floor, {floor}")
         else:
             peer.took(sample)
@@ -249,7 +257,8 @@ class Client:
                 peer.source.association.authentication = None
                 self._exchange_keys(peer, now)
             case ClockStepped():
-                self._ask_at(peer, now + _AGAIN)
+                peer.failure, peer.why = Failure.UNUSABLE, str(error)
+                self._ask_at(peer, now + self._policy.retry)
             case Implausible():
                 peer.failure, peer.why = Failure.UNUSABLE, str(error)
                 self._ask_at(peer, now + self._policy.retry)
@@ -258,20 +267,22 @@ class Client:
                 if not peer.samples:  # else what it said before still counts
                     peer.failure, peer.why = Failure.REFUSED, _RATE
                 self._ask_at(peer, now)
+            case KissOfDeath(is_for_now=True):
+                peer.give_up(Failure.UNUSABLE, f"it is not synchronised yet ({error})")
             case KissOfDeath():
-                if is_final(error):
-                    peer.source.refused = error.code.decode("ascii")
+                if error.is_final:
+                    peer.source.forbid(error.code.decode("ascii"), now)
                 peer.give_up(Failure.REFUSED, f"it gives no time ({error})")
             case _:
                 peer.give_up(Failure.UNUSABLE, str(error))
 
     def _watch_majority(self, now: float) -> None:
         """Once more than half of all agree, the others have but a moment."""
-        deciding = self._deciding()
-        settled = [peer for peer in deciding if peer.settled]
-        if self._grace_end is not None or len(settled) == len(deciding):
+        waited_for = self._waited_for()
+        settled = [peer for peer in waited_for if peer.settled]
+        if self._grace_end is not None or len(settled) == len(waited_for):
             return  # known already; or nobody is left to wait for
-        if votes_agree(settled, out_of=len(deciding)):
+        if majority_of(waited_for, among=settled):
             slowest = max(peer.vote.delay for peer in settled if peer.vote)
             self._grace_end = now + max(self._policy.grace, 2 * slowest / SECOND)
 
@@ -284,7 +295,7 @@ class Client:
                 if not peer.settled:
                     self._forget(peer)
                     peer.stop()
-            elif not peer.source.refused:
+            elif not peer.source.is_forbidden(now):
                 self._forget(peer)
                 peer.begin_again(now)
 
@@ -316,23 +327,35 @@ class Client:
     def _is_over(self, now: float) -> bool:
         if self._grace_end is not None and now >= self._grace_end:
             return True
-        return all(peer.settled for peer in self._deciding())
+        if not all(peer.settled for peer in self._waited_for()):
+            return False
+        if all(peer.settled for peer in self._peers):
+            return True
+        if self._grace_end is None:  # the others decide nothing; but what they say is told
+            self._grace_end = now + self._policy.grace
+        return False
 
-    def _deciding(self) -> list[Peer]:
+    def _waited_for(self) -> Sequence[Peer]:
         """Whose word this phase waits for."""
-        return [peer for peer in self._peers if peer.source.nts or not self._secured]
+        return deciding(self._peers) if self._secured or not self._needs_nts else self._peers
 
     def _finish(self) -> None:
         for peer in self._peers:
             if peer.pending:
                 self._forget(peer)
                 peer.unanswered()
+            if peer.last:
+                peer.source.round_ended(peer.best)
             if not peer.samples:
                 peer.source.forget_addresses()
                 if peer.passed_over and peer.failure is Failure.SILENT:
                     peer.why += (
                         f"; datagrams from there that answer nothing of ours: {peer.passed_over}"
                     )
+        for pool in self._pools:
+            pool.forget_addresses()
         self._end = None
-        outcome = conclude(self._peers, secured=self._secured, candidate=self._candidate)
+        outcome = conclude(
+            self._peers, floor=self._floor, secured=self._secured, candidate=self._candidate
+        )
         self._commands.append(Finished(outcome=outcome))

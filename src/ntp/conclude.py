@@ -1,98 +1,158 @@
-"""From what each source said to what the round says."""
+"""From what each source said to what the round says, and how far it may be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ntp.messages import Outcome, Report, Verdict
 from ntp.peer import Failure, Peer
 from ntp.sample import Sample
-from ntp.select import Agreement, agree
+from ntp.select import Agreement, agree, overlaps
+from ntp.timestamp import date_text
+from ntp.trust import Floor, Level, Trust
+from wire.record import replace
 
 _WANDER = 1_000_000  # ns; how far our own clock may go astray within a round
 
 
-def votes_of(peers: Sequence[Peer]) -> dict[str, Sample]:
-    """By name, what those say that have a vote."""
-    return {peer.name: vote for peer in peers if (vote := peer.vote)}
+def deciding(peers: Sequence[Peer]) -> Sequence[Peer]:
+    """Whose word counts: those whose answers prove whose they are, if there are any."""
+    return [peer for peer in peers if peer.source.authenticates] or peers
 
 
-def votes_agree(peers: Sequence[Peer], out_of: int | None = None) -> Agreement | None:
-    """The agreement among `peers`; a majority of `out_of`, by default of those that vote."""
-    return agree(votes_of(peers), out_of)
+def one_each(peers: Sequence[Peer]) -> list[Peer]:
+    """Without those that another one already is: two names of one address are one server."""
+    if len(peers) == 1:
+        return list(peers)
+    kept: dict[object, Peer] = {}
+    for peer in sorted(peers, key=lambda peer: peer.vote is None):
+        kept.setdefault(peer.answered or peer.last or peer, peer)
+    return list(kept.values())
 
 
-def conclude(peers: Sequence[Peer], *, secured: bool, candidate: Agreement | None) -> Outcome:
+def majority_of(peers: Sequence[Peer], among: Sequence[Peer] | None = None) -> Agreement | None:
+    """What more than half of `peers`, the configured ones, say; of `among` only, if given."""
+    distinct = one_each(peers)
+    heard = distinct if among is None else [peer for peer in distinct if peer in among]
+    return agree(_votes_of(heard), len(distinct))
+
+
+def candidate_of(peers: Sequence[Peer]) -> Agreement | None:
+    """The date to verify certificates at: what the deciding servers say in plain, or else anybody.
+
+    It is no date to set a clock by, so a majority of those that answered is enough.
+    """
+    return agree(_votes_of(one_each(deciding(peers)))) or agree(_votes_of(one_each(peers)))
+
+
+def conclude(
+    peers: Sequence[Peer], *, floor: Floor, secured: bool, candidate: Agreement | None
+) -> Outcome:
     """The outcome of a round.
 
     Args: `secured`: the phase under NTS was reached, if there is to be one; `candidate`: what
     plain answers said before it.
     """
-    under_nts = [peer for peer in peers if peer.source.nts]
-    if not under_nts:
-        return _decided(peers, peers)
-    if not secured:
-        plain = _decided(peers, peers)
-        if not plain.verdict.usable:
-            return plain
+    counting = deciding(peers)
+    if not secured and any(peer.source.nts for peer in counting):
+        if candidate_of(peers) is None:
+            return _decided(peers, peers)
         why = "the time was over before NTS keys could be exchanged"
-        return Outcome(verdict=Verdict.NO_ANSWER, why=why, servers=_reports(peers, None))
-    outcome = _decided(under_nts, peers)
-    if not outcome.verdict.usable or candidate is None or _overlap(candidate, outcome):
+        return _no(Verdict.NO_ANSWER, why, peers)
+    outcome = _decided(counting, peers)
+    if outcome.trust is None:
         return outcome
+    if candidate and not _overlap(candidate, outcome):
+        why = (
+            "the authenticated time contradicts the one at which the certificate was verified; "
+            "one of the servers lies"
+        )
+        return _no(Verdict.REFUSED, why, peers)
+    return _above_floor(outcome, outcome.trust, floor)
+
+
+def _above_floor(outcome: Outcome, trust: Trust, floor: Floor) -> Outcome:
+    if outcome.date >= floor.below(trust.level):
+        return outcome
+    said, saved = date_text(outcome.date), date_text(floor.saved)
     why = (
-        "the authenticated time contradicts the one at which the certificate was verified; "
-        "one of the servers lies"
+        f"{', '.join(trust.by)}: it says {said}, which is before the floor, {saved}, "
+        "and no majority confirms it"
     )
-    return Outcome(verdict=Verdict.REFUSED, why=why, servers=_reports(peers, None))
+    return replace(outcome, verdict=Verdict.REFUSED, why=why, trust=None)
 
 
-def _decided(deciding: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
+def _decided(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
     """What those of `peers` say whose word counts."""
-    votes = votes_of(deciding)
+    distinct = one_each(counting)
+    votes = _votes_of(distinct)
     if not votes:
-        return _failed(deciding, peers)
-    agreement = agree(votes)
+        return _failed(counting, peers)
+    agreement = agree(votes, len(distinct))
+    by_majority = agreement is not None
+    agreement = agreement or agree(votes)
     if agreement is None:
         why = f"no majority: the {len(votes)} servers that answered contradict each other"
-        return Outcome(verdict=Verdict.NO_MAJORITY, why=why, servers=_reports(peers, None))
-    authenticated = all(votes[name].authenticated for name in agreement.survivors)
-    confirmed = authenticated or len(agreement.survivors) > 1
+        return _no(Verdict.NO_MAJORITY, why, peers)
+    least = peers[0].policy.minsources
+    if len(agreement.survivors) < least:
+        why = f"{len(agreement.survivors)} agree, where minsources wants {least}"
+        return _no(Verdict.NO_MAJORITY, why, peers)
+    level = _level(agreement, votes, by_majority=by_majority)
+    date = agreement.best.date - agreement.best.offset + agreement.offset
+    by = tuple(name for name in votes if name in agreement.survivors)
     return Outcome(
-        verdict=Verdict.AGREED if confirmed else Verdict.UNCONFIRMED,
+        verdict=Verdict.UNCONFIRMED if level is Level.UNCONFIRMED else Verdict.AGREED,
         why="",
         servers=_reports(peers, agreement),
         offset=agreement.offset,
         error=agreement.error,
         delay=agreement.best.delay,
-        date=agreement.best.date - agreement.best.offset + agreement.offset,
+        date=date,
+        at=agreement.best.at,
         leap=agreement.leap,
-        authenticated=authenticated,
+        trust=Trust(level=level, by=by, since=date, error=agreement.error),
     )
+
+
+def _level(agreement: Agreement, votes: Mapping[str, Sample], *, by_majority: bool) -> Level:
+    if all(votes[name].authenticated for name in agreement.survivors):
+        return Level.AUTHENTICATED
+    if by_majority and len(agreement.survivors) > 1:
+        return Level.AGREED
+    return Level.UNCONFIRMED
+
+
+def _votes_of(peers: Sequence[Peer]) -> dict[str, Sample]:
+    """By name, what those say that have a vote."""
+    return {peer.name: vote for peer in peers if (vote := peer.vote)}
 
 
 def _overlap(one: Agreement, other: Outcome) -> bool:
     return abs(one.offset - other.offset) <= one.error + other.error + _WANDER
 
 
-def _failed(deciding: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
+def _no(verdict: Verdict, why: str, peers: Sequence[Peer]) -> Outcome:
+    return Outcome(verdict=verdict, why=why, servers=_reports(peers, None))
+
+
+def _failed(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
     """Nobody can vote: the gravest reason says why."""
-    gravest = max(deciding, key=lambda peer: peer.failure.value, default=None)
+    gravest = max(counting, key=lambda peer: peer.failure.value, default=None)
     if gravest is None:
-        return Outcome(verdict=Verdict.NO_ANSWER, why="no server is configured", servers=())
+        return _no(Verdict.NO_ANSWER, "no server is configured", ())
     refused = gravest.failure is Failure.REFUSED
-    return Outcome(
-        verdict=Verdict.REFUSED if refused else Verdict.NO_ANSWER,
-        why=f"{gravest.name}: {gravest.why}",
-        servers=_reports(peers, None),
-    )
+    verdict = Verdict.REFUSED if refused else Verdict.NO_ANSWER
+    return _no(verdict, f"{gravest.name}: {gravest.why}", peers)
 
 
 def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report, ...]:
+    counting = deciding(peers)
+    distinct = one_each(counting)
     reports = []
     for peer in peers:
         survivor = agreement is not None and peer.name in agreement.survivors
         why = "" if survivor else peer.why
         if peer.vote and not survivor and not why:
-            why = "the others contradict it"
+            why = _without_part(peer, peer in counting, peer in distinct, agreement)
         reports.append(
             Report(
                 server=peer.name,
@@ -100,6 +160,20 @@ def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report
                 sample=peer.best,
                 survivor=survivor,
                 why=why,
+                reach=peer.source.reach,
+                jitter=peer.source.jitter,
             )
         )
     return tuple(reports)
+
+
+def _without_part(peer: Peer, counts: bool, is_distinct: bool, agreement: Agreement | None) -> str:
+    """Why somebody who answered well has no part in the result."""
+    if counts and not is_distinct:
+        return f"another server has its address, {peer.answered}; both are one"
+    vote = peer.vote
+    if counts or not vote or not agreement:
+        return "the others contradict it"
+    low, high = agreement.offset - agreement.error, agreement.offset + agreement.error
+    says = "it agrees" if overlaps(vote, low, high) else "it says otherwise"
+    return f"its answer is not authenticated and decides nothing; {says}"

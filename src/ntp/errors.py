@@ -46,6 +46,16 @@ class KissOfDeath(ServerError):
         super().__init__(f"kiss code {text if text.isascii() and text.isalnum() else code.hex()}")
         self.code = code
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the server wants never to be asked again."""
+        return self.code in (b"DENY", b"RSTR")
+
+    @property
+    def is_for_now(self) -> bool:
+        """Whether the server is not synchronised yet, or not at the moment."""
+        return self.code in (b"INIT", b"STEP", b"DROP")
+
 
 class NtsNak(ServerError):
     """The server cannot read our cookie: keys must be exchanged anew (RFC 8915, 5.7)."""

@@ -3,6 +3,7 @@
 from enum import Enum
 
 from ntp.sample import Sample, Stamps
+from ntp.trust import Level, Trust
 from wire.lean import TYPE_CHECKING
 from wire.record import Record
 from wire.timer import TimerFired
@@ -119,8 +120,8 @@ Command = Send | Forget | Resolve | ExchangeKeys | Finished
 class Verdict(Enum):
     """What the servers' answers amount to."""
 
-    AGREED = "agreed"  # a majority of several, or an authenticated server
-    UNCONFIRMED = "unconfirmed"  # the one server that answered; nobody confirmed it
+    AGREED = "agreed"  # a majority of those configured, or an authenticated server
+    UNCONFIRMED = "unconfirmed"  # one server, or too few of those configured
     NO_ANSWER = "no answer"
     NO_MAJORITY = "no majority"
     REFUSED = "refused"  # floor, kiss code, authentication
@@ -138,10 +139,15 @@ class Report(Record, kw_only=True):
     sample: Sample | None
     survivor: bool
     why: str  # one clause for people; empty when it is a survivor
+    reach: int = 0  # of the last eight rounds, one bit each, those in which it answered
+    jitter: int = 0  # ns, of the last eight rounds
 
 
 class Outcome(Record, kw_only=True):
-    """The result of a round. `offset`, `error`, `delay` in ns, meaningful if `verdict.usable`."""
+    """The result of a round. `offset`, `error`, `delay` in ns, meaningful if `verdict.usable`.
+
+    `trust`: how far the date may be trusted; None if it is not usable.
+    """
 
     verdict: Verdict
     why: str  # one sentence for people; empty if usable
@@ -149,6 +155,11 @@ class Outcome(Record, kw_only=True):
     offset: int = 0
     error: int = 0
     delay: int = 0
-    date: int = 0  # the right date when the last reply came, Unix ns
+    date: int = 0  # the right date at the time `at`, Unix ns
+    at: float = 0.0  # monotonic s
     leap: int = 0
-    authenticated: bool = False
+    trust: Trust | None = None
+
+    @property
+    def authenticated(self) -> bool:
+        return self.trust is not None and self.trust.level is Level.AUTHENTICATED

@@ -4,9 +4,10 @@ from enum import Enum, auto
 
 from ntp.association import Request
 from ntp.messages import Address
-from ntp.sample import Sample
+from ntp.sample import MAXDIST, Sample
 from ntp.select import best_of
 from ntp.source import Source
+from ntp.timestamp import SECOND
 from wire.lean import Final
 from wire.record import Record
 
@@ -17,7 +18,8 @@ class Policy(Record, kw_only=True):
     """How a round asks. Seconds; `samples` from each source.
 
     `retry` doubles with each silence. `grace`: how long the others may take once a majority agrees.
-    `interval`: between two rounds, for what RATE doubles; 0 if there is but one.
+    `interval`: between two rounds, for what RATE doubles; 0 if there is but one. `maxdistance`: a
+    server that may be further from the truth has no vote. `minsources`: so many must agree.
     """
 
     samples: int = 1
@@ -26,6 +28,8 @@ class Policy(Record, kw_only=True):
     spacing: float = 2.0
     grace: float = 0.1
     interval: float = 0.0
+    maxdistance: float = MAXDIST
+    minsources: int = 1
 
 
 class Failure(Enum):
@@ -46,6 +50,7 @@ class Peer:
         self.pending: Request | None = None
         self.number = 0  # of the pending request
         self.last: Address | None = None  # whom it went to
+        self.answered: Address | None = None  # whose the samples are
         self.samples: list[Sample] = []
         self.silences = 0
         self.passed_over = 0
@@ -72,7 +77,10 @@ class Peer:
     def vote(self) -> Sample | None:
         """The best sample, if it is good enough to vote."""
         best = self.best
-        return best if best and best.votes and self.failure is not Failure.REFUSED else None
+        return best if best and self._near(best) and self.failure is not Failure.REFUSED else None
+
+    def _near(self, sample: Sample) -> bool:
+        return sample.error < self.policy.maxdistance * SECOND
 
     def asked(self, request: Request, number: int, address: Address, now: float) -> None:
         self.pending, self.number, self.last = request, number, address
@@ -90,9 +98,13 @@ class Peer:
         """An answer is in: one more sample, or enough of them."""
         self.pending, self.failure, self.why = None, Failure.SILENT, ""
         self.samples.append(sample)
-        if not sample.votes:
+        self.answered = self.last
+        if not self._near(sample):
             self.failure = Failure.UNUSABLE
-            self.why = f"it may be {sample.error / 1e9:.1f} s wrong by its own account"
+            self.why = (
+                f"it may be {sample.error / SECOND:.1f} s wrong by its own account, more than "
+                f"maxdistance, {self.policy.maxdistance:g} s"
+            )
         if len(self.samples) >= self.policy.samples:
             self.stop()
 

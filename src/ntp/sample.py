@@ -8,8 +8,8 @@ from wire.lean import Final
 from wire.record import Record
 
 STEPT: Final = SECOND * 128 // 1000  # further off, the clock is stepped (RFC 5905, A.1.1)
-MAXDIST: Final = SECOND + SECOND // 2  # a server further from the truth than this has no vote
-MAXDISP: Final = 16 * SECOND  # and further than this, it is not listened to at all
+MAXDIST: Final = 1.5  # s; a server further from the truth than this has no vote (RFC 5905, 11.2.1)
+MAXDISP: Final = 16 * SECOND  # ns; and further than this, it is not listened to at all
 
 
 class Stamps(Record, kw_only=True):
@@ -43,11 +43,6 @@ class Sample(Record, kw_only=True):
     by_kernel: bool = False
     interleaved: bool = False
     authenticated: bool = False
-
-    @property
-    def votes(self) -> bool:
-        """Whether it is close enough to the truth to count (RFC 5905, 11.2.1)."""
-        return self.error < MAXDIST
 
 
 def offset_and_delay(t1: int, t2: int, t3: int, t4: int) -> tuple[int, int]:

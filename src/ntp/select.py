@@ -1,11 +1,13 @@
-"""Whom to believe: the intersection of intervals that a majority shares -- RFC 5905, 11.2.1.
+"""Whom to believe: the interval that a majority shares -- RFC 5905, 11.2.1.
 
-Each server says that the truth lies in [offset - error, offset + error]. Where the most intervals
-overlap, and more than half of all do, there it is. One server alone cannot be checked; two that do
-not overlap cannot both be right, and nobody can tell which one is.
+Each server says that the truth lies in [offset - error, offset + error]. If more than half of them
+are right, the truth lies where more than half of these overlap. There can be several such places,
+when one wide interval covers two that contradict each other: the result then spans them all, as in
+the standard, and its error bound says so. One server alone cannot be checked; two that do not
+overlap cannot both be right, and nobody can tell which one is.
 
-Differs: the result is the best survivor's offset (least error bound), moved into the intersection,
-and not the cluster algorithm's weighted mean: a client that sets its clock once has no use for it.
+Differs: the result is the best survivor's offset (least error bound), moved into the interval, and
+not the cluster algorithm's weighted mean: a client that sets its clock once has no use for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,17 +51,12 @@ def agree(votes: Mapping[str, Sample], out_of: int | None = None) -> Agreement |
             survivors=frozenset(votes),
             leap=only.leap,
         )
-    intersection = _intersection(votes.values())
-    if intersection is None:
+    majority = (len(votes) if out_of is None else out_of) // 2 + 1
+    interval = _interval(votes.values(), majority)
+    if interval is None:
         return None
-    low, high, count = intersection
-    if count * 2 <= (len(votes) if out_of is None else out_of):
-        return None
-    survivors = {
-        name: sample
-        for name, sample in votes.items()
-        if sample.offset - sample.error <= high and sample.offset + sample.error >= low
-    }
+    low, high = interval
+    survivors = {name: sample for name, sample in votes.items() if overlaps(sample, low, high)}
     best = min(survivors.values(), key=lambda sample: sample.error)
     offset = min(max(best.offset, low), high)
     leaps = [sample.leap for sample in survivors.values()]
@@ -73,20 +70,26 @@ def agree(votes: Mapping[str, Sample], out_of: int | None = None) -> Agreement |
     )
 
 
-def _intersection(samples: Iterable[Sample]) -> tuple[int, int, int] | None:
-    """Where the most intervals overlap: lower edge, upper edge, how many do."""
+def overlaps(sample: Sample, low: int, high: int) -> bool:
+    """Whether the truth can be in both: what `sample` says, and from `low` to `high` (ns)."""
+    return sample.offset - sample.error <= high and sample.offset + sample.error >= low
+
+
+def _interval(samples: Iterable[Sample], majority: int) -> tuple[int, int] | None:
+    """From the first to the last offset that `majority` of the samples or more hold possible."""
     edges: list[tuple[int, int]] = []
     for sample in samples:
         edges.append((sample.offset - sample.error, -1))  # opens before another closes there
         edges.append((sample.offset + sample.error, +1))
-    low = high = depth = most = 0
+    low: int | None = None
+    high = depth = 0
     for edge, change in sorted(edges):
         if change < 0:
             depth += 1
-            if depth > most:
-                most, low = depth, edge
+            if depth == majority and low is None:
+                low = edge
         else:
-            if depth == most:
+            if depth == majority:
                 high = edge
             depth -= 1
-    return (low, high, most) if most else None
+    return None if low is None else (low, high)

@@ -3,11 +3,15 @@
 from functools import lru_cache
 
 from ntp.association import Association
+from ntp.sample import Sample
 from wire.lean import Final
 
 NTP_PORT: Final = 123
 NTS_KE_PORT: Final = 4460  # TCP, RFC 8915, 8
-MAX_SPACING: Final = 4096.0  # s
+MAX_SPACING: Final = 1024.0  # s; the longest interval between two rounds
+BANISHED: Final = 1024.0  # s
+_ROUNDS: Final = 8  # that `reach` and `jitter` look back
+_MEMBERS: Final = 4  # of a pool; RFC 8633, 3.2
 
 
 class Source:
@@ -15,7 +19,8 @@ class Source:
 
     `hosts`: numeric addresses, tried in turn; empty until `lookup` is resolved. `at_least`: seconds
     between two requests, as the server wants it; `not_before`: when it may be asked next (monotonic
-    s). `refused`: the kiss code by which the server forbade us to ask again, for good.
+    s). `refused`: the kiss code by which the server forbade us to ask again. `authenticates`: its
+    answers prove whose they are. `pool`: each address of the name is a server, see `members`.
     """
 
     def __init__(
@@ -27,19 +32,68 @@ class Source:
         port: int = NTP_PORT,
         nts: bool = False,
         nts_port: int = NTS_KE_PORT,
+        pool: bool = False,
     ) -> None:
         self.name = name
         self.association = association
         self.nts = nts
         self.nts_host, self.nts_port = lookup or name, nts_port
+        self.authenticates = nts or association.authentication is not None
+        self.pool = pool
+        self.members: tuple[Source, ...] = ()
+        self.reach = 0  # RFC 5905, 9.1: a bit for each round, the last one lowest
+        self._tried = 0
+        self._offsets: list[int] = []
         self.at_least = 0.0
         self.not_before = float("-inf")
         self.refused = ""
         self.serve_from(lookup or name, port)
 
+    @property
+    def jitter(self) -> int:
+        """How much its last answers differ from the best of them, ns (RFC 5905, 10)."""
+        if len(self._offsets) < 2:
+            return 0
+        newest, *others = self._offsets
+        squares = sum((other - newest) ** 2 for other in others)
+        return int((squares / len(others)) ** 0.5)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was asked in eight rounds, and answered in none."""
+        return self._tried >= _ROUNDS and not self.reach
+
     def asked(self, now: float) -> None:
         """A request goes out `now`."""
         self.not_before = now + self.at_least
+
+    def round_ended(self, best: Sample | None) -> None:
+        """It was asked in a round that ends now; `best`: of its samples."""
+        self._tried += 1
+        self.reach = (self.reach << 1 | (best is not None)) & (1 << _ROUNDS) - 1
+        if best:
+            self._offsets = [best.offset, *self._offsets[: _ROUNDS - 1]]
+
+    def clock_was_set(self) -> None:
+        """What was measured against our clock before says nothing any more."""
+        self.association.lost()
+        self._offsets.clear()
+        for member in self.members:
+            member.clock_was_set()
+
+    def forbid(self, code: str, now: float) -> None:
+        """The server sent a kiss code that forbids us to ask again.
+
+        Differs: RFC 5905, 7.4 means for good. One forged answer of somebody on the way would then
+        take the time away until a restart; we ask once more after the longest interval.
+        """
+        self.refused, self.not_before = code, now + BANISHED
+
+    def is_forbidden(self, now: float) -> bool:
+        """Whether it may not be asked `now`; once that time is over it is asked as any other."""
+        if self.refused and now >= self.not_before:
+            self.refused = ""
+        return bool(self.refused)
 
     def slow_down(self, asked_every: float, now: float) -> None:
         """RATE: ask at most half as often as now, every `asked_every` s (RFC 5905, 7.4)."""
@@ -51,10 +105,28 @@ class Source:
         self.lookup, self.port = host, port
         self.hosts: tuple[str, ...] = (host,) if is_numeric(host) else ()
 
+    def found(self, hosts: tuple[str, ...]) -> None:
+        """Its name has these addresses; for a pool, some of them are its members from now on."""
+        if not self.pool:
+            self.hosts = hosts
+            return
+        self.members = tuple(
+            Source(
+                name=f"{self.name} ({host})",
+                association=self.association.another(),
+                lookup=host,
+                port=self.port,
+            )
+            for host in hosts[:_MEMBERS]
+        )
+
     def forget_addresses(self) -> None:
         """Nobody answered: a name may lead elsewhere by the next time."""
         if not is_numeric(self.lookup):
             self.hosts = ()
+        is_silent = not any(member.reach & 1 or member.refused for member in self.members)
+        if is_silent or any(member.is_gone for member in self.members):
+            self.members = ()
 
 
 def is_numeric(host: str) -> bool:

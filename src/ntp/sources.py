@@ -40,6 +40,7 @@ def sources(
             port=server.port,
             nts=server.nts,
             nts_port=server.nts_port,
+            pool=server.pool,
         )
     return list(made.values())
 
@@ -60,6 +61,6 @@ def _with_key(
     if key.algorithm is Algorithm.MD5 and not allow_md5:
         raise ConfigurationError(
             f"server {server.host}: key {number} is for MD5, which is broken; "
-            "use AES128CMAC, or allow it with --allow-md5"
+            "use AES128CMAC, or allow it: --allow-md5, in the file a line 'allow-md5'"
         )
     return KeyAuthentication(key)

@@ -52,6 +52,14 @@ def power_of_two_to_ns(exponent: int) -> int:
     return max(SECOND >> -exponent, 1)
 
 
+def is_last_day_of_month(date: int) -> bool:
+    """Whether a leap second can be due at the end of that day (UTC); `date`: Unix ns."""
+    from datetime import UTC, datetime, timedelta
+
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=date // SECOND)
+    return (moment + timedelta(days=1)).day == 1
+
+
 def date_text(date: int) -> str:
     """A date in Unix ns for people: UTC, to the second."""
     from datetime import UTC, datetime, timedelta  # late: it is for messages only

@@ -14,6 +14,7 @@ from ntp.packet import ExtensionField, Packet
 from ntp.sample import Stamps
 from ntp.server import Datagram, Server, Settings
 from ntp.source import Source
+from ntp.trust import Floor
 from wire.secret import Secret
 
 _DATE = 1_795_500_000 * 10**9
@@ -29,7 +30,7 @@ def answer(octets: bytes) -> None:
     source = Source(
         name="192.0.2.1", association=Association(Random(1).randbytes, pivot=_DATE, timeout=5.0)
     )
-    client = Client([source], floor=_DATE)
+    client = Client([source], floor=Floor(released=_DATE))
     (sent,) = client.handle(Start(date=_DATE), 0.0)
     assert isinstance(sent, Send)
     stamps = Stamps(sent=_DATE, received=_DATE + 1000, by_kernel=True)

@@ -24,6 +24,7 @@ from ntp.messages import Outcome
 from ntp.peer import Policy
 from ntp.sample import Sample
 from ntp.source import Source
+from ntp.trust import Floor
 
 pytestmark = pytest.mark.interop
 
@@ -63,7 +64,7 @@ def local_ntp(wire: Veth, *arguments: str, **environment: str) -> CompletedProce
 def measure(wire: Veth, samples: int = 1) -> Outcome:
     association = Association(urandom, pivot=time_ns())
     asked = [Source(name=SERVER, association=association)]
-    client = Client(asked, floor=0, policy=Policy(samples=samples, spacing=0.05))
+    client = Client(asked, floor=Floor(released=0), policy=Policy(samples=samples, spacing=0.05))
     return wire.left[0].call(run, client)
 
 

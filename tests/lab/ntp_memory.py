@@ -29,6 +29,7 @@ from ntp.sample import Stamps
 from ntp.server import Datagram, Server, Settings
 from ntp.source import Source
 from ntp.timestamp import SECOND
+from ntp.trust import Floor
 from wire.timer import TimerFired
 
 DATE = 1_795_500_000 * SECOND  # 2026-11-24: what the servers of these tests show
@@ -86,7 +87,7 @@ class Network:
         sources: Sequence[Source],
         policy: Policy | None = None,
         *,
-        floor: int = FLOOR,
+        floor: Floor = Floor(released=FLOOR),  # noqa: B008 - it cannot be changed
         trusted: bool = False,
     ) -> Outcome:
         """One round, from its start to its end."""

@@ -9,10 +9,12 @@ from ntp.messages import Address
 
 
 @contextmanager
-def served(answer: Callable[[bytes, Address], bytes]) -> Iterator[int]:
-    """Yields the port. Answers leave from where they were asked only on 127.0.0.1."""
+def served(
+    answer: Callable[[bytes, Address], bytes], host: str = "127.0.0.1", port: int = 0
+) -> Iterator[int]:
+    """Yields the port; 0: a free one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.bind(("127.0.0.1", 0))
+        link.bind((host, port))
 
         def serve() -> None:
             while True:

@@ -30,10 +30,12 @@ from ntp.messages import Outcome, Verdict
 from ntp.packet import Header, Mac
 from ntp.peer import Policy
 from ntp.sample import Stamps
+from ntp.source import BANISHED
 from ntp.timestamp import SECOND
 from wire.secret import Secret
 
 HOST, OTHER = "10.0.0.1", "10.0.0.2"
+NOT_YET = (b"INIT", b"STEP", b"DROP")
 YEAR = 31_556_952 * SECOND
 CMAC = Key(7, Algorithm.AES128CMAC, Secret(bytes(range(16))))
 SHA1 = Key(8, Algorithm.SHA1, Secret(b"twenty octets of key"))
@@ -108,21 +110,33 @@ def test_one_implausible_answer_is_asked_for_again() -> None:
     assert network.times == pytest.approx([0.0, 1.01])
 
 
-@pytest.mark.parametrize("code", KISSES)
-def test_every_kiss_code_is_a_refusal(code: bytes) -> None:
+@pytest.mark.parametrize("code", [code for code in KISSES if code not in NOT_YET])
+def test_a_kiss_code_is_a_refusal(code: bytes) -> None:
     outcome = Network({HOST: in_place_of(kiss(code))}).run([source(HOST)])
     assert outcome.verdict is Verdict.REFUSED
     assert outcome.why
 
 
+@pytest.mark.parametrize("code", NOT_YET)
+def test_a_server_that_is_not_synchronised_yet_has_not_refused(code: bytes) -> None:
+    outcome = Network({HOST: in_place_of(kiss(code))}).run([source(HOST)])
+    assert outcome.verdict is Verdict.NO_ANSWER
+    assert f"it is not synchronised yet (kiss code {code.decode()})" in outcome.why
+
+
 @pytest.mark.parametrize("code", [b"DENY", b"RSTR"])
-def test_a_server_that_denies_is_never_asked_again(code: bytes) -> None:
+def test_a_server_that_denies_is_asked_once_in_the_longest_interval(code: bytes) -> None:
+    """It may have been somebody on the way, once; see ntp.source.Source.forbid."""
     network = Network({HOST: in_place_of(kiss(code))})
     asked = source(HOST)
     network.run([asked])
     assert asked.refused == code.decode()
     network.run([asked])
     assert len(network.sent) == 1
+    network.servers[HOST] = honest(server())
+    network.now += BANISHED
+    assert network.run([asked]).verdict is Verdict.UNCONFIRMED
+    assert not asked.refused
 
 
 def test_rate_at_least_doubles_the_interval_each_time() -> None:
@@ -204,6 +218,28 @@ def test_a_shared_key_confirms_a_single_server(key: Key) -> None:
     outcome = Network({HOST: honest(server(keys={key.key_id: key}))}).run([source(HOST, key=key)])
     assert outcome.verdict is Verdict.AGREED
     assert outcome.authenticated
+
+
+def test_two_plain_liars_do_not_outvote_a_server_with_a_key() -> None:
+    lie = dated(DATE + 3600 * SECOND)
+    servers = {HOST: honest(server(keys={7: CMAC})), OTHER: lie, "10.0.0.3": lie}
+    outcome = Network(servers).run([source(HOST, key=CMAC), source(OTHER), source("10.0.0.3")])
+    assert outcome.authenticated
+    assert abs(outcome.offset) < 1000
+    assert "decides nothing; it says otherwise" in outcome.servers[1].why
+
+
+def test_plain_servers_set_nothing_where_a_server_with_a_key_is_configured() -> None:
+    servers = {OTHER: honest(server()), "10.0.0.3": honest(server())}
+    outcome = Network(servers).run([source(HOST, key=CMAC), source(OTHER), source("10.0.0.3")])
+    assert outcome.verdict is Verdict.NO_ANSWER
+
+
+def test_a_crypto_nak_is_no_answer_to_a_request_without_a_key() -> None:
+    """As RFC 5905's receive() and chronyd: 48 octets and four zeros."""
+    nak = with_mac(Mac(0, b""))
+    assert Network({HOST: in_place_of(nak)}).run([source(HOST)]).verdict is Verdict.NO_ANSWER
+    assert Network({HOST: before(nak)}).run([source(HOST)]).verdict is Verdict.UNCONFIRMED
 
 
 WRONG = {

@@ -7,12 +7,17 @@ import pytest
 
 from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
 from ntp.association import INTERLEAVE_WITHIN
+from ntp.client import Client
 from ntp.errors import ClockStepped
-from ntp.messages import Address, Verdict
+from ntp.messages import Address, Command, Finished, Received, Send, Start, Verdict
+from ntp.packet import Header
 from ntp.peer import Policy
 from ntp.sample import Sample, Stamps
 from ntp.server import Datagram, Sent
-from ntp.timestamp import SECOND
+from ntp.timestamp import SECOND, from_unix_ns
+from ntp.trust import Floor
+from wire.record import replace
+from wire.timer import TimerFired
 
 MILLISECOND = SECOND // 1000
 CLIENT = Address("192.0.2.99", 40000)
@@ -156,6 +161,44 @@ def test_a_loss_takes_interleaving_back_to_basic_mode() -> None:
     asked.lost()
     assert [exchange(now).interleaved for now in (4.0, 5.0)] == [False, True]
     assert not exchange(5.0 + INTERLEAVE_WITHIN + 1).interleaved
+
+
+def test_a_server_that_is_set_between_two_interleaved_answers_is_heard() -> None:
+    """The check of its reference time belongs to the exchange that is measured."""
+    asked = source("10.0.0.1").association
+    core = server()
+    for now in (0.0, 1.0, 2.0):
+        request = asked.request(now)
+        (reply,) = core.handle(Datagram(octets=request.octets, source=CLIENT), now + 0.001)
+        core.handle(Sent(to=CLIENT, receive=reply.receive, at=now + 0.001), now + 0.001)
+        set_now = from_unix_ns(DATE + round((now + 0.0005) * SECOND))
+        header = replace(Header.parse(reply.octets), reference=set_now)
+        date = DATE + round(now * SECOND)
+        stamps = Stamps(sent=date, received=date + 2 * MILLISECOND, by_kernel=True)
+        sample = asked.receive(request, bytes(header), stamps, now + 0.002)
+        assert sample.interleaved == (now > 0)
+
+
+def test_a_clock_that_is_set_all_the_time_is_no_reason_to_ask_all_the_time() -> None:
+    core, client = server(), Client([source("10.0.0.1")], floor=Floor(released=FLOOR))
+    times: list[float] = []
+    ended: list[Command] = []
+    commands, now = client.handle(Start(date=DATE), 0.0), 0.0
+    while client.deadline is not None:
+        for command in commands:
+            if isinstance(command, Send):
+                times.append(now)
+                datagram = Datagram(octets=command.octets, source=CLIENT)
+                (reply,) = core.handle(datagram, now)
+                stamps = Stamps(sent=DATE, received=DATE + 10 * SECOND, by_kernel=True)
+                came = Received(request=command.request, octets=reply.octets, stamps=stamps)
+                ended = [*client.handle(came, now)][-1:]
+        now = client.deadline or now
+        commands = client.handle(TimerFired(), now)
+    assert times == [0.0, 1.0, 2.0, 3.0, 4.0]
+    (finished,) = ended
+    assert isinstance(finished, Finished)
+    assert "our clock was set" in finished.outcome.why
 
 
 def test_stamps_of_the_program_are_never_interleaved() -> None:

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from ntp.aio import clock, watch
-from ntp.aio.clock import KernelClock, Timex
+from ntp.aio.clock import Discipline, KernelClock, Timex
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.timestamp import SECOND
 from wire.record import replace
@@ -17,10 +17,11 @@ from wire.rtnetlink import UNICAST, Change, Item, Link, OwnAddress, Route
 
 
 class Kernel:
-    """Takes calls down, and refuses with `refusal`."""
+    """Takes calls down, answers with `answer`'s fields, and refuses with `refusal`."""
 
-    def __init__(self, refusal: int = 0) -> None:
+    def __init__(self, refusal: int = 0, **answer: int) -> None:
         self.calls: list[Timex] = []
+        self._answer = answer
         self.sets: list[int] = []
         self._refusal = refusal
 
@@ -28,6 +29,8 @@ class Kernel:
         if self._refusal:
             raise OSError(self._refusal, os.strerror(self._refusal))
         self.calls.append(timex)
+        for name, value in self._answer.items():
+            setattr(timex, name, value)
 
     def set_ns(self, which: int, date: int) -> None:
         assert which == time.CLOCK_REALTIME
@@ -81,9 +84,40 @@ def test_a_slew_is_the_kernels_own_loop_and_never_too_much_for_it() -> None:
     (timex,) = kernel.calls
     assert timex.offset == -1234
     assert timex.status & clock.STA_PLL
-    assert timex.constant == 6
+    assert timex.modes & clock.ADJ_NANO
+    assert timex.constant == 10  # the kernel adds 4 only where it counts in microseconds
     with pytest.raises(ClockRefused):
         kernel.clock.slew(SECOND, 1000)
+
+
+@pytest.mark.parametrize(("leap", "status"), [(0, 0), (1, clock.STA_INS), (2, clock.STA_DEL)])
+def test_the_kernel_is_armed_for_a_leap_second_and_disarmed(leap: int, status: int) -> None:
+    kernel = Kernel()
+    kernel.clock.slew(0, 1000, leap=leap)
+    kernel.clock.synchronized(1000, leap)
+    assert [timex.status for timex in kernel.calls] == [clock.STA_PLL | status] * 2
+
+
+def test_the_kernel_says_how_its_clock_is_doing() -> None:
+    kernel = Kernel(maxerror=1500, freq=-(3 << 15), status=clock.STA_PLL | clock.STA_INS)
+    discipline = kernel.clock.discipline()
+    assert kernel.calls[0].modes == 0
+    assert discipline == Discipline(synchronized=True, error=1_500_000, frequency=-1.5, leap=1)
+    lost = Kernel(status=clock.STA_UNSYNC).clock.discipline()
+    assert lost is not None
+    assert not lost.synchronized
+    assert Kernel(errno.ENOSYS).clock.discipline() is None
+
+
+@pytest.mark.parametrize(("ppm", "told"), [(-1.5, -1.5), (1e9, 500.0), (-501.0, -500.0)])
+def test_a_frequency_is_given_to_the_kernel_within_its_bounds(ppm: float, told: float) -> None:
+    kernel = Kernel()
+    kernel.clock.set_frequency(ppm)
+    (timex,) = kernel.calls
+    assert (timex.modes, timex.freq) == (clock.ADJ_FREQUENCY, round(told * 65536))
+    with pytest.raises(NotPermitted):
+        Kernel(errno.EPERM).clock.set_frequency(1.0)
+    Kernel(errno.ENOSYS).clock.set_frequency(1.0)
 
 
 @pytest.mark.skipif(sys.maxsize < 2**32, reason="the published size is that of 64-bit machines")

@@ -60,24 +60,103 @@ def honest_answer(octets: bytes, source: Address) -> bytes:
     return reply.octets
 
 
-def lying(attack: Attack) -> AbstractContextManager[int]:
-    return served(
-        lambda octets, source: attack(
-            Header.parse(octets), Header.parse(honest_answer(octets, source))
-        )
-    )
+def lying(attack: Attack, host: str = HERE, port: int = 0) -> AbstractContextManager[int]:
+    def answer(octets: bytes, source: Address) -> bytes:
+        return attack(Header.parse(octets), Header.parse(honest_answer(octets, source)))
+
+    return served(answer, host, port)
 
 
-def test_a_clock_at_1970_is_set_and_the_date_is_saved(gateway: Gateway) -> None:
+def test_a_clock_at_1970_is_set_by_one_server_and_the_date_is_not_saved(gateway: Gateway) -> None:
     with served(honest_answer) as port:
         result = gateway.asks(port)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("offset +")
     assert "stepped" in result.stdout
     assert gateway.wrong_by < SECOND // 10
+    assert not (gateway.root / "var/lib/mgu/localntp/time").exists()
+    mark = json.loads((gateway.root / "run/mgu/localntp/synchronized").read_text())
+    assert (mark["level"], mark["by"]) == ("unconfirmed", [f"{HERE} port {port}"])
+
+
+def test_what_a_majority_says_is_saved(gateway: Gateway) -> None:
+    with served(honest_answer) as port, served(honest_answer, "127.0.0.2", port):
+        result = gateway.asks(port, "-n", "127.0.0.2")
+    assert result.returncode == 0, result.stderr
     saved = int((gateway.root / "var/lib/mgu/localntp/time").read_text())
     assert abs(saved - time.time_ns()) < 10 * SECOND
-    assert (gateway.root / "run/mgu/localntp/synchronized").exists()
+
+
+def saved_in(gateway: Gateway, content: str) -> None:
+    file = gateway.root / "var/lib/mgu/localntp/time"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+
+
+def test_a_saved_date_that_was_a_lie_is_put_right_by_a_majority(gateway: Gateway) -> None:
+    saved_in(gateway, f"{time.time_ns() + 34 * YEAR}\n")
+    with served(honest_answer) as port:
+        alone = gateway.asks(port)
+        assert alone.returncode == 3
+        assert "before the floor" in alone.stderr
+        with served(honest_answer, "127.0.0.2", port):
+            together = gateway.asks(port, "-n", "127.0.0.2")
+    assert together.returncode == 0, together.stderr
+    assert gateway.wrong_by < SECOND // 10
+    saved = int((gateway.root / "var/lib/mgu/localntp/time").read_text())
+    assert abs(saved - time.time_ns()) < 10 * SECOND
+
+
+@pytest.mark.parametrize("content", ["99999999999999999999", "yesterday", "\0" * 20])
+def test_a_damaged_saved_date_is_named_and_gone_on_without(gateway: Gateway, content: str) -> None:
+    saved_in(gateway, content)
+    with served(honest_answer) as port:
+        result = gateway.asks(port)
+    assert result.returncode == 0
+    assert "localntp/time holds no date and is ignored" in result.stderr
+    assert gateway.wrong_by < SECOND // 10
+
+
+def test_a_disk_that_cannot_be_written_is_named_and_the_clock_is_set_all_the_same(
+    gateway: Gateway,
+) -> None:
+    (gateway.root / "var").write_text("no folder can be made here")
+    with served(honest_answer) as port, served(honest_answer, "127.0.0.2", port):
+        result = gateway.asks(port, "-n", "127.0.0.2")
+    assert result.returncode == 0
+    assert "stepped" in result.stdout
+    assert "localNTP: warning: " in result.stderr
+    assert "var/lib/mgu/localntp/time" in result.stderr
+
+
+def test_one_server_under_two_names_confirms_nothing(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        result = gateway.asks(port, "-n", "localhost", "--dry-run", "--json")
+    document = json.loads(result.stdout)
+    assert document["verdict"] == "unconfirmed"
+    assert document["trust"]["by"] == [f"{HERE} port {port}"]
+
+
+def test_a_date_that_was_right_is_moved_by_maxchange_at_most(gateway: Gateway) -> None:
+    with served(honest_answer) as port:
+        first = gateway.asks(port, "--maxchange", "60")  # it was not right yet
+        gateway.clock.write_text(f"{-3600 * SECOND}\n")
+        refused = gateway.asks(port, "--maxchange", "60")
+        taken = gateway.asks(port, "--maxchange", "4000")
+    assert (first.returncode, refused.returncode, taken.returncode) == (0, 3, 0)
+    assert "more than maxchange, 60 s; if that is true, give a larger --maxchange" in refused.stderr
+
+
+def test_minsources_and_maxdistance_are_taken_and_installed(gateway: Gateway) -> None:
+    windows = bent(root_dispersion=9 << 16)
+    with lying(windows) as port:
+        assert gateway.asks(port, "--dry-run").returncode == 1
+        assert gateway.asks(port, "--dry-run", "--maxdistance", "12").returncode == 0
+        limits = ("--maxdistance", "12", "--minsources", "2", "--maxchange", "3600")
+        assert gateway.asks(port, "-a", *limits).returncode == 2
+        gateway.run("-d")
+    configuration = (gateway.root / "etc/localntp.conf").read_text()
+    assert configuration.endswith("minsources 2\nmaxdistance 12.0\nmaxchange 3600.0\n")
 
 
 def test_a_dry_run_prints_the_offset_and_changes_nothing(gateway: Gateway) -> None:
@@ -131,13 +210,8 @@ def test_a_kiss_code_or_a_date_before_the_floor_is_refused(
 
 
 def test_two_servers_that_disagree_are_refused(gateway: Gateway) -> None:
-    answers = iter([bent(), shifted(SECOND)] * 2)
-    with served(
-        lambda octets, source: next(answers)(
-            Header.parse(octets), Header.parse(honest_answer(octets, source))
-        )
-    ) as port:
-        result = gateway.asks(port, "-n", "localhost")
+    with lying(bent()) as port, lying(shifted(SECOND), "127.0.0.2", port):
+        result = gateway.asks(port, "-n", "127.0.0.2")
     assert result.returncode == 2
 
 
@@ -169,6 +243,10 @@ def honest_bare(octets: bytes, source: Address) -> bytes:
         ("-n", ""),
         ("--nts", "a;b"),
         ("--wait", "nan"),
+        ("-n", HERE, "--minsources", "0"),
+        ("-n", HERE, "--maxdistance", "17"),
+        ("-n", HERE, "--maxchange", "nan"),
+        ("--pool", ""),
         ("--wait", "inf"),
         ("--wait", "-1"),
     ],

@@ -23,6 +23,7 @@ from ntp.messages import Address, Outcome, Verdict
 from ntp.peer import Policy
 from ntp.server import Datagram, Server, Settings
 from ntp.source import Source
+from ntp.trust import Floor
 
 HERE = "127.0.0.1"
 FLOOD = Path(__file__).parents[1] / "lab" / "ntp_flood.py"
@@ -52,7 +53,7 @@ def client(*names: str, port: int, policy: Policy | None = None) -> Client:
         Source(name=name, port=port, association=Association(urandom, pivot=time.time_ns()))
         for name in names
     ]
-    return Client(sources, floor=0, policy=policy)
+    return Client(sources, floor=Floor(released=0), policy=policy)
 
 
 def honest_answer(octets: bytes, source: Address) -> bytes:

@@ -16,12 +16,17 @@ ports = st.integers(1, 65535)
 hosts = st.from_regex(r"[a-z0-9.:-]{1,30}", fullmatch=True)
 keyed = st.builds(ServerLine, host=hosts, port=ports, key=st.none() | st.integers(1, 2**32 - 1))
 secured = st.builds(ServerLine, host=hosts, port=ports, nts=st.just(True), nts_port=ports)
+pools = st.builds(ServerLine, host=hosts, port=ports, pool=st.just(True))
 paths = st.from_regex(r"(/[a-z0-9.]{1,8}){0,3}", fullmatch=True)
 configurations = st.builds(
     Configuration,
-    servers=st.lists(keyed | secured, max_size=5).map(tuple),
+    servers=st.lists(keyed | secured | pools, max_size=5).map(tuple),
     keys=paths,
     ca=paths,
+    minsources=st.integers(1, 64),
+    maxdistance=st.floats(1e-3, 16),
+    maxchange=st.none() | st.floats(1e-3, 4e9),
+    allow_md5=st.booleans(),
 )
 
 
@@ -52,6 +57,15 @@ def test_arbitrary_text_raises_only_our_own_error(text: str) -> None:
         "servers a",
         "keys",
         "keys a b",
+        "pool a nts",
+        "pool",
+        "minsources 0",
+        "minsources 65",
+        "maxdistance 17",
+        "maxdistance nan",
+        "maxchange -1",
+        "maxchange",
+        "allow-md5 yes",
     ],
 )
 def test_a_wrong_line_is_named(line: str) -> None:

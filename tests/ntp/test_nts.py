@@ -23,8 +23,8 @@ HOST = "10.0.0.1"
 HOUR = 3600 * SECOND
 
 
-def nts_source() -> Source:
-    return source(HOST, nts=True)
+def nts_source(host: str = HOST) -> Source:
+    return source(host, nts=True)
 
 
 def run(nts: NtsServer, *, local: int = 0, trusted: bool = False) -> Outcome:
@@ -47,11 +47,30 @@ def test_no_keys_are_exchanged_for_a_candidate_below_the_floor() -> None:
     assert not nts.exchanges
 
 
-def test_plain_answers_without_a_majority_are_no_candidate() -> None:
+def test_two_plain_liars_do_not_keep_a_server_under_nts_from_being_heard() -> None:
     nts = NtsServer()
-    liar = honest(server(DATE + HOUR))
-    network = Network({HOST: nts.respond, "10.0.0.2": liar}, keys=nts.exchange)
+    lie = honest(server(DATE + HOUR))
+    network = Network(
+        {HOST: nts.respond, "10.0.0.2": lie, "10.0.0.3": lie}, keys=nts.exchange, local=0
+    )
+    outcome = network.run([nts_source(), source("10.0.0.2"), source("10.0.0.3")])
+    assert outcome.authenticated
+    assert abs(outcome.offset - DATE) < 1000
+
+
+def test_a_plain_server_of_the_same_machine_is_said_to_agree() -> None:
+    nts = NtsServer()
+    network = Network({HOST: nts.respond, "10.0.0.2": honest(server())}, keys=nts.exchange)
     outcome = network.run([nts_source(), source("10.0.0.2")])
+    assert outcome.authenticated
+    why = "its answer is not authenticated and decides nothing; it agrees"
+    assert outcome.servers[1].why == why
+
+
+def test_plain_answers_without_a_majority_are_no_candidate() -> None:
+    nts, other = NtsServer(), NtsServer(server(DATE + HOUR))
+    network = Network({HOST: nts.respond, "10.0.0.2": other.respond}, keys=nts.exchange)
+    outcome = network.run([nts_source(), nts_source("10.0.0.2")])
     assert outcome.verdict is Verdict.NO_MAJORITY
     assert not nts.exchanges
 

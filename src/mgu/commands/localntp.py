@@ -13,13 +13,16 @@ from ntp.aio import oneshot
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
 from ntp.client import Client
-from ntp.conf import is_number
+from ntp.conf import FARTHEST, LARGEST_CHANGE, MOST_SOURCES, is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Outcome, Verdict
 from ntp.peer import Policy
 from ntp.sample import STEPT
 from ntp.sources import sources
+from ntp.timestamp import SECOND
+from ntp.trust import Level, Trust
 from wire.lean import Final
+from wire.record import replace
 
 SERVICE: Final = "localntp"
 NO_MAJORITY: Final = 2
@@ -38,6 +41,7 @@ examples:
   localNTP -a -n 192.168.1.10        set the clock now, and at every boot, from this server
   localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
   localNTP -a -n A -n B -n C         believe what a majority of three says
+  localNTP -a --pool ntp.example.net the same, of the servers that the name leads to
   localNTP -s                        show what is configured, and how right the clock is
   localNTP --wait 60                 end with 0 once the service has set the date right
 
@@ -46,16 +50,26 @@ the servers, 3 refused (the date is before the floor, the server forbids us to a
 authentication fails), 4 no permission, 64 usage.
 
 files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/localntp/time (the date saved last),
-/run/mgu/localntp/synchronized (there once the date is right). If a wrong date was saved, so that
-right ones are refused as being before the floor, remove /var/lib/mgu/localntp/time.
+/run/mgu/localntp/synchronized (how far the date may be trusted; there once it is right). If one
+server's right date is refused as being before a floor that is wrong, remove the date saved last.
 """
 
 
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < (value := float(text)) <= 3600:
-            return value
-    raise argparse.ArgumentTypeError(f"must be more than 0 and at most 3600 seconds, not '{text}'")
+def _duration(most: float) -> Callable[[str], float]:
+    def seconds(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            if 0 < (value := float(text)) <= most:
+                return value
+        what = f"must be more than 0 and at most {most:g} seconds, not '{text}'"
+        raise argparse.ArgumentTypeError(what)
+
+    return seconds
+
+
+def _count(text: str) -> int:
+    if is_number(text, MOST_SOURCES):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"must be a number of 1 to {MOST_SOURCES}, not '{text}'")
 
 
 def _patience(text: str) -> float:
@@ -82,6 +96,8 @@ def _parser() -> Parser:
     add = parser.add_argument
     server = "time server: address or name (several allowed; default: those configured)"
     add("-n", action="append", dest="servers", default=[], metavar="SERVER", help=server)
+    pool = "name each of whose addresses is a time server (several allowed)"
+    add("--pool", action="append", dest="pools", default=[], metavar="NAME", help=pool)
     nts = "time server whose answers NTS must authenticate (several allowed)"
     add("--nts", action="append", default=[], metavar="NAME", help=nts)
     add("--nts-ca", metavar="FILE", help="authorities to trust for --nts (PEM)")
@@ -91,10 +107,16 @@ def _parser() -> Parser:
     add("--key", type=int, metavar="ID", help=key)
     add("--allow-md5", action="store_true", help="take a key for MD5 too")
     add("--port", type=_port, default=123, metavar="N", help="UDP port of the servers (123)")
+    few = "let fewer than N servers that agree set nothing (1)"
+    add("--minsources", type=_count, metavar="N", help=few)
+    far = "let a server that may be S seconds wrong, or more, have no vote (1.5)"
+    add("--maxdistance", type=_duration(FARTHEST), metavar="S", help=far)
+    much = "move a date that was right by S seconds at most"
+    add("--maxchange", type=_duration(LARGEST_CHANGE), metavar="S", help=much)
     add("--dry-run", action="store_true", help="show the offset; change nothing")
     add("--json", action="store_true", help="print the result as one JSON object")
     timeout = "wait S seconds at most (5)"
-    add("--timeout", type=_seconds, default=5.0, metavar="S", help=timeout)
+    add("--timeout", type=_duration(3600), default=5.0, metavar="S", help=timeout)
     return parser
 
 
@@ -139,11 +161,16 @@ def _run(parser: Parser, options: argparse.Namespace) -> int:
         setup.configuration.servers,
         setup.keys,
         entropy=os.urandom,
-        pivot=floor,
+        pivot=floor.released,
         timeout=options.timeout,
-        allow_md5=options.allow_md5 or not _is_given(options),  # else asked when it was installed
+        allow_md5=setup.configuration.allow_md5,
     )
-    client = Client(made, floor=floor, policy=Policy(timeout=options.timeout))
+    policy = Policy(
+        timeout=options.timeout,
+        maxdistance=setup.configuration.maxdistance,
+        minsources=setup.configuration.minsources,
+    )
+    client = Client(made, floor=floor, policy=policy)
     if options.dry_run:
         outcome = oneshot.run(client, gateway_clock.shift_ns(), setup.configuration.ca)
         return _report(outcome, "none", as_json=options.json)
@@ -155,10 +182,38 @@ def _run(parser: Parser, options: argparse.Namespace) -> int:
     timekeeping.raise_to_floor(clock)
     outcome = oneshot.run(client, clock.shift, setup.configuration.ca)
     action = "none"
-    if outcome.verdict.usable:
-        action = timekeeping.set_right(clock, outcome, step=abs(outcome.offset) >= STEPT)
+    if outcome.trust:
+        outcome = _bounded(outcome, setup.configuration.maxchange)
+    if outcome.trust:
+        step = abs(outcome.offset) >= STEPT
+        action = timekeeping.set_clock(clock, outcome, outcome.trust, step=step)
+        _keep(outcome.trust, clock.now())
     code = _report(outcome, action, as_json=options.json, goes_on=options.activate)
     return max(code, _activate()) if options.activate else code
+
+
+def _bounded(outcome: Outcome, maxchange: float | None) -> Outcome:
+    """The outcome, refused if it would move a date that was right too far."""
+    if maxchange is None or abs(outcome.offset) <= maxchange * SECOND or not timekeeping.trust():
+        return outcome
+    why = (
+        f"the clock was right, and is said to be {outcome.offset / SECOND:+.3f} s off, more than "
+        f"maxchange, {maxchange:g} s; if that is true, give a larger --maxchange"
+    )
+    return replace(outcome, verdict=Verdict.REFUSED, why=why, trust=None)
+
+
+def _keep(trust: Trust, date: int) -> None:
+    """Tell that the date is right, and save it if it is more than one server's word.
+
+    The clock is set by now; a full or read-only disk is named, and takes nothing away.
+    """
+    try:
+        timekeeping.mark_right(trust)
+        if trust.level is not Level.UNCONFIRMED:
+            timekeeping.save(date - trust.error)
+    except OSError as error:
+        print(f"localNTP: warning: {error.filename}: {error.strerror}", file=sys.stderr)
 
 
 def _report(outcome: Outcome, action: str, *, as_json: bool, goes_on: bool = False) -> int:
@@ -177,18 +232,31 @@ def _report(outcome: Outcome, action: str, *, as_json: bool, goes_on: bool = Fal
 
 def _is_given(options: argparse.Namespace) -> bool:
     """Whether the command line names servers."""
-    return bool(options.servers or options.nts)
+    return bool(options.servers or options.pools or options.nts)
 
 
 def _setup(parser: Parser, options: argparse.Namespace) -> timeconf.Setup:
-    """What to ask: the command line's servers, else the configured ones."""
-    if not _is_given(options):
+    """What to ask: the command line's servers, else the configured ones; and with what limits."""
+    if _is_given(options):
+        setup = _given(options)
+    else:
         setup = timeconf.installed()
         if not setup.configuration.servers:
             parser.error("no server is given (-n), and none is configured")
+    limits = {
+        name: value
+        for name in ("minsources", "maxdistance", "maxchange", "allow_md5")
+        if (value := getattr(options, name))
+    }
+    if not limits:
         return setup
+    return replace(setup, configuration=replace(setup.configuration, **limits))
+
+
+def _given(options: argparse.Namespace) -> timeconf.Setup:
     return timeconf.given(
         hosts=options.servers,
+        pools=options.pools,
         port=options.port,
         nts=options.nts,
         nts_port=options.nts_port,

@@ -4,6 +4,7 @@ import time
 
 from ntp.messages import Outcome, Report, Verdict
 from ntp.timestamp import SECOND
+from ntp.trust import Trust
 from wire.lean import Any, Final
 
 SCHEMA_VERSION: Final = 1
@@ -13,7 +14,7 @@ def as_text(outcome: Outcome, action: str) -> str:
     """The result in one line, and a second one that names those who do not agree."""
     survivors = [report for report in outcome.servers if report.survivor]
     names = ", ".join(report.server for report in survivors)
-    confidence = "authenticated" if outcome.authenticated else outcome.verdict.value
+    confidence = outcome.trust.level if outcome.trust else outcome.verdict.value
     done = "" if action == "none" else f"; {action}"
     lines = [
         f"offset {seconds(outcome.offset)} s, error bound {outcome.error / SECOND:.9f} s, "
@@ -21,7 +22,8 @@ def as_text(outcome: Outcome, action: str) -> str:
     ]
     if outcome.verdict is Verdict.UNCONFIRMED:
         date = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(outcome.date // SECOND))
-        lines.append(f"note: {date} is the word of one server; nobody confirms it")
+        few = "one server" if len(survivors) == 1 else "too few of the servers configured"
+        lines.append(f"note: {date} is the word of {few}; nobody confirms it")
     lines += [
         f"note: {report.server}: {report.why}" for report in outcome.servers if not report.survivor
     ]
@@ -29,11 +31,16 @@ def as_text(outcome: Outcome, action: str) -> str:
 
 
 def as_json(outcome: Outcome, action: str) -> str:
-    """The result as one JSON object on one line; durations in ns, dates in Unix ns."""
+    """The result as one JSON object on one line."""
     import json
 
-    usable = outcome.verdict.usable
-    document = {
+    return json.dumps(document(outcome, action))
+
+
+def document(outcome: Outcome, action: str) -> dict[str, Any]:
+    """The result for programs; durations in ns, dates in Unix ns."""
+    usable = outcome.trust is not None
+    return {
         "schema_version": SCHEMA_VERSION,
         "verdict": outcome.verdict.value,
         "why": outcome.why,
@@ -44,9 +51,21 @@ def as_json(outcome: Outcome, action: str) -> str:
         "date_ns": outcome.date if usable else None,
         "leap": outcome.leap,
         "authenticated": outcome.authenticated,
+        "trust": trust_document(outcome.trust),
         "servers": [_server(report) for report in outcome.servers],
     }
-    return json.dumps(document)
+
+
+def trust_document(trust: Trust | None) -> dict[str, Any] | None:
+    """How far a date may be trusted, by whom, since when, within which error."""
+    if trust is None:
+        return None
+    return {
+        "level": str(trust.level),
+        "by": list(trust.by),
+        "since_ns": trust.since,
+        "error_ns": trust.error,
+    }
 
 
 def seconds(duration: int) -> str:
@@ -57,14 +76,16 @@ def seconds(duration: int) -> str:
 
 def _server(report: Report) -> dict[str, Any]:
     sample = report.sample
-    document: dict[str, Any] = {
+    known: dict[str, Any] = {
         "server": report.server,
         "address": str(report.address) if report.address else None,
         "survivor": report.survivor,
         "why": report.why,
+        "reach": f"{report.reach:03o}",
+        "jitter_ns": report.jitter,
     }
     if sample:
-        document |= {
+        known |= {
             "offset_ns": sample.offset,
             "delay_ns": sample.delay,
             "error_ns": sample.error,
@@ -74,4 +95,4 @@ def _server(report: Report) -> dict[str, Any]:
             "interleaved": sample.interleaved,
             "authenticated": sample.authenticated,
         }
-    return document
+    return known

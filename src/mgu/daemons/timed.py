@@ -1,27 +1,30 @@
 """mgu timed: keeps the gateway's clock right, as /etc/localntp.conf says."""
 
 import asyncio
-import json
 import logging
 import os
 import random
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from mgu import daemon, exits, logs, privileges, timeconf, timekeeping
+from mgu import daemon, exits, logs, privileges, timeconf, timekeeping, timestatus
 from mgu.arguments import Parser
-from mgu.commands.localntp_text import as_json, as_text
-from mgu.files import write_whole
-from mgu.paths import LOCALNTP_CONF, TIME_STATUS, under_root
+from mgu.commands.localntp_text import as_text, seconds
+from mgu.paths import LOCALNTP_CONF, under_root
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.service import serve
+from ntp.conf import Configuration
 from ntp.errors import ConfigurationError
+from ntp.jump import Jump
 from ntp.messages import Outcome
-from ntp.service import Service
+from ntp.peer import Policy
+from ntp.service import Service, SetClock, State
 from ntp.source import Source
 from ntp.sources import sources
+from ntp.trust import Level
 
 KEEP: Final = frozenset({"CAP_SYS_TIME"})
 
@@ -33,33 +36,50 @@ class Gateway:
 
     def __init__(self) -> None:
         self._clock = timekeeping.gateway_clock()
-        self._right = False
+        self._action = "none"
+        self._level: Level | None = None
+        self._held: Jump | None = None
 
     @property
     def shift(self) -> int:
         return self._clock.shift
 
-    def floor(self) -> int:
-        return timekeeping.floor()
-
-    def raise_to_floor(self) -> None:
+    def begin(self) -> None:
+        """What is to be done before any network. Raises: ClockRefused."""
         timekeeping.raise_to_floor(self._clock)
+        timekeeping.restore_frequency(self._clock)
+        try:
+            timekeeping.unmark_right()  # whoever kept the clock before does not any more
+        except OSError as error:
+            log.error("%s: %s", error.filename, error.strerror)
 
-    def set_right(self, outcome: Outcome, *, step: bool, poll: int) -> None:
-        action = timekeeping.set_right(self._clock, outcome, step=step, poll=poll)
-        level = logging.DEBUG if self._right and not step else logging.INFO
-        self._right = True
-        for line in as_text(outcome, action).splitlines():
-            log.log(level, "%s", line)
+    def set_right(self, command: SetClock) -> None:
+        outcome, trust = command.outcome, command.trust
+        self._action = timekeeping.set_clock(
+            self._clock, outcome, trust, step=command.step, poll=command.poll
+        )
+        is_news = command.step or trust.level is not self._level
+        self._level = trust.level
+        for line in as_text(outcome, self._action).splitlines():
+            log.log(logging.INFO if is_news else logging.DEBUG, "%s", line)
+        timekeeping.mark_right(trust)
 
-    def save(self) -> None:
-        timekeeping.save(self._clock.now())
+    def lose_trust(self) -> None:
+        self._level = None
+        timekeeping.unmark_right()
 
-    def told(self, outcome: Outcome) -> None:
-        text = as_text(outcome, "none") if outcome.verdict.usable else outcome.why
-        document = json.loads(as_json(outcome, "none")) | {"text": text}
-        write_whole(under_root(TIME_STATUS), json.dumps(document).encode())
-        daemon.notify(f"STATUS={text.splitlines()[0]}")
+    def save(self, date: int) -> None:
+        timekeeping.save(date)
+        timekeeping.save_frequency(self._clock)
+
+    def told(self, state: State, outcome: Outcome | None) -> None:
+        jump, self._held = self._held, state.jump
+        if state.jump and (jump is None or jump.waits_for != state.jump.waits_for):
+            offset = seconds(state.jump.offset)
+            log.warning("a jump of %s s is held; it waits for %s", offset, state.jump.waits_for)
+        action = self._action if outcome and outcome.trust and not state.jump else "none"
+        line = timestatus.write(state, outcome, action, time.monotonic())
+        daemon.notify(f"STATUS={line}")
 
 
 _EPILOG: Final = """\
@@ -80,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.setup("timed", debug=options.debug, syslog=options.background)
     gateway = Gateway()
     try:
-        gateway.raise_to_floor()  # before any network
+        gateway.begin()
         for rival in timekeeping.rivals():
             log.warning("%s", rival)
         setup = timeconf.installed()
@@ -92,12 +112,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             setup.configuration.servers,
             setup.keys,
             entropy=os.urandom,
-            pivot=timekeeping.floor(),
-            allow_md5=True,  # whoever installed the key was asked then
+            pivot=timekeeping.floor().released,
+            allow_md5=setup.configuration.allow_md5,
         )
         if options.background:
             daemon.detach(options.pidfile)
-        return _serve(gateway, made, setup.configuration.ca)
+        return _serve(gateway, made, setup.configuration)
     except ConfigurationError as error:
         log.error("%s", error)
         return exits.USAGE
@@ -112,11 +132,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.FAILED
 
 
-def _serve(gateway: Gateway, made: list[Source], ca: str) -> int:
+def _serve(gateway: Gateway, made: list[Source], configuration: Configuration) -> int:
+    core = Service(random.random, floor=timekeeping.floor(), maxchange=configuration.maxchange)
+    policy = Policy(maxdistance=configuration.maxdistance, minsources=configuration.minsources)
+
     async def until_stopped(stop: asyncio.Event) -> int:
         privileges.drop(KEEP)
         daemon.ready()
-        await serve(Service(random.random), made, gateway, stop, ca)
+        await serve(core, made, gateway, stop, policy=policy, ca=configuration.ca)
         return exits.OK
 
     return daemon.run(until_stopped, (ClockRefused, NotPermitted, OSError))

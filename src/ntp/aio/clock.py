@@ -12,10 +12,14 @@ from collections.abc import Callable
 from typing import Final
 
 from ntp.aio.errors import ClockRefused, NotPermitted
+from ntp.packet import Leap
 from ntp.timestamp import SECOND
+from ntp.trust import MAXFREQ
+from wire.record import Record
 
 # linux/timex.h
 ADJ_OFFSET: Final = 0x0001
+ADJ_FREQUENCY: Final = 0x0002
 ADJ_MAXERROR: Final = 0x0004
 ADJ_ESTERROR: Final = 0x0008
 ADJ_STATUS: Final = 0x0010
@@ -23,7 +27,13 @@ ADJ_TIMECONST: Final = 0x0020
 ADJ_SETOFFSET: Final = 0x0100
 ADJ_NANO: Final = 0x2000
 STA_PLL: Final = 0x0001
+STA_INS: Final = 0x0010
+STA_DEL: Final = 0x0020
 STA_UNSYNC: Final = 0x0040
+_LEAPS: Final = {Leap.LAST_MINUTE_61: STA_INS, Leap.LAST_MINUTE_59: STA_DEL}
+
+MAXTC: Final = 10  # the longest time constant of the kernel's loop, log2 s
+_PPM: Final = 1 << 16  # the kernel's unit of frequency is 2**-16 ppm
 
 MAX_SLEW: Final = SECOND // 2  # ns; the kernel's loop takes no more
 _ERROR_LIMIT: Final = 16 * SECOND  # ns; NTP_PHASE_LIMIT: the kernel calls itself lost beyond it
@@ -73,6 +83,16 @@ def adjust(timex: Timex) -> None:
         raise OSError(number, os.strerror(number))
 
 
+class Discipline(Record, kw_only=True):
+    """What the kernel knows of its clock. `frequency`: ppm by which it is corrected; `error`: ns,
+    its bound; `leap`: what it will do at the end of the day."""
+
+    synchronized: bool
+    error: int
+    frequency: float
+    leap: int
+
+
 class KernelClock:
     """CLOCK_REALTIME. `adjust` and `set_ns` are the system calls, for tests to replace."""
 
@@ -104,24 +124,48 @@ class KernelClock:
         except OSError as error:
             raise _refusal(error) from error
 
-    def slew(self, offset: int, error: int, poll: int = 6) -> None:
+    def slew(self, offset: int, error: int, poll: int = 6, leap: int = 0) -> None:
         """Let the kernel's loop work `offset` ns off without a jump, and learn the frequency.
 
-        Args: `error`, ns, the bound that others see as maxerror; `poll`, log2 s to the next call.
-        Raises: ClockRefused.
+        Args: `error`, ns, the bound that others see as maxerror; `poll`, log2 s to the next call,
+        is the time constant: the kernel adds 4 to it only where it counts in microseconds; `leap`:
+        what is to happen at the end of the day. Raises: ClockRefused.
         """
         if abs(offset) > MAX_SLEW:
             raise ClockRefused(f"{offset} ns are too many to slew; step")
         modes = ADJ_OFFSET | ADJ_TIMECONST | ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR | ADJ_NANO
-        self._tell(Timex(modes=modes, offset=offset, constant=max(poll - 4, 0)), error)
+        self._tell(Timex(modes=modes, offset=offset, constant=min(poll, MAXTC)), error, leap)
 
-    def synchronized(self, error: int) -> None:
+    def synchronized(self, error: int, leap: int = 0) -> None:
         """Tell the kernel, and through it every program that asks, that the date is right within
         `error` ns. Raises: ClockRefused."""
-        self._tell(Timex(modes=ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR), error)
+        self._tell(Timex(modes=ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR), error, leap)
 
-    def _tell(self, timex: Timex, error: int) -> None:
-        timex.status = STA_PLL
+    def discipline(self) -> Discipline | None:
+        """How the kernel's clock is doing; None if it cannot be asked. Anybody may."""
+        timex = Timex()
+        try:
+            self._adjust(timex)
+        except OSError:
+            return None
+        return Discipline(
+            synchronized=not timex.status & STA_UNSYNC,
+            error=timex.maxerror * 1000,
+            frequency=timex.freq / _PPM,
+            leap=next((leap for leap, bit in _LEAPS.items() if timex.status & bit), Leap.NONE),
+        )
+
+    def set_frequency(self, ppm: float) -> None:
+        """Go on with a frequency that was learned before. Raises: ClockRefused."""
+        bounded = max(-MAXFREQ, min(ppm, MAXFREQ))
+        try:
+            self._adjust(Timex(modes=ADJ_FREQUENCY, freq=round(bounded * _PPM)))
+        except OSError as refusal:
+            if refusal.errno != errno.ENOSYS:
+                raise _refusal(refusal) from refusal
+
+    def _tell(self, timex: Timex, error: int, leap: int) -> None:
+        timex.status = STA_PLL | _LEAPS.get(Leap(leap), 0)
         timex.maxerror = timex.esterror = min(error, _ERROR_LIMIT) // 1000  # us
         try:
             self._adjust(timex)

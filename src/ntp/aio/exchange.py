@@ -52,7 +52,7 @@ class Exchange:
         self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             enable_stamps(self.socket)
-            self.socket.connect((to.host, to.port))
+            self.socket.connect(_socket_address(to))
             self.own = str(self.socket.getsockname()[0])
             self._sent = time.time_ns()
             self.socket.send(octets)
@@ -85,6 +85,15 @@ class Exchange:
             by_kernel=sent is not None and received is not None,
         )
         return Received(request=self.number, octets=octets, stamps=stamps, own=self.own)
+
+
+def _socket_address(to: Address) -> tuple[str, int] | tuple[str, int, int, int]:
+    """As connect(2) wants it. Raises: OSError for an interface that is not there."""
+    host, _, zone = to.host.partition("%")
+    if not zone:
+        return to.host, to.port
+    index = int(zone) if zone.isdigit() else socket.if_nametoindex(zone)
+    return host, to.port, 0, index
 
 
 def enable_stamps(sock: socket.socket) -> None:

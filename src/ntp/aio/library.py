@@ -11,6 +11,7 @@ from ntp.messages import Outcome
 from ntp.peer import Policy
 from ntp.source import NTP_PORT
 from ntp.sources import sources
+from ntp.trust import Floor
 
 
 async def query(
@@ -38,12 +39,13 @@ async def agree(
     within: float = 5.0,
     pivot: int | None = None,
 ) -> Outcome:
-    """Ask several servers at once; the outcome is what a majority of those that answer says.
+    """Ask several servers at once; the outcome is what a majority of them says, or of those that
+    answer: then it is called unconfirmed.
 
     Args: as for `query`; four hosts or more survive a liar.
     """
     lines = [ServerLine(host=host, port=port) for host in hosts]
     date = time.time_ns() if pivot is None else pivot
     asked = sources(lines, {}, entropy=os.urandom, pivot=date, timeout=within)
-    floor = 0 if pivot is None else pivot
+    floor = Floor(released=0 if pivot is None else pivot)
     return await run(Client(asked, floor=floor, policy=Policy(samples=samples, timeout=within)))

@@ -4,6 +4,8 @@ The standard library's ssl has neither the exporter nor a way to verify a certif
 date than the clock's.
 """
 
+import errno
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -56,7 +58,7 @@ def exchange_keys(
 def _exchange(command: ExchangeKeys, ca: str, within: float) -> Material:
     end = time.monotonic() + within
     context = _context(command.at, ca)
-    with socket.create_connection((command.host, command.port), timeout=within) as link:
+    with _connected(command.host, command.port, end) as link:
         tls = SSL.Connection(context, None)
         if not is_numeric(command.host):
             tls.set_tlsext_host_name(command.host.encode("idna"))
@@ -78,6 +80,34 @@ def _exchange(command: ExchangeKeys, ca: str, within: float) -> Material:
         s2c=_export(tls, to_server=False),
         cookies=response.cookies,
     )
+
+
+def _connected(host: str, port: int, end: float) -> socket.socket:
+    """A connection to the first of the host's addresses that takes one, by `end` (monotonic s).
+
+    As socket.create_connection, whose time limit is for each address anew. Raises: OSError.
+    """
+    failure = OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+        link = socket.socket(family, kind, protocol)
+        try:
+            left = _left_until(end)
+            link.settimeout(left / (len(addresses) - tried))
+            link.connect(address)
+        except OSError as error:
+            link.close()
+            failure = error
+        else:
+            return link
+    raise failure
+
+
+def _left_until(end: float) -> float:
+    left = end - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("it took too long")
+    return left
 
 
 def _context(at: int, ca: str) -> SSL.Context:
@@ -152,22 +182,16 @@ class _Channel:
                 octets = self._tls.bio_read(_CHUNK)
             except SSL.WantReadError:
                 return
-            self._link.settimeout(self._left())
+            self._link.settimeout(_left_until(self._end))
             self._link.sendall(octets)
 
     def _fill(self) -> None:
-        self._link.settimeout(self._left())
+        self._link.settimeout(_left_until(self._end))
         octets = self._link.recv(_CHUNK)
         if octets:
             self._tls.bio_write(octets)
         else:
             self._tls.bio_shutdown()
-
-    def _left(self) -> float:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("it took too long")
-        return left
 
 
 def _reason(error: SSL.Error) -> str:

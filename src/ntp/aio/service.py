@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, Final, Protocol
 
 from ntp.aio import driver, watch
-from ntp.aio.errors import ClockRefused
+from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.messages import Outcome
@@ -19,15 +19,19 @@ from ntp.service import (
     ClockChanged,
     Command,
     Event,
+    LoseTrust,
     NetworkChanged,
+    NotSet,
     RoundEnded,
     SaveDate,
     Service,
     SetClock,
     StartRound,
+    State,
     Stop,
 )
 from ntp.source import Source
+from wire.record import replace
 from wire.runner import run
 
 _OWN: Final = 100_000_000  # ns; news of the clock that move it less are of our own making
@@ -42,29 +46,43 @@ class Host(Protocol):
     def shift(self) -> int:
         """By how much the date is ahead of what the kernel stamps packets with."""
 
-    def floor(self) -> int: ...
-
-    def set_right(self, outcome: Outcome, *, step: bool, poll: int) -> None:
+    def set_right(self, command: SetClock) -> None:
         """Set the clock and tell who waits for it. Raises: ClockRefused, OSError."""
 
-    def save(self) -> None:
-        """Save the date. Raises: OSError."""
+    def lose_trust(self) -> None:
+        """Tell who asks that nobody can say whether the date is right. Raises: OSError."""
 
-    def told(self, outcome: Outcome) -> None:
-        """A round ended so. Raises: OSError."""
+    def save(self, date: int) -> None:
+        """Save `date` as the floor. Raises: OSError."""
+
+    def told(self, state: State, outcome: Outcome | None) -> None:
+        """This is how things are; `outcome`: of the last round. Raises: OSError."""
 
 
 async def serve(
-    core: Service, sources: Sequence[Source], host: Host, stop: asyncio.Event, ca: str = ""
+    core: Service,
+    sources: Sequence[Source],
+    host: Host,
+    stop: asyncio.Event,
+    *,
+    policy: Policy,
+    ca: str = "",
 ) -> None:
-    """Keep the clock right until `stop` is set; then save the date. Raises: ClockRefused."""
-    service = _Running(core, sources, host, ca)
+    """Keep the clock right until `stop` is set; then save the date.
+
+    Args: `policy`: maxdistance and minsources of it. Raises: NotPermitted.
+    """
+    service = _Running(core, sources, host, policy, ca)
     await service.run(stop)
 
 
 class _Running:
-    def __init__(self, core: Service, sources: Sequence[Source], host: Host, ca: str) -> None:
+    def __init__(
+        self, core: Service, sources: Sequence[Source], host: Host, policy: Policy, ca: str
+    ) -> None:
         self._core = core
+        self._policy = policy
+        self._last: Outcome | None = None
         self._sources = sources
         self._host = host
         self._ca = ca
@@ -80,7 +98,7 @@ class _Running:
             watches.enter_context(stamping())
             watches.enter_context(watch.network(self._on_network))
             watches.enter_context(watch.clock(self._on_clock))
-            running = asyncio.create_task(run(self._core, self._inbox, self._perform))
+            running = asyncio.create_task(run(self, self._inbox, self._perform))
             waiting = asyncio.create_task(stop.wait())
             ends: set[asyncio.Future[Any]] = {running, waiting, self._refused}
             try:
@@ -89,8 +107,20 @@ class _Running:
                     end.result()
                 for command in self._core.handle(Stop(), asyncio.get_running_loop().time()):
                     self._perform(command)
+                self._tell()
             finally:
                 await _end(running, waiting, self._round)
+
+    @property
+    def deadline(self) -> float | None:
+        return self._core.deadline
+
+    def handle(self, event: Event, now: float) -> Sequence[Command]:
+        """The core's commands; where a round led to none, what is known of it is told here."""
+        commands = self._core.handle(event, now)
+        if isinstance(event, RoundEnded) and not commands:
+            self._tell()
+        return commands
 
     def _on_network(self) -> None:
         self._inbox.put_nowait(NetworkChanged())
@@ -100,8 +130,7 @@ class _Running:
         if abs(gap - self._date_gap) < _OWN:
             return
         log.info("the clock was set by another program, or the machine slept")
-        for source in self._sources:
-            source.association.lost()
+        self._forget_offsets()
         self._inbox.put_nowait(ClockChanged())
 
     def _perform(self, command: Command) -> Coroutine[Any, Any, Event] | None:
@@ -114,9 +143,17 @@ class _Running:
                     self._round.cancel()
             case SetClock():
                 self._set(command)
+            case LoseTrust():
+                log.warning("it is not known any more whether the date is right")
+                self._guarded(self._host.lose_trust)
             case SaveDate():
-                self._guarded(self._host.save)
+                self._guarded(lambda: self._host.save(command.date))
+        if isinstance(command, StartRound | SetClock | LoseTrust):
+            self._tell()
         return None
+
+    def _tell(self) -> None:
+        self._guarded(lambda: self._host.told(self._core.state, self._last))
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         """What went wrong in a round must not be lost with its task."""
@@ -131,8 +168,9 @@ class _Running:
         log.debug("asking %s", ", ".join(source.name for source in self._sources))
         client = Client(
             self._sources,
-            floor=self._host.floor(),
-            policy=Policy(
+            floor=command.floor,
+            policy=replace(
+                self._policy,
                 samples=command.samples,
                 timeout=8.0 + 2.0 * command.samples,
                 interval=command.interval,
@@ -140,23 +178,30 @@ class _Running:
             trusted=command.trusted,
         )
         outcome = await driver.run(client, self._host.shift, self._ca)
-        if not outcome.verdict.usable:
+        if outcome.trust is None:
             log.warning("%s", outcome.why)
-        self._guarded(lambda: self._host.told(outcome))
+        self._last = outcome
         self._inbox.put_nowait(RoundEnded(outcome=outcome))
 
     def _set(self, command: SetClock) -> None:
         try:
-            self._host.set_right(command.outcome, step=command.step, poll=command.poll)
-        except ClockRefused as error:
+            self._host.set_right(command)
+        except NotPermitted as error:
             self._give_up(error)
+            return
+        except ClockRefused as error:
+            log.error("%s", error)
+            self._inbox.put_nowait(NotSet())
             return
         except OSError as error:
             log.error("%s: %s", error.filename, error.strerror)
         self._date_gap = _date_gap()
         if command.step:
-            for source in self._sources:
-                source.association.lost()
+            self._forget_offsets()
+
+    def _forget_offsets(self) -> None:
+        for source in self._sources:
+            source.clock_was_set()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """A full disk must not stop the clock from being right."""
