@@ -47,6 +47,7 @@ def gateway(wire: Veth, tmp_path: Path) -> Keying:
     made = Keying(wire.left[0], tmp_path / "gateway", {"MGU_DATAPLANE": "userspace"})
     files = write(tmp_path, "gateway", OURS.client, OURS.root)
     made.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
+               "--dst-id=O=Branch Office Lab, CN=office",
                "--install-certs", f"--ca-cert-file={files.ca}",
                f"--cert-file-public={files.certificate}",
                f"--cert-file-private={files.key}")  # fmt: skip

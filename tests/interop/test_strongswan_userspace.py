@@ -13,7 +13,7 @@ import pytest
 from lab.keying import Keying, until
 from lab.netns import Veth
 from lab.peers.strongswan import StrongSwan, Tunnel, strongswan
-from lab.pki import site, write
+from lab.pki import SERVER_NAME, site, write
 
 pytestmark = pytest.mark.interop
 
@@ -103,7 +103,7 @@ def test_both_sides_sign_with_rsa_certificates(
     theirs = write(tmp_path, "office", made.server, made.root)
     gateway.ipsec("--remove", "--name=n")
     gateway.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
-                  "--install-certs", f"--ca-cert-file={ours.ca}",
+                  f"--dst-id={SERVER_NAME}", "--install-certs", f"--ca-cert-file={ours.ca}",
                   f"--cert-file-public={ours.certificate}",
                   f"--cert-file-private={ours.key}")  # fmt: skip
     gateway.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")
@@ -126,7 +126,7 @@ def test_a_certificate_of_a_foreign_ca_is_refused_and_named(
     theirs = write(tmp_path, "office", foreign.server, foreign.root)
     gateway.ipsec("--remove", "--name=n")
     gateway.ipsec("--create", "--name=n", "--dst-address=10.77.0.2", "--dst-network=10.2.0.0/24",
-                  "--install-certs", f"--ca-cert-file={ours.ca}",
+                  f"--dst-id={SERVER_NAME}", "--install-certs", f"--ca-cert-file={ours.ca}",
                   f"--cert-file-public={ours.certificate}",
                   f"--cert-file-private={ours.key}")  # fmt: skip
     gateway.edit("etc/racoon/remote-10.77.0.2.conf", "nat_traversal on", "nat_traversal force")

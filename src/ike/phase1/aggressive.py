@@ -83,8 +83,7 @@ def take_answer(facts: Phase1, message: Message) -> None:
     facts.peer_id = identity
     facts.agree(lambda shared: method_of(facts).skeyid(facts, shared))
     digest = facts.proof_of(other(facts.role), body)
-    method_of(facts).verify(facts, message, identity, digest)
-    check_identity(facts, identity)
+    check_identity(facts, method_of(facts).verify(facts, message, identity, digest))
 
 
 def send_end(facts: Phase1) -> list[Payload]:
@@ -96,6 +95,5 @@ def send_end(facts: Phase1) -> list[Payload]:
 def take_end(facts: Phase1, message: Message) -> None:
     assert facts.peer_id is not None
     digest = facts.proof_of(other(facts.role), bytes(facts.peer_id))
-    method_of(facts).verify(facts, message, facts.peer_id, digest)
-    check_identity(facts, facts.peer_id)
+    check_identity(facts, method_of(facts).verify(facts, message, facts.peer_id, digest))
     discover_nat(facts, message)

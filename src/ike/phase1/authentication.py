@@ -1,5 +1,6 @@
 """Authentication methods of phase 1 (RFC 2409, 5.1 and 5.4): how SKEYID is made, what proves it."""
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ike.crypto.keys import skeyid_pre_shared_key
@@ -40,8 +41,11 @@ class Method(Protocol):
 
     def verify(
         self, facts: Phase1, message: Message, identity: Identification, digest: bytes
-    ) -> None:
-        """Whether the peer is who it says. Raises: PeerError."""
+    ) -> tuple[Identification, ...]:
+        """The peer's identity, when it has proved it, and its other names that the proof has.
+
+        Raises: PeerError.
+        """
 
 
 class PreSharedKey:
@@ -71,11 +75,12 @@ class PreSharedKey:
         self,
         facts: Phase1,  # noqa: ARG002
         message: Message,
-        identity: Identification,  # noqa: ARG002
+        identity: Identification,
         digest: bytes,
-    ) -> None:
+    ) -> tuple[Identification, ...]:
         if not equal(message.first(P.HASH), digest):
             raise AuthenticationFailed("HASH mismatched; is the pre-shared key the same there?")
+        return (identity,)
 
     def _key(self, facts: Phase1) -> Secret:
         names = [str(facts.peer.address)]
@@ -97,17 +102,21 @@ def method_of(facts: Phase1) -> Method:
     return METHODS[facts.agreed.authentication]
 
 
-def check_identity(facts: Phase1, identity: Identification) -> None:
+def check_identity(facts: Phase1, proved: Sequence[Identification]) -> None:
     """The peer's identity against `peers_identifier`. Raises: AuthenticationFailed.
 
     As with racoon, a mismatch counts only with `verify_identifier on`.
+    Differs: any name counts that the peer's certificate has, whichever of them it sends.
     """
     expected = facts.remote.peers_identifiers
     if not facts.remote.verify_identifier or not expected:
         return
-    if not any(matches(identity, one_of) for one_of in expected):
-        names = ", ".join(e.value or str(e.type) for e in expected)
-        raise AuthenticationFailed(f"the peer is {describe(identity)}, expected {names}")
+    if not any(matches(name, one_of) for name in proved for one_of in expected):
+        names = " alias ".join(dict.fromkeys(describe(name) for name in proved))
+        wanted = " or ".join(e.value or f"any {e.type}" for e in expected)
+        raise AuthenticationFailed(
+            f"the peer is {names}, and not {wanted} as peers_identifier has it"
+        )
 
 
 def other(role: Role) -> Role:

@@ -174,8 +174,7 @@ def take_proof(facts: Phase1, message: Message) -> None:
     body = message.first(P.ID)
     identity = Identification.parse(body)
     digest = facts.proof_of(other(facts.role), body)
-    method_of(facts).verify(facts, message, identity, digest)
-    check_identity(facts, identity)
+    check_identity(facts, method_of(facts).verify(facts, message, identity, digest))
     facts.peer_id = identity
     facts.peer_initial_contact = any(
         Notification.parse(n).type == NotifyType.INITIAL_CONTACT for n in message.all(P.NOTIFY)

@@ -1,5 +1,6 @@
 """Phase 1 authenticated with RSA signatures (RFC 2409, 5.1)."""
 
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -67,15 +68,20 @@ class RsaSignature:
 
     def verify(
         self, facts: Phase1, message: Message, identity: Identification, digest: bytes
-    ) -> None:
+    ) -> tuple[Identification, ...]:
         found = _certificates(message)
         leaf = _signer(found, message.first(P.SIG), digest)
-        if facts.remote.verify_cert:
-            ours = self._credentials(facts)
-            chains.check_chain(leaf, found, ours.authorities, ours.crls, facts.date())
-            self._check_identity(leaf, identity)
+        if not facts.remote.verify_cert:
+            return (identity,)
+        ours = self._credentials(facts)
+        chains.check_chain(leaf, found, ours.authorities, ours.crls, facts.date())
+        names = _names(leaf)
+        self._check_identity(leaf, names, identity)
+        return (identity, *names)
 
-    def _check_identity(self, leaf: x509.Certificate, identity: Identification) -> None:
+    def _check_identity(
+        self, leaf: x509.Certificate, names: Sequence[Identification], identity: Identification
+    ) -> None:
         """The identity must be the certificate's (RFC 4945, 3.1). Raises: InvalidIdInformation."""
         if identity.type == IdType.DER_ASN1_DN:
             try:
@@ -84,7 +90,7 @@ class RsaSignature:
                 raise InvalidIdInformation(f"a name that cannot be read: {error}") from error
             if not same:
                 raise InvalidIdInformation("ID mismatched with ASN1 SubjectName.")
-        elif not any(_is(name, identity) for name in signatures.alternative_names(leaf)):
+        elif not any(_same(name, identity) for name in names):
             raise InvalidIdInformation(
                 f"ID mismatched with subjectAltName: {describe(identity)} is not in the "
                 f"certificate of {leaf.subject.rfc4514_string()}"
@@ -130,20 +136,22 @@ def _signer(found: list[x509.Certificate], signature: bytes, digest: bytes) -> x
     raise reasons[0]
 
 
-def _is(name: x509.GeneralName, identity: Identification) -> bool:
-    match name:
-        case x509.DNSName():
-            return identity.type == IdType.FQDN and _text(identity) == name.value.lower()
-        case x509.RFC822Name():
-            return identity.type == IdType.USER_FQDN and _text(identity) == name.value.lower()
-        case x509.IPAddress():
-            value = name.value
-            return (
-                isinstance(value, IPv4Address | IPv6Address) and address_identity(value) == identity
-            )
-        case _:
-            return False
+def _names(leaf: x509.Certificate) -> list[Identification]:
+    """What the certificate's holder is called: its subject, and its subjectAltName."""
+    found = [Identification(IdType.DER_ASN1_DN, leaf.subject.public_bytes())]
+    for name in signatures.alternative_names(leaf):
+        match name:
+            case x509.DNSName(value=text):
+                found.append(Identification(IdType.FQDN, text.encode("ascii", "replace")))
+            case x509.RFC822Name(value=text):
+                found.append(Identification(IdType.USER_FQDN, text.encode("ascii", "replace")))
+            case x509.IPAddress(value=IPv4Address() | IPv6Address() as address):
+                found.append(address_identity(address))
+            case _:
+                pass
+    return found
 
 
-def _text(identity: Identification) -> str:
-    return identity.data.decode("ascii", "replace").lower()
+def _same(name: Identification, identity: Identification) -> bool:
+    """Protocol and port of an identity in phase 1 (17 and 500, or none) are no part of the name."""
+    return name.type == identity.type and name.data.lower() == identity.data.lower()

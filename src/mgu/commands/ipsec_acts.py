@@ -75,13 +75,19 @@ def _create(options: argparse.Namespace) -> None:
     is_new = connection.name not in folder.names()
     with Installation() as installation:  # all of it, or after a refusal none
         racoon.write_common(installation.write)
-        racoon.write_remote(connection.dst, connection.method, installation.write)
+        written = racoon.write_remote(
+            connection.dst, connection.method, installation.write, options.dst_id
+        )
         if options.dst_preshared_key is not None:
             keys.set_key(psk, str(connection.dst), options.dst_preshared_key, installation.write)
         if src is not None:
             keys.set_key(psk, str(src), options.src_preshared_key, installation.write)
         folder.save(connection, installation.write)
         services.enable(SERVICE)
+    if written and connection.method == CERTIFICATE and options.dst_id is None:
+        print(f"{connection.dst} must have a certificate whose subjectAltName has that address;")
+        print("for another name of it add --dst-id=ID.")
+    _warn_of_unpinned(connection)
     if options.start:
         return
     if is_new and _is_running():
@@ -90,6 +96,20 @@ def _create(options: argparse.Namespace) -> None:
         _reload_if_running()
     print(f"The connection {connection.name} is configured; it is activated at the next boot,")
     print(f"or now with 'ipsec --start --name={connection.name}'.")
+
+
+def _warn_of_unpinned(connection: Connection) -> None:
+    """Where others could be the peer."""
+    from mgu.connections import racoon
+
+    peer = connection.dst
+    if connection.method == CERTIFICATE and not racoon.is_pinned(peer):
+        print(
+            f"ipsec: warning: whoever has a certificate of the CA can be {peer}:"
+            f" {racoon.remote_path(peer)} has no 'peers_identifier' with 'verify_identifier on';"
+            " --create with --dst-id=ID writes them",
+            file=sys.stderr,
+        )
 
 
 def _described(options: argparse.Namespace) -> Connection:
@@ -104,7 +124,13 @@ def _described(options: argparse.Namespace) -> Connection:
         dst_port=options.dst_port or 0,
     )
     check(connection)
-    return replace(connection, method=_method(options))
+    method = _method(options)
+    if options.dst_id is not None and method != CERTIFICATE:
+        raise BadConnection(
+            f"--dst-id is for certificates, but there is a key for {connection.dst}:"
+            f" remove it from {under_root(PSK_TXT)}, or leave --dst-id out"
+        )
+    return replace(connection, method=method)
 
 
 def _method(options: argparse.Namespace) -> str:
@@ -145,6 +171,7 @@ def _check_overlap(connection: Connection, others: Sequence[Connection]) -> None
 def _start(name: str) -> None:
     connection = folder.load(name)
     src = folder.source_of(connection)
+    _warn_of_unpinned(connection)
     folder.set_started(name, True)
     if _is_running():
         _reload()

@@ -29,6 +29,10 @@ keys
   shell's history, leave both out and edit {PSK_TXT}, or give FILE with
   --dst-preshared-key=@FILE.
 
+certificates
+  The peer is let in with a certificate of the CA whose subjectAltName has its address DST. --dst-id
+  names what it must have instead: a DN ('O=Branch, CN=gw'), a host name, an address.
+
 files
   {RACOON_CONF:<34}  what all connections share
   {RACOON_DIR + "/remote-ADDRESS.conf":<34}  how to agree on keys with one peer
@@ -69,6 +73,7 @@ def parser() -> Parser:
     add("--ip-proto", type=_protocol, metavar="IPPROT", help="only this protocol, or its number")
     add("--src-preshared-key", type=_key, metavar="KEYPHRASE", help="key of this gateway")
     add("--dst-preshared-key", type=_key, metavar="KEYPHRASE", help="key of the peer")
+    add("--dst-id", metavar="ID", help="what the peer's certificate must name; default: DST")
     add("--ca-cert-file", type=_path, metavar="PEM", help="certificate of the CA")
     add("--cert-file-public", type=_path, metavar="PEM", help="this gateway's certificate")
     add("--cert-file-private", type=_path, metavar="PEM", help="its private key")
@@ -151,6 +156,8 @@ def check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         parser.error(
             "--install-certs needs --ca-cert-file, --cert-file-public, --cert-file-private"
         )
+    if options.dst_id is not None and options.dst_preshared_key is not None:
+        parser.error("--dst-id is for certificates, --dst-preshared-key is not")
     if any(files) and not options.install_certs:
         parser.error("certificate files are for --install-certs")
     scope = (options.dst_address, options.dst_network, options.src_port, options.dst_port)
@@ -160,6 +167,7 @@ def check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         options.src_preshared_key,
         options.dst_preshared_key,
         options.ip_proto,
+        options.dst_id,
     )
     if not options.create and any(value is not None for value in (*scope, *more)):
         parser.error("what a connection is like goes with --create")

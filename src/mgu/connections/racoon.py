@@ -7,6 +7,7 @@ cannot do what the connection asks (another authentication method).
 from pathlib import Path
 
 from ike.conf.errors import ConfError, Source
+from mgu.connections import pinned
 from mgu.connections.connection import CERTIFICATE, Address, BadConnection
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
@@ -67,6 +68,8 @@ remote {address} {{
 _BY_ADDRESS: Final = "    my_identifier address;\n"
 _BY_CERTIFICATE: Final = f"""\
     my_identifier asn1dn;
+    peers_identifier {{pinned}};
+    verify_identifier on;       # off: whoever has a certificate of the CA can be this peer
     certificate_type x509 "{CERTIFICATE_FILE}" "{KEY_FILE}";
     ca_type x509 "{CA_FILE}";
 """
@@ -103,16 +106,54 @@ def _kind(statement: "Statement") -> str:
     return ""
 
 
-def write_remote(peer: Address, method: str, write: Write = write_whole) -> bool:
-    """Make the peer's file authenticate by `method`; False when it does. Raises: BadConnection."""
+def write_remote(
+    peer: Address, method: str, write: Write = write_whole, identity: str | None = None
+) -> bool:
+    """Make the peer's file authenticate by `method`; False when it does.
+
+    `identity` is what the peer's certificate must name; None: what the file has, or the address.
+    Raises: BadConnection.
+    """
     path = remote_path(peer)
-    word = "rsasig" if method == CERTIFICATE else "pre_shared_key"
-    identity = _BY_CERTIFICATE if method == CERTIFICATE else _BY_ADDRESS
-    wanted = _REMOTE.format(address=peer, method=word, identity=identity)
-    if path.exists() and ((text := _text(path)) == wanted or word in _methods(path, text)):
+    wanted = _wanted(peer, method, identity)
+    text = _text(path) if path.exists() else ""
+    if text == wanted:
         return False
+    if text and _word(method) in _methods(path, text):
+        if identity is None or f"peers_identifier {pinned.identifier(identity)};" in text:
+            return False
+        if pinned.without_pins(text) != pinned.without_pins(wanted):
+            raise BadConnection(
+                f"{path} was changed by hand and stays as it is. Have it say 'peers_identifier"
+                f" {pinned.identifier(identity)};' and 'verify_identifier on;', or remove it"
+            )
     write(path, wanted.encode(), PUBLIC)
     return True
+
+
+def is_pinned(peer: Address) -> bool:
+    """Whether the peer's file lets in the holders of certain identities only.
+
+    Raises: BadConnection.
+    """
+    path = remote_path(peer)
+    text = _text(path) if path.exists() else ""
+    if text == _wanted(peer, CERTIFICATE, None):
+        return True
+    found = _statements(path, text)
+    return all(pinned.is_pinned(statement) for statement in found if statement.name == "remote")
+
+
+def _wanted(peer: Address, method: str, identity: str | None) -> str:
+    own = _BY_ADDRESS
+    if method == CERTIFICATE:
+        named = str(peer) if identity is None else identity
+        own = _BY_CERTIFICATE.format(pinned=pinned.identifier(named))
+    return _REMOTE.format(address=peer, method=_word(method), identity=own)
+
+
+def _word(method: str) -> str:
+    return "rsasig" if method == CERTIFICATE else "pre_shared_key"
 
 
 def _methods(path: Path, text: str) -> set[str]:
