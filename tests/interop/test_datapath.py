@@ -343,11 +343,15 @@ async def test_after_a_kill_nothing_leaves_in_clear_until_the_next_start_takes_o
     assert refuses("10.2.0.0/24")
     assert refuses("10.3.0.0/24")
     async with opened(host, LEFT) as path:
-        assert "No route to host" in way("10.2.0.1")
-        assert refuses("10.2.0.0/24")
-        for each in tunnel_policies((LEFT, "10.1.0.0/24"), (RIGHT, "10.2.0.0/24")):
-            await path.add_policy(each)
         assert "dev mgu0" in way("10.2.0.1")
+        assert "dev mgu0" in way("10.3.0.1")
+        kept = tunnel_policies((LEFT, "10.1.0.0/24"), (RIGHT, "10.2.0.0/24"))
+        left = {(each.selector, each.direction): each for each in await path.policies()}
+        assert len(left) == 6
+        for each in kept:
+            assert left.pop((each.selector, each.direction)).templates == each.templates
+        for each in left.values():
+            await path.delete_policy(each)
         assert f"via {RIGHT}" in way("10.3.0.1")
         assert refuses("10.2.0.0/24")
         assert not refuses("10.3.0.0/24")

@@ -9,7 +9,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Self
 
 from xfrm.dataplane import (
@@ -32,6 +33,7 @@ from xfrm.tun.guard import Guard
 from xfrm.tun.inlet import BURST, Inlet
 from xfrm.tun.outer import MARK, MASK, OuterSockets
 from xfrm.tun.routes import Routes
+from xfrm.tun.settings import Settings
 from xfrm.tun.spd import Spd
 
 __all__ = ["MARK", "DataPath", "Settings"]
@@ -40,20 +42,6 @@ logger = logging.getLogger("xfrm")
 
 _WARNED = 64  # peers that are named in the log
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """`mtu` leaves room for ESP in UDP over IPv4 in a path of 1500 octets, with any algorithm.
-
-    `offload`: exchange TCP with the host in packets of up to 64 KB; None: if numpy is installed.
-    `ike_ports`: UDP ports of this host whose packets come in clear, whatever the policies say.
-    """
-
-    name: str = "mgu%d"
-    mtu: int = 1400
-    offload: bool | None = None
-    ike_ports: frozenset[int] = frozenset({500, 4500})
 
 
 class DataPath:
@@ -103,32 +91,36 @@ class DataPath:
     async def open(
         cls, settings: Settings | None = None, *, send_udp: SendUdp | None = None
     ) -> Self:
-        """Make the device, the sockets and the rules.
+        """Make the device, the sockets and the rules; take over the policies of a killed process.
 
+        What these protected stays so meanwhile, and if it fails.
         `send_udp` is asked once for each outbound SA with encapsulation, for the function that
         sends its packets from port 4500 (`wire.udp.UdpEndpoint.sender` makes such functions).
         Raises XfrmError.
         """
         settings = settings or Settings()
-        sockets = OuterSockets()
-        try:
+        with ExitStack() as undo:
+            sockets = OuterSockets()
+            undo.callback(sockets.close)
             offload = can_offload() if settings.offload is None else settings.offload
             fd, name = open_tun(settings.name, offload=offload)
+            undo.callback(os.close, fd)
             settings = replace(settings, name=name, offload=offload)
-            try:
-                routes = await Routes.open(name, settings.mtu)
-                try:
-                    guard = Guard.open(name, sorted(settings.ike_ports))
-                except BaseException:
-                    await routes.close()
-                    raise
-            except BaseException:
-                os.close(fd)
-                raise
-        except BaseException:
-            sockets.close()
-            raise
-        return cls(fd, settings, sockets, routes, guard, send_udp)
+            routes = await Routes.open(name, settings.mtu)
+            undo.callback(routes.let_go)
+            guard = Guard.open(name, sorted(settings.ike_ports))
+            left: list[Policy] = []
+            if guard is not None:
+                undo.callback(guard.let_go)
+                left = guard.left_behind()
+            path = cls(fd, settings, sockets, routes, guard, send_udp)
+            undo.callback(path._stop)
+            for policy in left:
+                path._spd.put(policy, _date())
+            await path._follow()
+            routes.tell_left_behind()
+            undo.pop_all()
+        return path
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,14 +137,7 @@ class DataPath:
         if self._closed:
             return
         self._closed = True
-        self._events.put_nowait(None)
-        if self._timer is not None:
-            self._timer.cancel()
-        for sock in (*self._sockets.v4.values(), *self._sockets.v6.values()):
-            self._loop.remove_reader(sock)
-        self._loop.remove_reader(self._fd)
-        for watched in self._watched():
-            self._loop.remove_reader(watched)
+        self._stop()
         if self._catching_up is not None:
             await asyncio.wait([self._catching_up])
         self._tun.flush()
@@ -166,6 +151,14 @@ class DataPath:
             await self._routes.close()
         finally:
             os.close(self._fd)
+
+    def _stop(self) -> None:
+        self._events.put_nowait(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        outer = (*self._sockets.v4.values(), *self._sockets.v6.values())
+        for read in (*outer, self._fd, *self._watched()):
+            self._loop.remove_reader(read)
 
     def _ports(self) -> Ports:
         return Ports(

@@ -4,6 +4,10 @@ Such packets never see the TUN device, so the kernel's packet filter refuses the
 policies are rules of one table of nf_tables, in their order, the `in` ones where the host's own
 packets pass, the `fwd` ones where forwarded ones do. What comes from the TUN device has been
 checked. The table stays when the process is killed, as the barriers of `routes` do.
+
+It is also where the next start reads what the policies were. Each rule carries its policy as a note
+(a structure of linux/xfrm.h), outbound ones in a chain that no packet passes. So what is protected
+and the memory of it are one thing, changed in one transaction, on no disk and in no file.
 """
 
 import errno
@@ -16,15 +20,24 @@ from functools import lru_cache
 from typing import Final
 
 from wire.buffers import enlarge
+from wire.cursor import DecodeError
 from xfrm.dataplane import XfrmError
 from xfrm.esp.packet import ICMP, ICMPV6, UDP
 from xfrm.model import Action, Direction, Policy, Protocol, Selector
+from xfrm.netlink import requests
+from xfrm.netlink.answers import policy_of
+from xfrm.netlink.messages import Message, MessageType
 from xfrm.tun import nft
 
 logger = logging.getLogger("xfrm")
 
 TABLE: Final = "mgu-ipsec"
-_CHAINS: Final = {Direction.IN: ("input", 1), Direction.FWD: ("forward", 2)}  # with NF_INET_*
+_CHAINS: Final[dict[Direction, tuple[str, int | None]]] = {  # with NF_INET_*
+    Direction.IN: ("input", 1),
+    Direction.FWD: ("forward", 2),
+    Direction.OUT: ("outbound", None),
+}
+_ATTEMPTS: Final = 10  # at a list that nobody changes meanwhile
 _KIND: Final = socket.SOCK_RAW | socket.SOCK_NONBLOCK
 _NETLINK_NETFILTER: Final = 12
 _GROUPS: Final = 1 << 6  # NFNLGRP_NFTABLES
@@ -86,8 +99,33 @@ class Guard:
     def close(self) -> None:
         with suppress(OSError):  # somebody was faster
             self._send([nft.delete_table(TABLE)])
+        self.let_go()
+
+    def let_go(self) -> None:
+        """End here, and leave the table."""
         self._socket.close()
         self._watch.close()
+
+    def left_behind(self) -> list[Policy]:
+        """The policies of a killed process whose table this was. Raises XfrmError."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return [_noted(note) for note in self._notes()]
+            except nft.Interrupted:
+                continue
+            except (OSError, DecodeError) as error:
+                raise _unread(str(error)) from error
+        raise _unread("others change theirs all the time")
+
+    def _notes(self) -> list[bytes]:
+        """Raises: OSError, DecodeError, nft.Interrupted."""
+        self._socket.send(nft.list_rules(TABLE))
+        found: list[bytes] = []
+        last = False
+        while not last:
+            some, last = nft.notes(self._socket.recv(_LARGEST))
+            found += some
+        return found
 
     @property
     def stale(self) -> bool:
@@ -134,7 +172,8 @@ class Guard:
 
     def _whole(self, wanted: Rules) -> list[bytes]:
         messages = [nft.add_table(TABLE), nft.delete_table(TABLE), nft.add_table(TABLE)]
-        return [*messages, *_chains(), *self._first, *wanted[Direction.IN], *wanted[Direction.FWD]]
+        rules = [rule for way in _CHAINS for rule in wanted[way]]
+        return [*messages, *_chains(), *self._first, *rules]
 
     def _send(self, messages: Sequence[bytes]) -> None:
         """One transaction; the kernel has answered when `send` returns."""
@@ -161,7 +200,8 @@ def _first(device: str, ike_ports: Iterable[int]) -> list[bytes]:
     """What no policy is asked about."""
     rules = [
         nft.add_rule(TABLE, chain, nft.from_interface(name), nft.ACCEPT)
-        for chain, _ in _CHAINS.values()
+        for chain, hook in _CHAINS.values()
+        if hook is not None
         for name in (device, "lo")
     ]
     own = [nft.of_protocol(protocol) for protocol in (Protocol.ESP, Protocol.AH)]
@@ -174,11 +214,24 @@ def _first(device: str, ike_ports: Iterable[int]) -> list[bytes]:
 
 @lru_cache(maxsize=4096)
 def _rule(policy: Policy) -> bytes:
-    """What the policy says of a packet in clear."""
+    """What the policy says of a packet in clear, and the policy itself."""
+    note = bytes(requests.policy_message(MessageType.UPDPOLICY, policy))
     passes = policy.action == Action.ALLOW and all(each.optional for each in policy.templates)
     chain, _ = _CHAINS[policy.direction]
     verdict = nft.ACCEPT if passes else nft.DROP
-    return nft.add_rule(TABLE, chain, _match(policy.selector), verdict)
+    return nft.add_rule(TABLE, chain, _match(policy.selector), verdict, note)
+
+
+def _unread(why: str) -> XfrmError:
+    return XfrmError(
+        f"what an earlier process protects cannot be read from the rules of its table ({why}): "
+        f"'nft delete table inet {TABLE}' ends its protection"
+    )
+
+
+def _noted(note: bytes) -> Policy:
+    """Raises: DecodeError."""
+    return policy_of(Message.parse(MessageType.UPDPOLICY, note))
 
 
 def _match(selector: Selector) -> nft.Match:

@@ -4,6 +4,7 @@ A `Match` is a list of expressions in a row; all have to hold for the verdict at
 of netfilter's own are big-endian, those of netlink in the machine's order.
 """
 
+import os
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -22,12 +23,16 @@ _NESTED: Final = 0x8000
 _INET: Final = 1  # NFPROTO_INET: IPv4 and IPv6
 _SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES
 _BEGIN, _END = 0x10, 0x11
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE = 0, 2, 3, 6
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _GET_RULE = 0, 2, 3, 6, 7
 _DELETIONS: Final = frozenset(
     _SUBSYSTEM << 8 | command for command in (2, 5, 8)
 )  # table, chain, rule
-_REQUEST, _CREATE, _APPEND = 0x1, 0x400, 0x800
+_REQUEST, _DUMP_INTERRUPTED, _DUMP, _CREATE, _APPEND = 0x1, 0x10, 0x300, 0x400, 0x800
 _ERROR: Final = 2  # NLMSG_ERROR
+_DONE: Final = 3  # NLMSG_DONE
+_USERDATA: Final = 7  # NFTA_RULE_USERDATA: type, length, value; the program `nft` has types 0 and 1
+_NOTE: Final = 77
+LONGEST_NOTE: Final = 254  # octets: NFT_USERDATA_MAXLEN, without type and length
 _REGISTER: Final = 1  # NFT_REG_1; 0 is the verdict's
 _NETWORK, _TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
 _IIFNAME, _NFPROTO, _L4PROTO = 6, 15, 16  # NFT_META_*
@@ -73,6 +78,48 @@ def takes_away(octets: bytes, table: str, ours: int) -> bool:
     return False
 
 
+def list_rules(table: str) -> bytes:
+    """Asks for all rules of the table; `notes` reads the answers."""
+    return _of_table(_GET_RULE, _text(1, table), _DUMP)
+
+
+class Interrupted(Exception):
+    """Rules changed while they were listed: ask again."""
+
+
+def notes(octets: bytes) -> tuple[list[bytes], bool]:
+    """The notes on the rules in an answer, and whether it is the last one.
+
+    Raises: DecodeError, Interrupted; OSError when it is a refusal.
+    """
+    for number in errors(octets):
+        raise OSError(number, os.strerror(number))
+    found: list[bytes] = []
+    cursor = Cursor(octets)
+    while len(cursor):
+        length, kind, flags, _, _ = cursor.unpack(_HEADER)
+        body = cursor.sub(length - _HEADER.size)
+        cursor.take(min(-length % 4, len(cursor)))
+        if flags & _DUMP_INTERRUPTED:
+            raise Interrupted
+        if kind == _DONE:
+            return found, True
+        body.unpack(_NFMSG)
+        note = _attributes(body).get(_USERDATA, b"")
+        if note[:2] == bytes((_NOTE, len(note) - 2 & 0xFF)):
+            found.append(note[2:])
+    return found, False
+
+
+def _attributes(cursor: Cursor) -> dict[int, bytes]:
+    found = {}
+    while len(cursor):
+        length, kind = cursor.unpack(_ATTRIBUTE)
+        found[kind & ~_NESTED] = cursor.take(length - _ATTRIBUTE.size)
+        cursor.take(min(-length % 4, len(cursor)))
+    return found
+
+
 def add_table(table: str) -> bytes:
     return _of_table(_NEW_TABLE, _text(1, table), _CREATE)
 
@@ -81,19 +128,25 @@ def delete_table(table: str) -> bytes:
     return _of_table(_DELETE_TABLE, _text(1, table))
 
 
-def add_chain(table: str, chain: str, hook: int) -> bytes:
-    """A chain of type filter at `hook` (NF_INET_*), of priority 0; it accepts by itself."""
-    where = _nest(4, _number(1, hook) + _number(2, 0))
-    return _of_table(
-        _NEW_CHAIN, _text(1, table) + _text(3, chain) + where + _text(7, "filter"), _CREATE
-    )
+def add_chain(table: str, chain: str, hook: int | None) -> bytes:
+    """A chain of type filter at `hook` (NF_INET_*), of priority 0; it accepts by itself.
+
+    Without a hook no packet ever passes it.
+    """
+    base = b""
+    if hook is not None:
+        base = _nest(4, _number(1, hook) + _number(2, 0)) + _text(7, "filter")
+    return _of_table(_NEW_CHAIN, _text(1, table) + _text(3, chain) + base, _CREATE)
 
 
-def add_rule(table: str, chain: str, match: Match, verdict: int) -> bytes:
-    """At the end of `chain`. What is dropped is counted."""
+def add_rule(table: str, chain: str, match: Match, verdict: int, note: bytes = b"") -> bytes:
+    """At the end of `chain`. What is dropped is counted; `note` is told by `list_rules`."""
     counted = _expression("counter", b"") if verdict == DROP else b""
     expressions = _nest(4, match + counted + _verdict(verdict))
-    return _of_table(_NEW_RULE, _text(1, table) + _text(2, chain) + expressions, _CREATE | _APPEND)
+    noted = _blob(_USERDATA, bytes((_NOTE, len(note))) + note) if note else b""
+    return _of_table(
+        _NEW_RULE, _text(1, table) + _text(2, chain) + expressions + noted, _CREATE | _APPEND
+    )
 
 
 def from_interface(name: str) -> Match:

@@ -53,7 +53,7 @@ class Routes:
         self._watch = watch
         self._changes = Changes()
         self._routes: dict[Network, Address | None] = {}
-        self._left_behind: set[Network] = set()  # by a killed process, until policies are known
+        self._left_behind: set[Network] = set()  # barriers that a killed process left
         self._families: list[int] = []
         self._lock = asyncio.Lock()
         self._warned = False
@@ -94,6 +94,11 @@ class Routes:
         changes.routes &= self._routes.keys()  # those that we removed are not there
         self._changes.add(changes)
 
+    def let_go(self) -> None:
+        """End here, and leave the rules and the barriers."""
+        self._watch.close()
+        self._netlink.close()
+
     async def close(self) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
 
@@ -104,8 +109,7 @@ class Routes:
             for network in self._routes.keys() | self._left_behind:
                 await self._remove(network)
         finally:
-            self._watch.close()
-            self._netlink.close()
+            self.let_go()
 
     async def follow(self, policies: Sequence[Policy]) -> None:
         """Make the routes those of `policies`, with the host's addresses of now."""
@@ -125,6 +129,16 @@ class Routes:
             except (NetlinkError, OSError) as error:
                 self._changes.add(changes)
                 raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
+
+    def tell_left_behind(self) -> None:
+        """Say what a killed process blocks that no policy is known for: it stays so, to be safe."""
+        unknown = sorted(map(str, self._left_behind - self._routes.keys()))
+        if unknown:
+            logger.warning(
+                "%s: protected by an earlier process whose policies are not known; nothing is sent "
+                "there until this one is stopped in order",
+                ", ".join(unknown),
+            )
 
     def _wanted(self, policies: Iterable[Policy]) -> dict[Network, Address | None]:
         wanted: dict[Network, Address | None] = {}
@@ -154,10 +168,10 @@ class Routes:
         self, wanted: dict[Network, Address | None], lost: Container[Network]
     ) -> None:
         """`lost`: those that somebody took away."""
-        for network in (self._routes.keys() | self._left_behind) - wanted.keys():
-            self._routes.pop(network, None)
+        for network in self._routes.keys() - wanted.keys():
+            self._routes.pop(network)
+            self._left_behind.discard(network)
             await self._remove(network)
-        self._left_behind.clear()
         for network, source in wanted.items():
             known = network in self._routes and network not in lost
             if not known or self._routes[network] != source:
@@ -174,9 +188,7 @@ class Routes:
         await self._netlink.link("set", index=self._index, mtu=mtu, state="up")
         for family in _FAMILIES:
             try:
-                with suppress(NetlinkError):  # one that a killed process left behind, of any mark
-                    await self._netlink.rule("del", family=family, priority=PRIORITY, table=TABLE)
-                await self._rule("add", family)
+                await self._place_rule(family)
             except NetlinkError as error:
                 if family == socket.AF_INET6 and error.code in (
                     errno.EAFNOSUPPORT,
@@ -193,24 +205,37 @@ class Routes:
         self._watch.drain()  # our own
         await self._look()
 
+    async def _place_rule(self, family: int) -> None:
+        """Ours is there before one of a killed process, with another mark, goes."""
+        await self._add_rule(family)
+        async for rule in await self._netlink.get_rules(family=family, table=TABLE):
+            mark = rule.get("fwmark"), rule.get("fwmask")
+            if rule.get("priority") == PRIORITY and mark != (MARK, MASK):
+                await self._rule("del", family, *mark)
+
     async def _restore_rules(self) -> None:
+        for family in self._families:
+            await self._add_rule(family)
+
+    async def _add_rule(self, family: int) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
 
-        for family in self._families:
-            try:
-                await self._rule("add", family)
-            except NetlinkError as error:
-                if error.code != errno.EEXIST:
-                    raise
+        try:
+            await self._rule("add", family)
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise
 
-    async def _rule(self, verb: str, family: int) -> None:
+    async def _rule(
+        self, verb: str, family: int, mark: int | None = MARK, mask: int | None = MASK
+    ) -> None:
         await self._netlink.rule(
             verb,
             family=family,
             priority=PRIORITY,
             table=TABLE,
-            fwmark=MARK,
-            fwmask=MASK,
+            fwmark=mark,
+            fwmask=mask,
             flags=_FIB_RULE_INVERT,
         )
 

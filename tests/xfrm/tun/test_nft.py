@@ -1,10 +1,19 @@
 """Messages of nf_tables; `interop/test_datapath_clear.py` has what the kernel makes of them."""
 
+import contextlib
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab.xfrm_values import policies
+from wire.cursor import DecodeError
+from wire.record import replace
+from xfrm.model import Policy, Usage
+from xfrm.netlink import requests
+from xfrm.netlink.answers import policy_of
+from xfrm.netlink.messages import Message, MessageType
 from xfrm.tun import nft
 
 OURS, OTHERS = 77, 78
@@ -47,3 +56,55 @@ def test_only_what_others_take_of_our_table_counts() -> None:
     added = deleted(6, "ours", OTHERS)
     assert not nft.takes_away(added, "ours", OURS)
     assert nft.takes_away(added + deleted(8, "ours", OTHERS), "ours", OURS)
+
+
+def answer(kind: int, body: bytes, flags: int = 2) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
+
+
+def listed(rule: bytes, flags: int = 2) -> bytes:
+    """A rule that was added, as the kernel lists it."""
+    return answer(10 << 8 | 6, rule[16:], flags)
+
+
+DONE = answer(3, bytes(4))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=nft.LONGEST_NOTE)))
+def test_notes_on_rules_are_read_back_in_their_order(wanted: list[bytes]) -> None:
+    rules = [nft.add_rule("t", "c", nft.of_protocol(50), nft.DROP, note) for note in wanted]
+    for rule in rules:
+        length = struct.unpack_from("=I", rule)[0]
+        assert length == len(rule)
+    octets = b"".join(listed(rule) for rule in rules)
+    assert nft.notes(octets) == (wanted, False)
+    assert nft.notes(octets + DONE) == (wanted, True)
+
+
+def test_rules_without_a_note_of_ours_and_the_comments_of_nft_are_passed_over() -> None:
+    bare = nft.add_rule("t", "c", nft.of_protocol(50), nft.ACCEPT)
+    comment = bytes((0, 5)) + b"mine\0"
+    attribute = struct.pack("=HH", 4 + len(comment), 7) + comment + bytes(-len(comment) % 4)
+    assert nft.notes(listed(bare) + listed(bare + attribute) + DONE) == ([], True)
+
+
+def test_a_list_that_others_disturbed_is_asked_for_again_and_a_refused_one_is_an_error() -> None:
+    rule = nft.add_rule("t", "c", nft.of_protocol(50), nft.ACCEPT, b"note")
+    with pytest.raises(nft.Interrupted):
+        nft.notes(listed(rule, flags=0x12))
+    with pytest.raises(OSError, match="No such file"):
+        nft.notes(struct.pack("=IHHIIi", 20, 2, 0, 0, 0, -2))
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_octets_are_no_list_of_rules(junk: bytes) -> None:
+    with contextlib.suppress(DecodeError, nft.Interrupted, OSError):
+        nft.notes(junk)
+
+
+@given(policies())
+def test_every_policy_that_this_path_takes_fits_into_a_note_and_comes_back(policy: Policy) -> None:
+    policy = replace(policy, templates=policy.templates[:1], mark=None, if_id=0, usage=Usage())
+    note = bytes(requests.policy_message(MessageType.UPDPOLICY, policy))
+    assert len(note) <= nft.LONGEST_NOTE
+    assert policy_of(Message.parse(MessageType.UPDPOLICY, note)) == policy

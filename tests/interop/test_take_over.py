@@ -1,0 +1,166 @@
+"""The userspace data path's daemon is killed under traffic, and started again.
+
+Its TUN device dies with it, and the routes into it. What protects must not.
+"""
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from lab import require
+from lab.keying import Keying, until
+from lab.netns import CommandFailed, Namespace, Veth
+from lab.process import Process
+from xfrm.tun.guard import TABLE
+from xfrm.tun.outer import MARK
+
+pytestmark = pytest.mark.interop
+
+SECRET: Final = "--dst-preshared-key=shared by both"
+STARTS: Final = 3
+
+
+@pytest.fixture
+def ends(wire: Veth, tmp_path: Path) -> tuple[Keying, Keying]:
+    """The left one protects 10.1.0.0/24 behind it, the right one 10.2.0.0/24 and 10.3.0.0/24; in
+    clear there is a way, too.
+    """
+    (left, _), (right, _) = wire.left, wire.right
+    left.add_address("lo", "10.1.0.1/24")
+    right.add_route("10.1.0.0/24", "10.77.0.1")
+    for number in (2, 3):
+        right.add_address("lo", f"10.{number}.0.1/24")
+        left.add_route(f"10.{number}.0.0/24", "10.77.0.2")
+    near = Keying(left, tmp_path / "left", {"MGU_DATAPLANE": "userspace"})
+    far = Keying(right, tmp_path / "right", {"MGU_DATAPLANE": "userspace"})
+    create(near, "t", "10.77.0.2", "10.1.0.0/24", "10.2.0.0/24")
+    create(far, "t", "10.77.0.1", "10.2.0.0/24", "10.1.0.0/24")
+    return near, far
+
+
+def create(end: Keying, name: str, peer: str, here: str, there: str) -> None:
+    end.ipsec("--create", f"--name={name}", f"--dst-address={peer}", SECRET,
+              f"--src-network={here}", f"--dst-network={there}")  # fmt: skip
+
+
+@contextmanager
+def watched(host: Namespace) -> Iterator[Process]:
+    """What leaves `host` by eth0: a line for each packet."""
+    words = [require.program("tcpdump"), "-l", "-n", "-Q", "out", "-i", "eth0", "esp or icmp"]
+    with Process(words, namespace=host, name="tcpdump") as tap:
+        tap.wait_line("listening on eth0")
+        yield tap
+
+
+@contextmanager
+def pinging(end: Keying) -> Iterator[Process]:
+    """500 packets a second."""
+    words = ["ping", "-i", "0.002", "-I", "10.1.0.1", "10.2.0.1"]
+    with Process(words, namespace=end.namespace, name="ping") as traffic:
+        traffic.wait_line("bytes from 10.2.0.1")
+        yield traffic
+
+
+def in_clear(sender: Keying, to: str) -> None:
+    """Three packets past the data path of their sender."""
+    options = ("-m", str(MARK), "-c", "3", "-i", "0.05", "-W", "1", "-I", "10.2.0.1")
+    sender.namespace.run("ping", *options, to, check=False)
+
+
+def kill(daemon: Process) -> None:
+    daemon.signal(signal.SIGKILL)
+    until(lambda: not daemon.running)
+
+
+def works(end: Keying) -> bool:
+    return end.ping("10.2.0.1", source="10.1.0.1")
+
+
+def ways(end: Keying) -> str:
+    return end.namespace.run("ip", "route", "show", "table", "4500", check=False).stdout
+
+
+def refusals(end: Keying) -> str:
+    try:
+        return end.namespace.run(require.program("nft"), "list", "table", "inet", TABLE).stdout
+    except CommandFailed:
+        return ""
+
+
+def test_nothing_leaves_or_comes_in_clear_over_kills_and_each_start_has_traffic_again(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, far = ends
+    with far.iked(), watched(near.namespace) as outgoing:
+        with near.iked() as daemon:
+            assert works(near)
+            traffic = pinging(near)
+            with traffic:
+                kill(daemon)
+                for _ in range(STARTS):
+                    in_clear(far, "10.1.0.1")
+                    assert re.search(r"packets [1-9]\d* bytes \d+ drop", refusals(near))
+                    with near.iked() as again:
+                        again.wait_line("an earlier daemon was not stopped in order: its policies")
+                        until(lambda: works(near), 5)
+                        in_clear(far, "10.1.0.1")
+                        kill(again)
+                with near.iked():
+                    until(lambda: works(near), 5)
+                    until(lambda: "ESP(" in outgoing.text)
+                    assert "ICMP" not in outgoing.text
+        assert ways(near) + refusals(near) == ""
+        works(near)  # the control: stopped in order, it lets everything pass again
+        until(lambda: "ICMP echo request" in outgoing.text)
+
+
+def test_what_was_stopped_while_no_daemon_ran_is_open_after_the_next_start_and_nothing_before(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, _ = ends
+    create(near, "u", "10.77.0.2", "10.1.0.0/24", "10.3.0.0/24")
+    with near.iked() as daemon:
+        kill(daemon)
+    near.ipsec("--remove", "--name=u")
+    for network in ("10.2.0.0/24", "10.3.0.0/24"):
+        assert f"unreachable {network}" in ways(near)
+        assert f"saddr {network} ip daddr 10.1.0.0/24 counter packets 0 bytes 0 drop" in refusals(
+            near
+        )
+    with near.iked():
+        assert "10.2.0.0/24 dev mgu0" in ways(near)
+        assert "10.3.0.0/24" not in ways(near) + refusals(near)
+        assert near.ping("10.3.0.1", source="10.1.0.1")
+    assert ways(near) + refusals(near) == ""
+
+
+def test_without_the_memory_of_its_policies_what_was_routed_stays_blocked_until_an_orderly_stop(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, _ = ends
+    create(near, "u", "10.77.0.2", "10.1.0.0/24", "10.3.0.0/24")
+    with near.iked() as daemon:
+        kill(daemon)
+    near.ipsec("--remove", "--name=u")
+    near.namespace.run(require.program("nft"), "flush", "ruleset")
+    with near.iked() as daemon:
+        assert "WARNING: 10.2.0.0/24, 10.3.0.0/24: protected by an earlier process" in daemon.text
+        assert "unreachable 10.3.0.0/24" in ways(near)
+        assert "10.2.0.0/24 dev mgu0" in ways(near)
+    assert ways(near) == ""
+
+
+def test_a_rule_of_another_version_goes_when_ours_is_there(ends: tuple[Keying, Keying]) -> None:
+    near, _ = ends
+    rule = ("rule", "add", "not", "fwmark", "0x4d4755", "priority", "450", "table", "4500")
+    near.namespace.run("ip", *rule)
+    with near.iked():
+        shown = near.namespace.run("ip", "rule", "list", "priority", "450").stdout
+        assert len(shown.splitlines()) == 1
+        assert "/0x" in shown
+    assert near.namespace.run("ip", "rule", "list", "priority", "450").stdout == ""
