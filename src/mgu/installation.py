@@ -5,11 +5,15 @@ import sys
 from pathlib import Path
 
 from wire.files import PUBLIC, beside, read_with_status, sync_folder, write_whole
-from wire.lean import Self
+from wire.lean import Final, Self
+
+RESTORED: Final = "everything is as it was"
+"""The note of an exception after which nothing is left of the installation."""
 
 
 class Installation:
-    """A `with` block: what it wrote is taken back when the block ends with an exception.
+    """A `with` block: what it wrote is taken back when the block ends with an exception, which gets
+    the note RESTORED then.
 
     The way back is laid before a step is made: the old file stays under a hidden name beside the
     new one, so that a full disk keeps nobody from going back. Against a power cut there is only
@@ -47,12 +51,16 @@ class Installation:
                 if kept is not None:
                     kept.unlink(missing_ok=True)
             return
+        whole = True
         for path, kept in reversed(self._done):
             try:
                 _take_back(path, kept)
             except OSError as failure:
+                whole = False
                 remedy = f"the old file is {kept}" if kept else "remove it"
                 print(f"{path} is not as it was: {failure.strerror}; {remedy}", file=sys.stderr)
+        if whole:
+            error.add_note(RESTORED)
 
 
 def _keep(path: Path, kept: Path, old: bytes, mode: int) -> None:

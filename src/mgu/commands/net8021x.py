@@ -36,9 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("net8021x: given up, nothing was changed", file=sys.stderr)
         return exits.FAILED
     except OSError as error:
-        print(f"net8021x: {error.filename}: {error.strerror}", file=sys.stderr)
+        _refuse(f"{error.filename}: {error.strerror}", error)
         return exits.FAILED
     return exits.OK
+
+
+def _refuse(what: str, error: Exception) -> None:
+    """With its notes: what became of what was written."""
+    print("; ".join([f"net8021x: {what}", *getattr(error, "__notes__", [])]), file=sys.stderr)
 
 
 def _act(options: argparse.Namespace) -> None:
