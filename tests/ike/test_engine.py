@@ -21,6 +21,7 @@ from ike.events import (
 )
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, Integrity
 from ike.numbers.isakmp import ProtocolId
+from ike.reqids import GENERATED
 from ike.values import (
     Address,
     Direction,
@@ -355,6 +356,7 @@ def test_generate_policy_makes_the_policy_and_takes_it_away_with_the_sas() -> No
     world.run(1)
     (policy,) = right.policies
     assert policy.selector == transport(RIGHT, LEFT).selector
+    assert policy.protections[0].reqid in GENERATED  # the next start knows it by that
     world.tell(left, Flush())
     world.run(1)
     assert not right.policies

@@ -9,21 +9,19 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ike.context import Context
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.peer.half_open import HalfOpen
 from ike.phase1.weak import Weakness
+from ike.reqids import GENERATED
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, Endpoint, Network, PolicyEntry, SaId, Selector
 
 if TYPE_CHECKING:
     from ike.peer.connection import Connection
     from ike.peer.pad import Pad
-
-OWN_REQIDS: Final = range(0x4D470000, 0x4D480000)
-"""The identifiers by which policies and SAs of ours are known as such, also after a crash."""
 
 Traffic = tuple[Selector, Address, Address]
 
@@ -92,10 +90,10 @@ class Spd:
                 yield from self._networks[type(network)((start, length))]
 
     def fresh_reqid(self) -> int:
-        """One of our range that no policy uses. Raises: LookupError when all are in use."""
-        for _ in range(len(OWN_REQIDS)):
-            reqid = OWN_REQIDS[self._next_reqid]
-            self._next_reqid = (self._next_reqid + 1) % len(OWN_REQIDS)
+        """One for a generated policy, that none uses. Raises: LookupError when all are in use."""
+        for _ in range(len(GENERATED)):
+            reqid = GENERATED[self._next_reqid]
+            self._next_reqid = (self._next_reqid + 1) % len(GENERATED)
             if reqid not in self._reqids:
                 return reqid
         raise LookupError("no reqid is free")
