@@ -42,7 +42,7 @@ fuzz: $(VENV)/.dev ## every decoder under a coverage-guided fuzzer, SECONDS_EACH
 
 mutants: $(VENV)/.dev ## what the fast tests of PACKAGE=ike notice of N=200 changes (SEED=1, JOBS=2, TESTS=)
 	$(BIN)/pip install -q --disable-pip-version-check --group mutants
-	@PYTHONPATH=tests nice $(BIN)/python -m mutants $(PACKAGE) --size $(N) --seed $(SEED) --jobs $(JOBS) $(TESTS)
+	@PYTHONPATH=tests nice $(BIN)/python -m mutants $(PACKAGE) $(TESTS) --size $(N) --seed $(SEED) --jobs $(JOBS)
 
 format: $(VENV)/.dev ## put the code in its one form
 	$(BIN)/ruff check --fix .

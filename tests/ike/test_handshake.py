@@ -167,6 +167,21 @@ def test_a_refused_message_brings_no_vendors() -> None:
     assert initiator.facts.vendors == {Vendor.DPD}
 
 
+def _with_nonce(message: bytes, size: int) -> bytes:
+    parsed = Message.parse(Header.parse(message), message)
+    payloads = [
+        Payload(p.type, bytes(size)) if p.type == PayloadType.NONCE else p for p in parsed.payloads
+    ]
+    return bytes(replace(parsed, payloads=tuple(payloads)))
+
+
+@pytest.mark.parametrize(("size", "refused"), [(7, True), (8, False), (256, False), (257, True)])
+def test_a_nonce_has_8_to_256_octets(size: int, refused: bool) -> None:
+    """RFC 2409, 5."""
+    side, message = next(islice(_turns(*_sides()), 2, None))
+    assert _refuses(side, _with_nonce(message, size)) is refused
+
+
 # --- a refused message is judged once ---
 
 

@@ -9,6 +9,7 @@ from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
 from ike.numbers.doi import IdType
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
+from ike.phase2.negotiation import LINGER
 from ike.sa import informational
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import MAX_IDS, RENEW_IDS
@@ -208,6 +209,19 @@ def test_no_message_id_is_forgotten_while_its_isakmp_sa_lives() -> None:
         _hears(world, right, octets, HERE)
     world.run(0.1)
     assert sa.closed
+
+
+def test_the_message_id_of_a_quick_mode_is_not_forgotten_with_its_exchange() -> None:
+    """Message 1 comes again when its exchange is long over, and nobody answers its repeats."""
+    world, _, right = _established()
+    (first, *_) = [d.octets for d in world.datagrams if d.octets[18] == ExchangeType.QUICK]
+    world.run(2 * LINGER)
+    begun = sum("respond new phase 2 negotiation" in text for text in right.texts())
+    assert not _hears(world, right, first, HERE)
+    world.run(1)
+    assert sum("respond new phase 2 negotiation" in text for text in right.texts()) == begun == 1
+    assert any("was used before" in text for text in right.texts())
+    assert len(right.sas) == 2
 
 
 def test_what_does_not_authenticate_uses_no_message_id() -> None:

@@ -244,6 +244,40 @@ def test_a_wrong_number_of_transforms_is_refused() -> None:
         SaBody.parse(bytes(sa))
 
 
+def _bent(body: bytes, at: int, value: int) -> bytes:
+    return body[:at] + bytes([value]) + body[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [
+        (8, PayloadType.TRANSFORM),  # of the proposal: what follows is none
+        (9, 1),  # reserved
+        (11, 7),  # shorter than its own header
+        (14, 17),  # an SPI longer than any
+        (20, PayloadType.PROPOSAL),  # of the first transform
+        (20, PayloadType.NONE),
+        (21, 1),
+        (23, 7),
+        (28, PayloadType.TRANSFORM),  # of the last
+    ],
+)
+def test_proposals_and_transforms_with_a_bad_header_are_refused(at: int, value: int) -> None:
+    """At 8 the proposal begins, with an SPI of 4 octets; at 24 and 32 its transforms, without
+    attributes.
+    """
+    transforms = (Transform(1, 12), Transform(2, 3))
+    good = bytes(SaBody((Proposal(1, ProtocolId.ESP, b"spi!", transforms),)))
+    assert SaBody.parse(good).proposals[0].transforms == transforms
+    with pytest.raises(PayloadMalformed):
+        SaBody.parse(_bent(good, at, value))
+
+
+def test_the_doi_of_a_delete_is_kept() -> None:
+    delete = Delete(ProtocolId.ISAKMP, (bytes(16),), doi=0)
+    assert Delete.parse(bytes(delete)) == delete
+
+
 def test_a_delete_must_hold_as_many_spis_as_it_says() -> None:
     body = bytes(Delete(ProtocolId.ESP, (b"1234", b"5678")))
     with pytest.raises(PayloadMalformed):

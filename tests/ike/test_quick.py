@@ -1,6 +1,7 @@
 """Quick Mode's messages by themselves (RFC 2409, 5.5)."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_address
 
@@ -12,7 +13,7 @@ from ike.doi.identity import address_identity, host_selector
 from ike.doi.proposals import Phase2Suite
 from ike.doi.select import choose_phase2, phase2_suites
 from ike.errors import InvalidHashInformation, InvalidIdInformation, PayloadMalformed
-from ike.isakmp.message import Message, Payload
+from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.payloads import SaBody
 from ike.numbers.doi import Encryption, Group, Hash
 from ike.numbers.isakmp import ExchangeType, PayloadType, ProtocolId
@@ -171,3 +172,21 @@ def test_the_answer_to_a_bundle_has_the_initiators_order_and_our_spis_by_protoco
         (ProtocolId.AH, b"\0\0ah"),
         (ProtocolId.ESP, b"\0esp"),
     ]
+
+
+def _with_nonce(payloads: tuple[Payload, ...], size: int) -> Message:
+    """Message 1 with another nonce, authenticated."""
+    rest = tuple(
+        Payload(p.type, bytes(size)) if p.type == PayloadType.NONCE else p for p in payloads[1:]
+    )
+    digest = KEYS.phase2_hash((7).to_bytes(4), pack_chain(rest))
+    return _message((Payload(PayloadType.HASH, digest), *rest))
+
+
+@pytest.mark.parametrize(("size", "taken"), [(7, False), (8, True), (256, True), (257, False)])
+def test_a_nonce_has_8_to_256_octets(size: int, taken: bool) -> None:
+    """RFC 2409, 5."""
+    exchange, responder = Exchange(change=_as_it_is), _facts(Role.RESPONDER)
+    first = build_first(exchange.initiator, exchange.offers, PayloadType.NAT_OA, 16)
+    with nullcontext() if taken else pytest.raises(PayloadMalformed, match="nonce"):
+        take_first(responder, _with_nonce(first, size))

@@ -42,8 +42,8 @@ def optional(kind: P, most: int = 1) -> Count:
 class Turn:
     sender: Role
     counts: tuple[Count, ...]
-    encrypted: bool | None = False  # None: taken either way, and sent encrypted
-    first: P | None = None
+    encrypted: bool | None  # None: taken either way, and sent encrypted
+    first: P | None
     by_type: MappingProxyType[P, Count] = field(init=False)
 
     def __post_init__(self) -> None:
