@@ -12,25 +12,28 @@ SHELL := /bin/bash
 # Tests start our commands some thousand times: let Python keep what it compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check bench fuzz mutants peers format clean
+.PHONY: help demo test test-all check bench fuzz mutants peers format clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
 demo: $(VENV)/.package ## boot a branch office from wrong date to keyed tunnel (PEERS=real: Debian's peers, as root)
 	@if [ "$(PEERS)" = real ]; then tests/lab/install-peers; fi
 	@$(BIN)/python -m mgu.demo --peers $(PEERS)
 
 test: $(VENV)/.dev peers check ## everything: checks, unit, interop in namespaces, kernel in User-Mode Linux
-	$(BIN)/pytest -q -n 4 --dist loadgroup -m "interop or kernel"
+	$(BIN)/pytest -q -n 4 --dist loadgroup -m "(interop or kernel) and not long"
+
+test-all: test ## what takes minutes, too: daemons killed and stopped at random moments, full disks
+	$(BIN)/pytest -q -n 4 --dist loadgroup -m long
 
 check: $(VENV)/.dev ## the fast half: lint, types, layers, unit and property tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src tests benchmarks
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -n 2 -m "not interop and not kernel"
+	$(BIN)/pytest -q -n 2 -m "not interop and not kernel and not long"
 
 bench: $(VENV)/.dev peers ## the benchmarks, each beside what it is compared to
 	$(BIN)/pytest benchmarks -q -s -p no:xdist -o python_files='bench_*.py' -m ''

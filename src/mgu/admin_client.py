@@ -5,11 +5,15 @@ import socket
 
 from ike.admin.framing import HEADER, Reply, Request, reply_length
 from mgu import exits
-from wire.lean import TYPE_CHECKING
+from wire.lean import TYPE_CHECKING, Final
 from wire.unix import short_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+PATIENCE: Final = 30.0
+"""Seconds for an answer: one that was stopped gives none."""
 
 
 class Refused(Exception):
@@ -51,8 +55,13 @@ class Connection:
 
     def ask(self, request: Request) -> Reply:
         """The daemon's answer. Raises: Refused."""
-        self._socket.sendall(bytes(request))
-        reply = self.receive()
+        self._socket.settimeout(PATIENCE)
+        try:
+            self._socket.sendall(bytes(request))
+            reply = self.receive()
+        except TimeoutError:
+            raise Refused(f"racoon does not answer within {PATIENCE:g} s") from None
+        self._socket.settimeout(None)  # events may take their time
         if reply is None:
             raise Refused("racoon closed the connection without an answer")
         return reply

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mgu import exits
+from mgu import exits, privileges
 from mgu.notify import notify
 from wire.fault import CannotGoOn
 
@@ -46,8 +46,9 @@ def run(
 
     SIGTERM and SIGINT set `stop`; a second one cancels `main`. SIGHUP does nothing, unless `main`
     takes it: a closed terminal, or who rotates the logs, ends no daemon. Under a watchdog
-    (WATCHDOG_USEC) the loop reports every half period that it still turns.
+    (WATCHDOG_USEC) the loop reports every half period that it still turns. No core is dumped.
     """
+    privileges.forbid_core_dumps()
 
     async def guarded() -> int:
         stop = asyncio.Event()
@@ -90,6 +91,9 @@ def _tell_fault(error: BaseException, where: str = "") -> None:
         return
     if isinstance(error, CannotGoOn):
         _log.error("%s: the daemon cannot go on", error)
+        return
+    if isinstance(error, MemoryError):
+        _log.critical("there is not enough memory: the daemon cannot go on")
         return
     doing = "".join(f" {note}" for note in getattr(error, "__notes__", [where] if where else []))
     name = type(error).__name__

@@ -1,13 +1,21 @@
-"""Down to the capabilities that a daemon uses, once it has opened what it needs as root.
+"""Down to the user and the capabilities that a daemon needs, once it has opened what root may open.
 
-capabilities(7), capset(2), prctl(2). The user id stays: the daemon goes on owning its files, but
-it can neither override permissions nor load modules, and nothing it executes can regain that.
+capabilities(7), capset(2), prctl(2). Nothing that it executes can regain what it gave up. Key files
+stay root's, mode 0600; a daemon that reads changed ones keeps CAP_DAC_READ_SEARCH: it may read, and
+never write. The other way, descriptors from a supervisor that stays root, is one more protocol, and
+systemd would not speak it.
 """
 
 import ctypes
 import os
+import resource
 import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
+
+from mgu import account
 
 # linux/capability.h: their numbers are their places in this list
 _NAMES: Final = """
@@ -20,6 +28,8 @@ _NAMES: Final = """
 """
 NUMBERS: Final = {f"CAP_{name}": number for number, name in enumerate(_NAMES.split())}
 
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_KEEPCAPS: Final = 8
 _PR_CAPBSET_READ: Final = 23
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -31,6 +41,38 @@ _SETPCAP: Final = 1 << NUMBERS["CAP_SETPCAP"]
 _ZEROS: Final = (ctypes.c_ulong(0),) * 3  # prctl's arguments are longs
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become_user(folders: Iterable[Path] = ()) -> None:
+    """Become the user of the daemons (`mgu.account`), to whom the `folders` are given.
+
+    The capabilities stay until `drop`. Root stays root where there is no such user; somebody else
+    (systemd's User=) stays who he is. Call it before any other thread runs.
+    Raises: OSError.
+    """
+    user = account.find() if os.geteuid() == 0 else None
+    if user is None:
+        return
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchown(handle, user.uid, -1)
+        finally:
+            os.close(handle)
+    permitted = held()
+    _prctl(_PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+    _capset(permitted)
+
+
+def forbid_core_dumps() -> None:
+    """Keys shall not be in one, nor shall another process of this user look into this one."""
+    with suppress(OSError):  # systemd has done it (LimitCORE=), and forbids the call
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def drop(keep: frozenset[str]) -> None:

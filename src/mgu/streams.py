@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mgu import exits
-from wire.lean import Any
+from wire.lean import Any, Final
+
+_NO_ROOM: Final = "failed to map segment"  # what the loader of libraries says for it
 
 
 class OutputLost(SystemExit):
@@ -66,6 +68,10 @@ def told(command: Callable[[], int], name: str) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and _NO_ROOM not in str(error):
+            raise
+        return _failed(f"{name}: there is not enough memory")
     except OutputLost as lost:
         if isinstance(lost.error, BrokenPipeError):
             return exits.NOBODY_READS

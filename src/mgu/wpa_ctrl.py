@@ -101,7 +101,10 @@ class Client:
     def request(self, command: str, within: float = REPLY_LIMIT) -> str:
         """The reply to one command; events that come before it are dropped."""
         try:
-            self._socket.send(command.encode("utf-8", "surrogateescape"))
+            octets = command.encode("utf-8", "surrogateescape")
+            self._socket.send(octets, socket.MSG_DONTWAIT)  # one that was stopped reads nothing
+        except BlockingIOError:
+            raise self._lost("it has not read what it was asked before") from None
         except OSError as error:
             raise self._lost(f"{error.strerror}") from None
         limit = time.monotonic() + within

@@ -1,5 +1,7 @@
 """The gateway under a SysV init and under systemd, by what `mgu up` and the init systems do."""
 
+import pwd
+import re
 import subprocess
 import sys
 import time
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.process import Process
+from lab.process import Process, until
 from lab.systemd import Systemd, systemd
 from mgu import services
 from mgu.demo.papers import IDENTITY, Papers, issue
@@ -16,7 +18,9 @@ from mgu.demo.papers import IDENTITY, Papers, issue
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]  # many processes, on a slow kernel
 
 PYTHON = (sys.executable, "-P", "-m")
+MAIN = (*PYTHON, "mgu.main")
 PEER = "10.79.0.2"
+UNITS = ("localntp-wait", "localntp-grace")
 
 
 def mgu(*words: str, cwd: Path | None = None) -> str:
@@ -36,6 +40,14 @@ def mgu(*words: str, cwd: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
     return issue(tmp_path_factory.mktemp("papers"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed() -> None:
+    """This program where everybody can read it, as an installation is."""
+    for folder in (Path(sys.executable).resolve(), Path(sys.executable), Path(__file__)):
+        for each in folder.parents:
+            each.chmod(each.stat().st_mode | 0o011)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,6 +74,14 @@ def neighbours(papers: Papers) -> Iterator[None]:
         yield
 
 
+def user_of(status: str) -> str:
+    """Of a process, from its /proc/PID/status: real, effective, saved and for files the same."""
+    ids = re.search(r"^Uid:\s+(.*)$", status, re.MULTILINE)
+    assert ids is not None
+    (only,) = set(ids[1].split())
+    return pwd.getpwuid(int(only)).pw_name
+
+
 def configure(papers: Papers) -> None:
     """As an administrator does it; all three services are enabled then."""
     mgu("localNTP", "-a", "-n", "127.0.0.1")
@@ -80,6 +100,9 @@ def test_sysv_init_scripts_start_tell_and_stop(papers: Papers) -> None:
                 [script, word], capture_output=True, text=True, check=False, timeout=90
             )
             assert result.returncode == expected, (script, word, result.stdout, result.stderr)
+            if (word, expected) == ("start", 0):
+                pid = Path(f"/run/mgu/{each.name}.pid").read_text().split()[0]
+                assert user_of(Path(f"/proc/{pid}/status").read_text()) == "mgu"
     starts = [path.name for path in sorted(Path("/etc/rc2.d").glob("S2?*"))]
     ours = [name for name in starts if name[3:] in {each.name for each in services.SERVICES}]
     assert ours == ["S20localntp", "S21wpa_supplicant", "S22racoon"]
@@ -91,17 +114,27 @@ def init(neighbours: None) -> Iterator[Systemd]:
         yield running
 
 
-def test_systemd_starts_bounds_and_stops_the_units(init: Systemd, papers: Papers) -> None:
-    assert services.backend().name == "systemd"
+@pytest.fixture(scope="module")
+def configured(init: Systemd, papers: Papers) -> Systemd:
+    """As an administrator does it under systemd."""
     for path in (each.name for each in services.SERVICES):
         Path("/etc/init.d", path).unlink(missing_ok=True)
-    main = [*PYTHON, "mgu.main"]
-    init.run(*main, "localNTP", "-a", "-n", "127.0.0.1")
+    init.run(*MAIN, "localNTP", "-a", "-n", "127.0.0.1")
+    install(init, papers)
+    key = ("--dst-preshared-key=secret", f"--dst-address={PEER}")
+    init.run(*MAIN, "ipsec", "--create", "--name=node", *key)
+    return init
+
+
+def install(init: Systemd, papers: Papers) -> None:
     files = {name: str(papers.client / f"{name}.pem") for name in ("client", "ca", "key")}
     given = ("-l", files["client"], "-c", files["ca"], "-i", IDENTITY, "-p", files["key"], "-a")
-    init.run(*main, "net8021x", *given)
-    key = ("--dst-preshared-key=secret", f"--dst-address={PEER}")
-    init.run(*main, "ipsec", "--create", "--name=node", *key)
+    init.run(*MAIN, "net8021x", *given)
+
+
+def test_systemd_starts_bounds_and_stops_the_units(configured: Systemd) -> None:
+    init, main = configured, MAIN
+    assert services.backend().name == "systemd"
     output = init.run(*main, "up")
     assert "synchronized" in output
     assert "eth0 authorized" in output
@@ -115,16 +148,85 @@ def test_systemd_starts_bounds_and_stops_the_units(init: Systemd, papers: Papers
         fields = dict(line.split(":\t", 1) for line in status.splitlines())
         assert fields["NoNewPrivs"] == "1"
         assert int(fields["CapEff"], 16) & ~int(fields["CapBnd"], 16) == 0
-        assert bin(int(fields["CapEff"], 16)).count("1") <= 2
+        assert bin(int(fields["CapEff"], 16)).count("1") <= 3
+        assert user_of(status) == "mgu"
+    for unit in (*(each.name for each in services.SERVICES), *UNITS):
+        told = init.run("systemd-analyze", "security", "--no-pager", unit).splitlines()[-1]
+        exposure = re.search(r"exposure level for .*: (\d+\.\d)", told)
+        assert exposure is not None, told
+        print(unit, exposure[1])
+        assert float(exposure[1]) < 3.0, told
     init.run(*main, "down")
     for each in services.SERVICES:
         assert init.show(each.name, "ActiveState") == "inactive"
         assert init.show(each.name, "Result") == "success"
 
 
-def test_a_silent_time_server_fails_no_unit_and_keeps_the_port_shut_for_30_s(
-    init: Systemd,
+def test_a_boot_raises_the_floor_then_time_then_port_then_tunnel(configured: Systemd) -> None:
+    init = configured
+    names = " ".join(f"{each.name}.service" for each in reversed(services.SERVICES))
+    target = f"[Unit]\nWants={names}\nAfter={names}\n"  # as multi-user.target has them, but alone
+    Path("/etc/systemd/system/gateway.target").write_text(target)
+    init.run("systemctl", "daemon-reload")
+    init.run("systemctl", "stop", "time-sync.target")
+    init.run("systemctl", "start", "gateway.target")
+    entered = [
+        int(init.show(unit, name))
+        for unit, name in (
+            ("localntp", "ExecMainStartTimestampMonotonic"),
+            ("localntp", "ActiveEnterTimestampMonotonic"),
+            ("localntp-grace", "ActiveEnterTimestampMonotonic"),
+            ("wpa_supplicant", "ExecMainStartTimestampMonotonic"),
+            ("wpa_supplicant", "ActiveEnterTimestampMonotonic"),
+            ("racoon", "ExecMainStartTimestampMonotonic"),
+        )
+    ]
+    assert entered == sorted(entered)
+    floor = re.search(r"up floor .* status=(\d)", init.show("localntp", "ExecStartPre"))
+    assert floor is not None
+    assert floor[1] == "0"
+    init.run(*MAIN, "down")
+
+
+@pytest.mark.long
+def test_what_changes_reaches_the_daemons_that_are_not_root(
+    configured: Systemd, papers: Papers
 ) -> None:
+    """Key files are root's alone; a reload, a renewed certificate and a new key are read."""
+    init = configured
+    init.run(*MAIN, "up")
+    assert Path("/etc/racoon/psk.txt").stat().st_mode & 0o777 == 0o600
+    key = ("--dst-preshared-key=another", "--dst-address=10.79.0.3")
+    init.run(*MAIN, "ipsec", "--create", "--name=more", *key)
+    init.run(*MAIN, "ipsec", "--start", "--name=more")
+    init.run(*MAIN, "racoonctl", "reload-config")
+    assert "10.79.0.3" in init.run("ip", "xfrm", "policy")
+    assert init.run(*MAIN, "wpa_cli", "reconfigure").endswith("OK\n")
+    install(init, papers)
+    until(lambda: "suppPortStatus=Authorized" in init.run(*MAIN, "wpa_cli", "status"), within=30)
+    init.run(*MAIN, "ipsec", "--remove", "--name=more")
+
+
+@pytest.mark.long
+def test_a_daemon_that_is_killed_comes_back_and_what_protects_stays(configured: Systemd) -> None:
+    init = configured
+    init.run(*MAIN, "up")
+    for each in services.SERVICES:
+        before = init.show(each.name, "MainPID")
+        init.run("kill", "-9", before)
+        assert PEER in init.run("ip", "xfrm", "policy")
+        until(lambda: init.show(each.name, "ActiveState") == "active")  # noqa: B023
+        assert init.show(each.name, "MainPID") != before
+    assert "ready, 1 connection" in init.run(*PYTHON, "mgu.main", "up")
+    assert init.run("ip", "xfrm", "policy").count(f"dst {PEER}/32") == 1
+    init.run(*PYTHON, "mgu.main", "down")
+    assert init.run("ip", "xfrm", "policy").strip() == ""
+
+
+def test_a_silent_time_server_fails_no_unit_and_keeps_the_port_shut_for_30_s(
+    configured: Systemd,
+) -> None:
+    init = configured
     conf = Path("/etc/localntp.conf")
     right = conf.read_text()
     conf.write_text("server 127.0.0.9\n")

@@ -93,6 +93,13 @@ def test_a_group_of_exceptions_is_told_one_by_one() -> None:
     assert told == ["KeyError: 'x'", "ValueError: y"]
 
 
+def test_a_daemon_that_gets_no_memory_says_so_without_a_traceback() -> None:
+    result = python(FAULT.format(how="raise MemoryError"))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.endswith("ERROR: there is not enough memory: the daemon cannot go on")
+
+
 def test_a_fault_in_a_callback_is_in_the_log_and_the_daemon_goes_on() -> None:
     how = (
         "loop = asyncio.get_running_loop(); loop.call_soon(lambda: 1 / 0); loop.call_soon(stop.set)"

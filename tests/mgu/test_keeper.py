@@ -37,7 +37,6 @@ class World:
     def wait(self) -> tuple[float, list[Command]]:
         """Seconds until its deadline, and what it does then."""
         deadline = self.keeper.deadline
-        assert deadline is not None
         seconds, self.now = deadline - self.now, deadline
         return seconds, self.keeper.handle(TimerFired(), self.now)
 
@@ -125,14 +124,13 @@ def test_one_that_is_never_ready_is_killed() -> None:
     assert (seconds, kill) == (START_LIMIT, Kill())
 
 
-def test_one_that_is_taken_over_is_not_expected_to_give_signs_of_life() -> None:
+def test_one_that_is_taken_over_is_watched_as_any_other() -> None:
     world = World(adopted=True)
-    assert world.keeper.deadline is None
-    assert world.tell(Alive()) == []
-    assert world.keeper.deadline is None
-    assert world.tell(Ended(None), 3.0) == [
-        Say("racoon ended after 3 s; it is started again in 1 s")
-    ]
+    assert world.tell(Alive(), 30.0) == []
+    seconds, (_, kill) = world.wait()
+    assert (seconds, kill) == (SILENCE, Kill())
+    (say,) = world.tell(Ended(None))
+    assert say == Say("racoon ended after 90 s; it is started again in 1 s")
 
 
 def test_a_timer_that_fires_early_does_nothing() -> None:

@@ -63,6 +63,17 @@ def test_a_reader_that_went_away_is_no_fault(
     assert (result.returncode, result.stderr) == (exits.NOBODY_READS, "")
 
 
+def test_a_command_that_gets_no_memory_says_so() -> None:
+    code = (
+        "import sys; from mgu.streams import told\n"
+        "def greedy(): return len(bytearray(1 << 60))\n"
+        "sys.exit(told(greedy, 'ipsec'))"
+    )
+    argv = [sys.executable, "-c", code]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert (result.returncode, result.stderr) == (1, "ipsec: there is not enough memory\n")
+
+
 SILENT = """
 import asyncio, contextlib, os, pathlib, socket, sys
 folder = pathlib.Path(os.environ["MGU_ROOT"])

@@ -97,7 +97,7 @@ class AdminServer:
         """Stop listening; who watches still gets what was published."""
         self._loop.remove_reader(self._listener)
         self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # gone already, or in a folder that is not ours any more
             if self._path.lstat().st_ino == self._inode:  # and nobody else's by now
                 self._path.unlink()
         for watcher in self._watching:

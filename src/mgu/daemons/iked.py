@@ -28,11 +28,13 @@ from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, se
 from mgu.keying.addresses import AddressWatch
 from mgu.keying.keys import KeyFiles
 from mgu.keying.plane import CHOICE, Plane, open_plane
+from mgu.services.table import become_user
 from xfrm.dataplane import XfrmError
 
 logger = logging.getLogger("ike")
 
-KEEP: Final = frozenset({"CAP_NET_ADMIN"})
+KEEP: Final = frozenset({"CAP_NET_ADMIN", "CAP_DAC_READ_SEARCH"})
+"""For the kernel's SAs and policies, and to read changed files, which are root's alone."""
 
 REFUSALS: Final = (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning, OSError)
 """Of a start; `main` has words for them."""
@@ -171,6 +173,7 @@ async def _serve(
     if not configuration.admin.disabled:  # whoever can ask finds everything in place
         driver.admin = await _open_admin(configuration.admin, driver)
         stack.push_async_callback(driver.admin.close)
+    become_user("racoon")
     privileges.drop(KEEP)
     watch = AddressWatch(partial(state.addresses_changed, driver))
     stack.callback(watch.close)

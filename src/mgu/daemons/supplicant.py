@@ -148,12 +148,12 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _kept(supervisor: "Supervisor") -> frozenset[str]:
-    """Of the capabilities of root. Members of the control socket's group are answered at sockets
-    of their own, which Debian's wpa_cli makes writable for nobody else. An interface that is still
-    to come has to be brought up then."""
+def _kept(supervisor: "Supervisor", control: Path | None) -> frozenset[str]:
+    """Of the capabilities of root. Who asks on the control socket is answered at a socket of his
+    own, which Debian's wpa_cli makes writable for nobody else. An interface that is still to come
+    has to be brought up then."""
     kept = set(KEEP)
-    if supervisor.config.ctrl_interface_group is not None:
+    if control is not None:
         kept.add("CAP_DAC_OVERRIDE")
     if supervisor.waits_for_interface:
         kept.add("CAP_NET_ADMIN")
@@ -177,7 +177,8 @@ async def _serve(
         if path is not None:
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
-        privileges.drop(_kept(supervisor))
+        privileges.become_user()  # the folder of the control socket stays root's
+        privileges.drop(_kept(supervisor, path))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
         hangup = partial(_read_again, supervisor)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)

@@ -14,6 +14,7 @@ from mgu import daemon, exits, logs, privileges, timeconf, timekeeping, timestat
 from mgu.arguments import Parser
 from mgu.commands.localntp_text import as_text, seconds
 from mgu.paths import LOCALNTP_CONF, under_root
+from mgu.services.table import become_user
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.service import serve
 from ntp.conf import Configuration
@@ -137,6 +138,7 @@ def _serve(gateway: Gateway, made: list[Source], configuration: Configuration) -
     policy = Policy(maxdistance=configuration.maxdistance, minsources=configuration.minsources)
 
     async def until_stopped(stop: asyncio.Event) -> int:
+        become_user("localntp")
         privileges.drop(KEEP)
         daemon.ready()
         await serve(core, made, gateway, stop, policy=policy, ca=configuration.ca)

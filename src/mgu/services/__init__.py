@@ -5,6 +5,7 @@ systemd if /run/systemd/system exists; SysV init scripts if process 1 is `init` 
 /etc/init.d; `plain` otherwise, and always below a root other than `/`. Every call can be repeated.
 """
 
+import sys
 from pathlib import Path
 
 from mgu.paths import root
@@ -65,7 +66,11 @@ def backend() -> Backend:
 
 
 def enable(name: str) -> None:
-    """Have `name` started at every boot."""
+    """Have `name` started at every boot; the first one makes the daemons' user."""
+    from mgu import account  # late, as most calls enable nothing
+
+    if (why := account.make()) is not None:
+        print(f"{name} will run as root: {why}", file=sys.stderr)
     backend().enable(service(name))
 
 

@@ -75,7 +75,7 @@ Command = Start | Terminate | Kill | Say | End
 class Keeper:
     """Keeps the daemon of the service `name` up, from `now` on.
 
-    `adopted`: it runs already, as nobody's child any more; its signs of life go to whom it had.
+    `adopted`: it runs already, and nobody is its parent any more.
     """
 
     def __init__(self, name: str, now: float, *, adopted: bool = False) -> None:
@@ -83,16 +83,15 @@ class Keeper:
         self._failures = 0
         self._began = now
         self._running = adopted
-        self._watched = False
         self._stopping = False
-        self.deadline: float | None = None if adopted else now
+        self.deadline = now + SILENCE if adopted else now
 
     def handle(self, event: Event, now: float) -> list[Command]:
         match event:
             case Ended(code=code):
                 return self._ended(code, now)
             case Ready() | Alive():
-                if self._watched and not self._stopping:
+                if self._running and not self._stopping:
                     self.deadline = now + SILENCE
             case Stop():
                 return self._stop(now)
@@ -121,10 +120,10 @@ class Keeper:
         return [Terminate()]
 
     def _timer(self, now: float) -> list[Command]:
-        if self.deadline is None or now < self.deadline:
+        if now < self.deadline:
             return []
         if not self._running:
-            self._running = self._watched = True
+            self._running = True
             self._began = now
             self.deadline = now + START_LIMIT
             return [Start()]

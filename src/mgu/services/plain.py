@@ -25,7 +25,8 @@ class Plain:
     name = "plain"
 
     def enable(self, service: Service) -> None:
-        write_whole(_marker(service), b"started at boot by 'mgu up'\n")
+        if not self.enabled(service):  # once more might fail on a full disk
+            write_whole(_marker(service), b"started at boot by 'mgu up'\n")
 
     def disable(self, service: Service) -> None:
         _marker(service).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ leaves a new one, which takes the daemon over.
 """
 
 import contextlib
+import hashlib
 import os
 import select
 import signal
@@ -37,7 +38,7 @@ class Supervisor:
         self._adopt()
         self._keeper = keeper.Keeper(name, time.monotonic(), adopted=self._handle >= 0)
         self._signals = _signals()
-        self._notices = _notices()
+        self._notices = _notices(pid_file)
         self._manager = os.environ.get("NOTIFY_SOCKET")
         self._code: int | None = None
         self._logging = False
@@ -48,8 +49,8 @@ class Supervisor:
             self._tell("READY=1")
         look = time.monotonic() + LOOK
         while self._code is None:
-            limits = [look] if self._keeper.deadline is None else [look, self._keeper.deadline]
-            events = self._wait(max(0.0, min(limits) - time.monotonic()))
+            limit = min(look, self._keeper.deadline)
+            events = self._wait(max(0.0, limit - time.monotonic()))
             for event in events or [TimerFired()]:
                 self._handle_event(event)
             if time.monotonic() >= look:
@@ -206,10 +207,17 @@ def _signals() -> socket.socket:
     return ours
 
 
-def _notices() -> socket.socket:
-    """Where the daemon says how it is: no file, so that no full or missing disk is in the way."""
+def _notices(pid_file: Path) -> socket.socket:
+    """Where the daemon says how it is: no file, so that no full or missing disk is in the way.
+
+    The same for all supervisors of a service: one that takes a daemon over hears it.
+    """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-    made.bind("")  # the kernel chooses an abstract name: unix(7), autobind
+    name = hashlib.sha256(os.fsencode(pid_file)).hexdigest()[:32]
+    try:
+        made.bind(f"\0mgu-supervise-{name}")
+    except OSError:  # whoever has that name hears nothing that matters
+        made.bind("")  # the kernel chooses one: unix(7), autobind
     made.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
     made.setblocking(False)
     return made

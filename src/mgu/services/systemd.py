@@ -5,14 +5,13 @@ from pathlib import Path
 
 from mgu import exits
 from mgu.files import write_whole
+from mgu.services.power import power_of
 from mgu.services.table import MGU, Service, ServiceError
 from wire.lean import Final
 
 UNIT_DIR: Final = Path("/etc/systemd/system")
 _OURS: Final = "# Written by mgusec."
 
-# Not MemoryDenyWriteExecute: pyOpenSSL's callbacks are made at run time (cffi). Not PrivateTmp: the
-# sockets that wpa_cli wants to be answered at are in /tmp.
 _UNIT: Final = """\
 {ours}
 [Unit]
@@ -29,21 +28,7 @@ RestartSec=5
 RestartPreventExitStatus={give_up}
 TimeoutStartSec=90
 WatchdogSec=60
-RuntimeDirectory=mgu
-RuntimeDirectoryPreserve=yes
-StateDirectory=mgu
-CapabilityBoundingSet={capabilities}
-NoNewPrivileges=yes
-ProtectHome=read-only
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
-SystemCallArchitectures=native
-
+{power}
 [Install]
 WantedBy=multi-user.target
 """
@@ -70,12 +55,8 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-{command}
 TimeoutStartSec=infinity
-CapabilityBoundingSet=
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=read-only
 PrivateNetwork=yes
-"""
+{power}"""
 
 
 class Systemd:
@@ -145,6 +126,7 @@ def wait_units() -> dict[str, str]:
             summary=summary,
             order=order,
             command=f"{' '.join(MGU)} localNTP --wait {seconds}",
+            power=power_of(frozenset(), ()),
         )
         for name, (summary, seconds, order) in _WAITS.items()
     }
@@ -160,9 +142,9 @@ def unit_text(service: Service) -> str:
         after=" ".join(f"{name}.service" for name in after),
         give_up=f"{exits.NO_PERMISSION} {exits.USAGE}",
         wants=f"Wants={' '.join(f'{name}.service' for name in _WAITS)}\n" if first else "",
-        floor=f"ExecStartPre={' '.join(MGU)} up floor\n" if first else "",
+        floor=f"ExecStartPre=+{' '.join(MGU)} up floor\n" if first else "",
         command=" ".join(service.argv),
-        capabilities=" ".join(sorted(service.capabilities)),
+        power=power_of(service.capabilities, service.folders),
     )
 
 

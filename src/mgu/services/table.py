@@ -17,7 +17,8 @@ class ServiceError(Exception):
 class Service(Record, kw_only=True):
     """One daemon: `program`, then `command`, whose paths are the manual's, below the root.
 
-    `capabilities` is the most the daemon ever needs, before it drops what only its start needs.
+    `capabilities` is the most the daemon ever needs, before it drops what only its start needs;
+    `folders` are those that it writes to: below /run until the next boot, below /var/lib for ever.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Service(Record, kw_only=True):
     summary: str
     command: tuple[str, ...]
     capabilities: frozenset[str]
+    folders: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     program: tuple[str, ...] = MGU
 
@@ -41,7 +43,8 @@ SERVICES: Final = (
         stage="time",
         summary="clock of the gateway, from local NTP servers",
         command=("timed",),
-        capabilities=frozenset({"CAP_SYS_TIME"}),
+        capabilities=frozenset({"CAP_SYS_TIME", "CAP_DAC_READ_SEARCH"}),
+        folders=("/run/mgu/localntp", "/var/lib/mgu/localntp"),
     ),
     Service(
         name="wpa_supplicant",
@@ -51,6 +54,7 @@ SERVICES: Final = (
         capabilities=frozenset(
             {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"}
         ),
+        folders=("/run/wpa_supplicant",),
         after=("localntp",),
     ),
     Service(
@@ -58,7 +62,10 @@ SERVICES: Final = (
         stage="tunnel",
         summary="IKEv1 keying of IPsec",
         command=("iked", "-F", "-f", RACOON_CONF),
-        capabilities=frozenset({"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"}),
+        capabilities=frozenset(
+            {"CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE", "CAP_DAC_READ_SEARCH"}
+        ),
+        folders=("/run/mgu/racoon", "/run/racoon"),
         after=("localntp", "wpa_supplicant"),
     ),
 )
@@ -71,3 +78,10 @@ def service(name: str) -> Service:
             return candidate
     known = ", ".join(each.name for each in SERVICES)
     raise ServiceError(f"there is no service '{name}'; there are {known}")
+
+
+def become_user(name: str) -> None:
+    """Have this process, a daemon of the service `name`, go on as the daemons' user."""
+    from mgu import privileges  # late: the commands that ask about services do not need it
+
+    privileges.become_user(under_root(folder) for folder in service(name).folders)

@@ -1,0 +1,82 @@
+"""The user of the daemons, and what they keep."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import require
+from mgu import account
+from mgu.services.power import power_of
+from mgu.services.table import SERVICES
+
+AS_USER = """
+import os, resource, sys
+from pathlib import Path
+from mgu import account, privileges
+account.find = lambda: account.Account(4242, 4343)
+folder = Path(sys.argv[1])
+privileges.become_user([folder / "own"])
+privileges.forbid_core_dumps()
+privileges.drop(frozenset({"CAP_DAC_READ_SEARCH"}))
+print(os.getresuid(), os.getresgid(), os.getgroups())
+print((folder / "secret").read_text())
+for path in ("secret", "new"):
+    try:
+        (folder / path).write_text("changed")
+    except PermissionError:
+        print(f"cannot write {path}")
+(folder / "own/state").write_text("mine")
+print(resource.getrlimit(resource.RLIMIT_CORE))
+os.setuid(0)
+"""
+
+
+def test_a_daemon_that_became_its_user_reads_roots_files_and_writes_its_own_only(
+    tmp_path: Path,
+) -> None:
+    require.root()
+    (tmp_path / "secret").write_text("key")
+    (tmp_path / "secret").chmod(0o600)
+    argv = [sys.executable, "-c", AS_USER, str(tmp_path)]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert result.stdout.splitlines() == [
+        "(4242, 4242, 4242) (4343, 4343, 4343) []",
+        "key",
+        "cannot write secret",
+        "cannot write new",
+        "(0, 0)",
+    ]
+    assert result.stderr.endswith("PermissionError: [Errno 1] Operation not permitted\n")
+    assert (tmp_path / "own").stat().st_uid == 4242
+
+
+def test_below_another_root_nobody_is_looked_up_or_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MGU_ROOT", str(tmp_path))
+    assert account.find() is None
+    assert account.make() is None
+
+
+@pytest.mark.parametrize("each", SERVICES, ids=lambda each: each.name)
+def test_a_unit_may_write_where_its_daemon_does_and_nowhere_else(each: object) -> None:
+    (service,) = [one for one in SERVICES if one is each]
+    lines = power_of(service.capabilities, service.folders).splitlines()
+    assert {"ProtectSystem=strict", "NoNewPrivileges=yes", "LimitCORE=0"} <= set(lines)
+    written = [
+        prefix + name
+        for prefix, option in (("/run/", "RuntimeDirectory="), ("/var/lib/", "StateDirectory="))
+        for line in lines
+        if line.startswith(option)
+        for name in line.removeprefix(option).split()
+    ]
+    assert written == list(service.folders)
+    assert not [line for line in lines if line.startswith("ReadWritePaths")]
+
+
+def test_what_is_allowed_again_stands_behind_what_is_forbidden() -> None:
+    lines = power_of(frozenset({"CAP_SYS_TIME", "CAP_CHOWN"}), ()).splitlines()
+    calls = [line.removeprefix("SystemCallFilter=") for line in lines if "CallFilter=" in line]
+    assert calls == ["@system-service", "~@privileged @resources", "capset", "@chown", "@clock"]
