@@ -27,10 +27,10 @@ class Account(Record):
 
 def find() -> Account | None:
     """None where there is none, where it could not run us, and below a root other than `/`."""
-    import pwd
-
     if root() != Path("/"):
         return None
+    import pwd
+
     try:
         entry = pwd.getpwnam(NAME)
     except KeyError:
@@ -42,11 +42,11 @@ def find() -> Account | None:
 
 def make() -> str | None:
     """Make the user, if it is missing. Returns: why the daemons stay root, or None."""
-    import shutil
-    import subprocess
-
     if root() != Path("/") or os.geteuid() != 0 or find() is not None:
         return None
+    import shutil  # late, as all that most calls do not need
+    import subprocess
+
     if (folder := unreachable()) is not None:
         return f"only root can read {folder}, where this program is"
     for words in _MAKERS:
