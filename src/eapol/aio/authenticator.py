@@ -10,7 +10,6 @@ or from a shell, with a line for each change of the port:
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -18,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from eapol.aio.inbox import FRAMES
+from eapol.aio.interface import Attach, Interface
 from eapol.aio.keylog import key_log
-from eapol.aio.link import LinkWatch
-from eapol.aio.port import Port
 from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.engine import TlsContext
 from eapol.errors import EapolError
@@ -36,10 +35,9 @@ from eapol.events import (
     Tell,
     Terminated,
 )
-from eapol.notices import WARNING
+from eapol.notices import WARNING, printable
 from eapol.settings import Credentials, NamedOctets, NamedSecret, TlsPolicy, TlsVersion
 from wire import files
-from wire.rtnetlink import Link
 from wire.runner import run
 from wire.secret import Secret
 
@@ -49,7 +47,8 @@ _log = logging.getLogger("eapol")
 
 class Switch:
     """`authorized(authenticator, keys)` is called each time a supplicant is let in (again),
-    `unauthorized()` when the port closes. Opening `interface` needs CAP_NET_RAW."""
+    `unauthorized()` when the port closes. Opening `interface` needs CAP_NET_RAW, see `Interface`,
+    which `attach` may replace."""
 
     def __init__(
         self,
@@ -60,21 +59,19 @@ class Switch:
         authorized: Callable[[Authenticator, PortAuthorized], None],
         unauthorized: Callable[[], None],
         date: Callable[[], datetime] = lambda: datetime.now(UTC),
+        attach: Attach = Interface,
     ) -> None:
         self.core = Authenticator(tls, settings)
         self.interface = interface
         self._authorized = authorized
         self._unauthorized = unauthorized
         self._date = date
-        self._inbox: asyncio.Queue[Happening] = asyncio.Queue(256)
-        self._port = Port(interface, self._frame)
-        self._port.open()
-        self._watch = LinkWatch(interface, self._link)
+        self._inbox: asyncio.Queue[Happening] = asyncio.Queue()
+        self._attached = attach(interface, self._frame, self._inbox.put_nowait)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._port.start()
-        self._watch.start()
+        self._attached.start()
         self._task = asyncio.create_task(run(self.core, self._inbox, self._perform))
         return self
 
@@ -82,8 +79,7 @@ class Switch:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._watch.close()
-        self._port.close()
+        self._attached.close()
 
     def reauthenticate(self) -> None:
         self._inbox.put_nowait(Reauthenticate())
@@ -91,10 +87,10 @@ class Switch:
     def _perform(self, command: Command) -> None:
         match command:
             case SendFrame(octets=octets):
-                self._port.send(octets)
+                self._attached.send(octets)
             case Tell(notice=notice):
                 level = logging.WARNING if notice.level >= WARNING else logging.INFO
-                _log.log(level, "%s (switch): %s", self.interface, notice)
+                _log.log(level, "%s (switch): %s", self.interface, printable(str(notice)))
             case PortAuthorized():
                 self._authorized(self.core, command)
             case PortUnauthorized():
@@ -103,12 +99,11 @@ class Switch:
                 pass
 
     def _frame(self, octets: bytes, source: bytes) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # as a full socket buffer: EAP repeats itself
+        if (
+            self._inbox.qsize() < FRAMES
+        ):  # or dropped, as by a full socket buffer: EAP repeats itself
             event = FrameReceived(octets=octets, source=source, date=self._date())
             self._inbox.put_nowait(event)
-
-    def _link(self, state: Link | None) -> None:
-        self._inbox.put_nowait(LinkChanged(up=state is not None and state.up))
 
 
 def _parser() -> argparse.ArgumentParser:

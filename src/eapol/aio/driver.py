@@ -1,4 +1,4 @@
-"""One port's supplicant at work: the core, the packet socket, the carrier, the files.
+"""One port's supplicant at work: the core, the interface, the files.
 
 An interface or a file that is missing, or cannot be used, ends nothing: the port stays closed, the
 log and `status verbose` say what is waited for, and it goes on when that comes.
@@ -16,20 +16,13 @@ from typing import Final, Self
 
 from eapol.aio.files import Files, exposed
 from eapol.aio.inbox import Inbox
-from eapol.aio.link import LinkWatch, address_of, set_up
-from eapol.aio.port import Port
+from eapol.aio.interface import Attach, Interface
 from eapol.config import Config, check
-from eapol.errors import (
-    CredentialError,
-    EapolError,
-    InterfaceMissing,
-    PassphraseNeeded,
-    PortError,
-)
+from eapol.errors import CredentialError, EapolError, PassphraseNeeded
 from eapol.events import (
     Command,
+    Event,
     FrameReceived,
-    LinkChanged,
     Look,
     Looked,
     PortAuthorized,
@@ -56,7 +49,7 @@ from eapol.settings import Network
 from eapol.status import Status
 from eapol.supplicant import Supplicant
 from eapol.tls import ClientContext, KeyLog
-from wire.rtnetlink import Link
+from wire.fault import Faults, Guarded
 from wire.runner import run
 from wire.secret import Secret
 
@@ -78,10 +71,9 @@ class _Ended(Exception):
 class Supervisor:
     """The supplicant of `interface`, as `configured()` says, judging certificates at `date()`.
 
-    `bring_up`: an interface that is found down is brought up (CAP_NET_ADMIN). `keylog` gets the TLS
-    secrets: only for captures in a laboratory.
-    Raises: EapolError if the configuration cannot be used; NotPermitted without CAP_NET_RAW;
-    PortError if another program speaks EAPOL there.
+    `bring_up` and what opening the interface raises: see `Interface`, which `attach` may replace.
+    `keylog` gets the TLS secrets: only for captures in a laboratory.
+    Raises: EapolError if the configuration cannot be used.
     """
 
     def __init__(
@@ -92,11 +84,11 @@ class Supervisor:
         date: Callable[[], datetime],
         bring_up: bool = False,
         keylog: KeyLog | None = None,
+        attach: Attach = Interface,
     ) -> None:
         self.interface = interface
         self._configured = configured
         self._date = date
-        self._bring_up = bring_up
         self._keylog = keylog
         self._inbox = Inbox()
         self._listeners: list[Callable[[Notice], None]] = []
@@ -104,27 +96,17 @@ class Supervisor:
         self._keys: PortAuthorized | None = None
         self._files: Files | None = None
         self._task: asyncio.Task[None] | None = None
-        self._link: Link | None = None
-        self._trouble: str | None = None
-        self.address = bytes(6)  # until there is an interface
+        self._dropped = 0
         self.config = configured()
         self.network = _chosen(self.config)
         self._core = Supplicant(eapol_version=self.config.eapol_version)
-        self._port = Port(interface, self._frame)
-        try:
-            self._port.open()
-            self.address = address_of(interface)
-            self._set_up()
-        except InterfaceMissing as error:
-            self._is_waiting(f"{error}; waiting for {interface}")
+        self._attached = attach(interface, self._frame, self._inbox.put_nowait, bring_up=bring_up)
         self._start_with(self.network)
-        self._watch = LinkWatch(interface, self._link_changed)
 
     # For programs
 
     async def __aenter__(self) -> Self:
-        self._port.start()
-        self._watch.start()
+        self._attached.start()
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -132,8 +114,7 @@ class Supervisor:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._watch.close()
-        self._port.close()
+        self._attached.close()
 
     async def authorized(self) -> PortAuthorized:
         """Wait until the port is open; its keys."""
@@ -154,13 +135,18 @@ class Supervisor:
     # For the control interface
 
     @property
+    def address(self) -> bytes:
+        """The interface's, 6 octets."""
+        return self._attached.address
+
+    @property
     def waits_for_interface(self) -> bool:
         """Whether there was none to open yet."""
-        return self._port.index is None
+        return self._attached.is_missing
 
     def status(self) -> Status:
-        status = self._core.status()
-        return status if self._trouble is None else replace(status, failure=self._trouble)
+        status, trouble = self._core.status(), self._attached.trouble
+        return status if trouble is None else replace(status, failure=trouble)
 
     def request(self, request: Request) -> None:
         """Raises: TooBusy."""
@@ -235,8 +221,11 @@ class Supervisor:
         """At what may have changed without a sign."""
         if self._files is not None and self._files.changed():
             self._read_again(self._files)
-        if self._link is not None and self._port.index != self._link.index:
-            self._open_port(self._link)
+        self._attached.look()
+        if self._dropped:
+            what = "%s: %d frames came faster than they could be handled, and were dropped"
+            _log.warning(what, self.interface, self._dropped)
+            self._dropped = 0
         self._inbox.put_nowait(Looked(date=self._date()))
 
     def _read_again(self, files: Files) -> None:
@@ -255,14 +244,15 @@ class Supervisor:
 
     async def _run(self) -> None:
         try:
-            await run(self._core, self._inbox, self._perform)
+            core = Guarded[Event, Command](self._core, Faults(_log))
+            await run(core, self._inbox, self._perform)
         except* _Ended:
             pass
 
     def _perform(self, command: Command) -> None:
         match command:
             case SendFrame(octets=octets):
-                self._port.send(octets)
+                self._attached.send(octets)
             case Tell(notice=notice):
                 self._tell(notice)
             case PortAuthorized():
@@ -291,51 +281,9 @@ class Supervisor:
 
     def _frame(self, octets: bytes, source: bytes) -> None:
         if self._inbox.full_of_frames:
-            self._port.dropped["queue full"] += 1
+            self._dropped += 1
             return
         self._inbox.put_nowait(FrameReceived(octets=octets, source=source, date=self._date()))
-
-    def _link_changed(self, state: Link | None) -> None:
-        self._link = state
-        if state is None:
-            self._is_waiting(f"{self.interface}: the interface is gone; waiting for it")
-            self._port.close_socket()
-            self._inbox.put_nowait(LinkChanged(up=False))
-            return
-        self.address = state.address
-        if self._port.index != state.index:
-            self._open_port(state)
-        self._tell_link(state)
-
-    def _open_port(self, state: Link) -> None:
-        self._set_up()
-        try:
-            self._port.open()
-        except PortError as error:
-            self._is_waiting(f"{error}; trying again")
-            return
-        if self._trouble is not None:
-            _log.info("%s: the interface is there and open", self.interface)
-        self._trouble = None
-        self._tell_link(state)
-
-    def _set_up(self) -> None:
-        try:
-            if self._bring_up:
-                set_up(self.interface)
-        except OSError as error:
-            what = f"cannot be brought up ({error.strerror}): 'ip link set {self.interface} up'"
-            _log.warning("%s: %s", self.interface, what)
-
-    def _tell_link(self, state: Link) -> None:
-        up = state.up and self._port.index == state.index
-        self._inbox.put_nowait(LinkChanged(up=up, mtu=state.mtu))
-
-    def _is_waiting(self, trouble: str) -> None:
-        """Said once, and shown for as long as it holds."""
-        if trouble != self._trouble:
-            _log.warning("%s", trouble)
-        self._trouble = trouble
 
 
 def _chosen(config: Config) -> Network:
