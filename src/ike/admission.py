@@ -18,7 +18,7 @@ from ike.errors import (
     UnsupportedExchangeType,
 )
 from ike.events import DatagramReceived
-from ike.isakmp.fragment import Reassembler
+from ike.isakmp.fragment import Reassembler, Standing
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
@@ -41,7 +41,11 @@ class Admission:
         self._answers = RateLimiter(limits.notifies_per_second)
         self._opened = RateLimiter(limits.opened_per_second)
         self._opened_by_remote: dict[str, RateLimiter] = {}
-        self._fragments = Reassembler(limits.fragments)
+        self._fragments = Reassembler(
+            message=limits.fragments,
+            source=limits.fragment_octets_per_source,
+            total=limits.fragment_octets,
+        )
         self.suppressed = 0  # complaints that were neither logged nor answered
 
     def receive(self, event: DatagramReceived) -> None:
@@ -86,7 +90,12 @@ class Admission:
         remote = self._context.config.remote_for(event.source.address, event.source.port)
         if remote is None or remote.ike_frag is Switch.OFF:
             raise OutOfTurn("a fragment, though ike_frag is off")
-        return self._fragments.add(header, octets, event.source, self._context.now)
+        sa = self._db.cookies.find(header, event.source)
+        if sa is not None and sa.remote.address == event.source.address:
+            standing = Standing.COOKIES
+        else:
+            standing = Standing.STRANGER if remote.address is None else Standing.REMOTE
+        return self._fragments.add(header, octets, event.source, self._context.now, standing)
 
     def _stranger(self, header: Header, event: DatagramReceived) -> IsakmpSa:
         """A message that belongs to no ISAKMP SA: the first of a new one, or an error.

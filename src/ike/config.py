@@ -200,6 +200,7 @@ class Limits:
     queued_early: int = 4  # Quick Mode messages kept for a phase 1 about to be established
     message_in_the_clear: int = 8192  # octets
     fragments: int = 64 * 1024  # octets of one fragmented message
+    fragment_octets: int = 4 * 1024 * 1024  # of messages that are not whole yet, in all
     notifies_per_second: float = 5.0  # unauthenticated answers to what nobody should have sent
 
 

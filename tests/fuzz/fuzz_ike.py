@@ -25,7 +25,7 @@ from ike.events import (
     SpiAllocated,
 )
 from ike.isakmp.attributes import parse_attributes
-from ike.isakmp.fragment import Reassembler
+from ike.isakmp.fragment import Reassembler, Standing
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, parse_chain
 from ike.isakmp.payloads import (
@@ -137,14 +137,14 @@ def payloads(octets: bytes) -> None:
 
 def fragments(octets: bytes) -> None:
     """The octets are cut into pieces, each put into a message of one fragment payload."""
-    reassembler = Reassembler(1000)
+    reassembler = Reassembler(message=1000, source=2000, total=4000)
     for at, piece in enumerate(octets[i : i + 20] for i in range(0, len(octets), 20)):
         body = len(piece).to_bytes(2) + piece
         length = 28 + 4 + len(piece)
         head = bytes(8 * [1]) + bytes(8) + bytes([132, 16, 2, 0]) + bytes(4) + length.to_bytes(4)
         data = head + b"\0\0" + (4 + len(piece)).to_bytes(2) + body[2:]
         with suppress(IkeError):
-            reassembler.add(Header.parse(data), data, PEER, float(at))
+            reassembler.add(Header.parse(data), data, PEER, float(at), Standing(at % 3))
 
 
 def _entropy() -> Callable[[int], bytes]:

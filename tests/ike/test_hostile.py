@@ -8,14 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ike.commands import EventKind, Level, SendDatagram
-from ike.config import Limits, PreSharedKeys, Switch
+from ike.config import Limits, Phase1Proposal, PreSharedKeys, Switch
 from ike.doi.identity import describe
 from ike.events import DatagramReceived
 from ike.isakmp.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.payloads import Delete, Identification, Notification
-from ike.numbers.doi import IdType
+from ike.numbers.doi import Group, IdType
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.sa import informational
 from ike.sa.isakmp_sa import IsakmpSa
@@ -23,6 +23,14 @@ from ike.values import Address, Endpoint
 from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
 from wire.timer import TimerFired
 
+GREETING = bytes(
+    Message(
+        initiator_cookie=b"stranger",
+        responder_cookie=bytes(8),
+        exchange=ExchangeType.MAIN,
+        payloads=(Payload(PayloadType.VENDOR, bytes(8)),),
+    )
+)
 HERE, THERE = Endpoint(LEFT, 500), Endpoint(RIGHT, 500)
 
 
@@ -388,6 +396,40 @@ def test_any_fragments_are_survived(octets: bytes) -> None:
         data = head + length.to_bytes(4) + b"\0\0" + (4 + len(body)).to_bytes(2) + body
         _give(world, right, data, HERE)
     assert not right.engine.isakmp_sas()
+
+
+def test_strangers_fragments_between_those_of_an_honest_peer_do_no_harm() -> None:
+    """The peer is one of `remote anonymous`, known by its cookies only; so are the strangers."""
+    group = Phase1Proposal(group=Group.MODP8192)
+    big = {"ike_frag": Switch.ON, "nonce_size": 256, "proposals": (group,)}
+    world = World()
+    named = config(LEFT, limits=Limits(fragment_octets=100_000), **big)
+    anonymous = replace(named, remotes=(replace(named.remotes[0], address=None),))
+    left, right = pair(world, left=config(RIGHT, **big), right=anonymous)
+    stranger = GREETING + bytes(3000)
+    flooded: list[SendDatagram] = []
+
+    def flood(datagram: SendDatagram) -> SendDatagram | None:
+        """Each fragment comes a tenth of a second after the one before, with a flood in between."""
+        if datagram.local.address == RIGHT or datagram.octets[16] != PayloadType.FRAGMENT:
+            return datagram
+        wait = 0.01 + 0.1 * len(flooded)
+        flooded.append(datagram)
+        honest = DatagramReceived(octets=datagram.octets, source=HERE, local=THERE)
+        world.tell(right, honest, wait)
+        for number in range(1, 300):
+            octets = number.to_bytes(8) + stranger[8:]
+            piece = split(Header.parse(octets), octets, number)[0]
+            source = Endpoint(ip_address(0xC0000000 + number), 500)
+            event = DatagramReceived(octets=piece, source=source, local=THERE)
+            world.tell(right, event, wait + 0.05)
+        return None
+
+    world.rewrite = flood
+    assert connect(world, left)
+    world.run(1)
+    assert mirrored(left, right)
+    assert len(flooded) == 2
 
 
 def test_fragments_are_refused_where_they_are_not_configured() -> None:
