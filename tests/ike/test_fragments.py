@@ -11,6 +11,7 @@ from ike.errors import IkeError, OutOfTurn, PayloadMalformed
 from ike.isakmp.fragment import LEAST, PATIENCE, PIECE, Reassembler, Standing, split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload
+from ike.isakmp.payloads import Fragment
 from ike.numbers.isakmp import ExchangeType, PayloadType
 from ike.values import Endpoint
 
@@ -157,3 +158,33 @@ def test_another_identifier_starts_over() -> None:
     _add(reassembler, _pieces(message, 1)[0])
     again = _pieces(message, 2)
     assert [_add(reassembler, piece) for piece in again][-1] == message
+
+
+def _piece(number: int, *more: Payload) -> bytes:
+    fragment = Payload(PayloadType.FRAGMENT, bytes(Fragment(1, number, False, b"data")))
+    return bytes(
+        Message(
+            initiator_cookie=b"honest--",
+            responder_cookie=b"respcook",
+            exchange=ExchangeType.MAIN,
+            payloads=(fragment, *more),
+        )
+    )
+
+
+def test_a_fragment_stands_alone_and_has_a_number_up_to_64() -> None:
+    reassembler = _small()
+    assert _add(reassembler, _piece(64)) is None
+    with pytest.raises(PayloadMalformed, match="number 65"):
+        _add(reassembler, _piece(65))
+    with pytest.raises(PayloadMalformed, match="other payloads"):
+        _add(reassembler, _piece(1, Payload(PayloadType.VENDOR, b"")))
+
+
+def test_a_fragment_behind_the_last_one_spoils_the_message() -> None:
+    reassembler, message = _small(), _message()
+    pieces = _pieces(message)
+    _add(reassembler, _piece(len(pieces) + 1))
+    with pytest.raises(PayloadMalformed):
+        _add(reassembler, pieces[-1])
+    assert [_add(reassembler, piece) for piece in pieces][-1] == message

@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address, ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,6 +82,14 @@ def test_the_most_precise_sainfo_is_found_and_of_equals_the_first(
         default=None,
     )
     assert SainfoIndex(configured).find(local, remote, ph1id) is expected
+
+
+@pytest.mark.parametrize("kind", [T.FQDN, T.USER_FQDN])
+def test_the_case_of_a_name_does_not_matter(kind: IdType) -> None:
+    named = Sainfo(remote=SainfoId(identifier=Identifier(kind, "GW.example")))
+    here = traffic_identity(ip_network("10.0.0.1/32"), 0, 0)
+    assert SainfoIndex([named]).find(here, Identification(kind, b"gw.EXAMPLE"), 0) is named
+    assert SainfoIndex([named]).find(here, Identification(kind, b"gw.other"), 0) is None
 
 
 def test_a_sainfo_may_be_for_a_distinguished_name() -> None:

@@ -1,5 +1,6 @@
 """Choosing among proposals: racoon.conf(5), `proposal_check`; and identities of phase 2."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -356,6 +357,26 @@ def test_a_lifetime_of_nothing_is_refused_in_both_phases(unit: int) -> None:
     none = (numeric(11, unit), numeric(12, 0))
     with pytest.raises(AttributesNotSupported, match="a life duration of 0"):
         Phase1Suite.read(replace(main, attributes=(*rest, *none)))
+
+
+def test_a_bundle_has_one_group_for_pfs() -> None:
+    """One KE payload serves all SAs of an exchange (RFC 2409, 5.5)."""
+    ah, esp = (replace(suite, group=Group.MODP1024) for suite in (AH, ESP_TRANSPORT))
+    other = replace(esp, group=Group.MODP2048)
+    allowed = [[ah], [esp, other]]
+    assert choose_phase2(_sets((ah, esp)), allowed, C.STRICT, pfs=True).suites == (ah, esp)
+    with pytest.raises(NoProposalChosen):
+        choose_phase2(_sets((ah, other)), allowed, C.STRICT, pfs=True)
+
+
+@pytest.mark.parametrize(("spi", "taken"), [(255, False), (256, True)])
+def test_spis_begin_with_256(spi: int, taken: bool) -> None:
+    (esp,) = _suites()
+    offer = phase2_offer([[esp]], [spi.to_bytes(4)])
+    with nullcontext() if taken else pytest.raises(NoProposalChosen, match="SPI"):
+        assert choose_phase2(offer, [[esp]], C.OBEY, pfs=False).spis == (spi.to_bytes(4),)
+    with nullcontext() if taken else pytest.raises(NoProposalChosen, match="SPI"):
+        assert accept_phase2(offer, [[esp]]).spis == (spi.to_bytes(4),)
 
 
 def test_reserved_spis_are_refused() -> None:
