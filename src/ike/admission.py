@@ -213,6 +213,7 @@ class Admission:
             payloads=(Payload(PayloadType.NOTIFY, bytes(notification)),),
             message_id=self._context.random_number(),
         )
+        self._context.shows("sent to", message, event.source)
         self._context.send(bytes(message), event.source, event.local)
 
     def _notification(self, kind: NotifyType, header: Header) -> Notification:

@@ -21,6 +21,7 @@ class Level(IntEnum):
     NOTIFY = 25
     INFO = logging.INFO
     DEBUG = logging.DEBUG
+    DEBUG2 = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Self
 
+from ike.commands import Level
 from ike.crypto.credentials import Credentials
 from ike.numbers.doi import (
     Authentication,
@@ -215,6 +216,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     natt_port: int = 4500
     export_keys: bool = False  # emit ExportKeys, for captures
+    log: Level = Level.INFO  # Log commands below it are not made
     _by_address: dict[Address | None, list[Remote]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # made when it is asked for: a configuration that is being read is replaced at every line

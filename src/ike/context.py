@@ -1,9 +1,10 @@
 """What all parts of the engine share: time, configuration, entropy, timers, commands so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import count
 
+from ike import trace
 from ike.commands import Command, EventKind, Level, Log, Report, SendDatagram
 from ike.config import Config
 from ike.doi.sainfo import SainfoIndex
@@ -13,6 +14,7 @@ from ike.events import (
     SpiAllocated,
     SpiRefused,
 )
+from ike.isakmp.message import Message
 from ike.printable import printable
 from ike.timers import Timer, TimerQueue
 from ike.values import Address, Endpoint, Selector
@@ -20,6 +22,8 @@ from ike.values import Address, Endpoint, Selector
 Answer = SpiAllocated | SpiRefused | SaInstalled | SaRefused
 
 NON_ESP_MARKER = bytes(4)  # RFC 3948, 2.2
+MAX_DETAIL = 200
+"""Lines of one message, or of its proposals."""
 
 
 class Context:
@@ -64,7 +68,26 @@ class Context:
         self._log(Level.INFO, text, peer)
 
     def debug(self, text: str, peer: Address | None = None) -> None:
-        self._log(Level.DEBUG, text, peer)
+        self.detail([text], peer)
+
+    def detail(
+        self, lines: Iterable[str], peer: Address | None = None, level: Level = Level.DEBUG
+    ) -> None:
+        """What only who asked for it reads (`log debug`). `lines` may be a generator: when nobody
+        listens, it is not even started.
+        """
+        if level < self.config.log:
+            return
+        for number, line in enumerate(lines):
+            if number == MAX_DETAIL:
+                self._log(level, "further lines are left out", peer)
+                return
+            self._log(level, line, peer)
+
+    def shows(self, what: str, message: Message, where: Endpoint) -> None:
+        """A message as it is read: its payloads, with `log debug2` decoded."""
+        self.detail(trace.summary(what, message, where), where.address)
+        self.detail(trace.decoded(message), where.address, Level.DEBUG2)
 
     def warning(self, text: str, peer: Address | None = None) -> None:
         self._log(Level.WARNING, text, peer)

@@ -158,7 +158,8 @@ def test_an_exchange_that_is_not_spoken_gets_one_answer_and_one_line() -> None:
     answers = [answer for ask in asks for answer in _hears(world, right, ask, HERE)]
     (answer,) = answers
     header = Header.parse(answer)
-    (told,) = informational.read(sa.keys, sa.handshake.last_block, header, answer)
+    message = informational.read(sa.keys, sa.handshake.last_block, header, answer)
+    (told,) = informational.content(message)
     assert isinstance(told, Notification)
     assert told.type == NotifyType.UNSUPPORTED_EXCHANGE_TYPE
     lines = [log.text for log in right.logs if log.level == Level.ERROR]

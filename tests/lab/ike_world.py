@@ -16,6 +16,7 @@ from ike.commands import (
     EventKind,
     ExportKeys,
     InstallSa,
+    Level,
     Log,
     RemovePolicy,
     Report,
@@ -61,6 +62,7 @@ def config(peer: Address, **changes: object) -> Config:
         remotes=(replace(Remote(name=str(peer), address=peer), **remote_changes),),  # type: ignore[arg-type]
         sainfos=(replace(Sainfo(), **sainfo_changes),),  # type: ignore[arg-type]
         keys=PreSharedKeys(((str(peer), PSK),)),
+        log=Level.DEBUG2,  # so that every test of messages tests what is shown of them
     )
     return replace(base, **rest)  # type: ignore[arg-type]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ike.commands import Level
 from ike.conf.configuration import load
 from ike.config import Config
 from mgu.connections.served import Served
@@ -97,11 +98,13 @@ async def test_peers_and_limits_are_taken_over(conf: Path) -> None:
 async def test_the_level_of_the_log_follows_the_configuration(conf: Path) -> None:
     running = state(conf)
     ike = logging.getLogger("ike")
-    levels = []
+    levels, told = [], []
     for word in ("debug", "debug2", "info", "notify", "warning", "error"):
         await reloaded(running, conf, f"log {word};")
         levels.append(ike.getEffectiveLevel())
+        told.append(running.engine_config(load(conf)).log)
     assert levels == [10, 5, 20, 25, 30, 40]
+    assert told == [Level.DEBUG, Level.DEBUG2, *4 * [Level.INFO]]
     assert await reloaded(running, conf, "") == ()
     assert ike.getEffectiveLevel() == logging.INFO
 

@@ -19,6 +19,7 @@ from ike.numbers.doi import (
     Group,
     Hash,
     Integrity,
+    IpcompTransform,
     LifeType,
     Phase1Attribute,
     Phase2Attribute,
@@ -194,6 +195,18 @@ ESP_KEY_BITS: dict[EspTransform, tuple[int, ...]] = {
     EspTransform.DES: (64,),
     EspTransform.NULL: (0,),
 }
+
+
+def shown_transform(protocol: ProtocolId, transform: Transform) -> str:
+    """A transform as people read it, whether we understand it or not."""
+    if protocol == ProtocolId.IPCOMP:
+        return f"ipcomp {IpcompTransform(transform.id)}".lower()
+    try:
+        if protocol == ProtocolId.ISAKMP:
+            return str(Phase1Suite.read(transform))
+        return str(Phase2Suite.read(protocol, transform))
+    except AttributesNotSupported as error:
+        return f"{protocol.name.lower()} with {error}"
 
 
 def lifetime_attributes(lifetime: Lifetime) -> tuple[Attribute, ...]:

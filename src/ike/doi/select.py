@@ -10,12 +10,9 @@ from itertools import groupby
 from typing import TypeVar
 
 from ike.config import EspEncryption, ProposalCheck, Sainfo
-from ike.crypto.groups import SUPPORTED
+from ike.doi.differences import phase2_differences
 from ike.doi.proposal_check import (
-    group_fits,
     kept_lifetime,
-    key_bits_fit,
-    lifetime_fits,
     shorter,
     side_by_side,
 )
@@ -25,10 +22,11 @@ from ike.doi.proposals import (
     INTEGRITY_KEY_OCTETS,
     Lifetime,
     Phase2Suite,
+    shown_transform,
 )
 from ike.errors import AttributesNotSupported, NoProposalChosen, PeerError
 from ike.isakmp.payloads import Proposal, SaBody, Transform
-from ike.numbers.doi import EncapsulationMode, EspTransform, Group, IpcompTransform
+from ike.numbers.doi import EncapsulationMode, EspTransform, Group
 from ike.numbers.isakmp import ProtocolId
 from ike.values import Mode, Protection
 
@@ -114,6 +112,7 @@ def choose_policy(
     policies: Callable[[tuple[Phase2Suite, ...]], Iterable[tuple[Policy, Allowed]]],
     check: ProposalCheck,
     pfs: bool,
+    comparing: Callable[[Allowed], None] = lambda _: None,
 ) -> tuple[Policy, Chosen2]:
     """The first of the peer's sets that is acceptable under one of our policies, and that policy.
 
@@ -121,6 +120,7 @@ def choose_policy(
     proposal (what it takes to make a selector, which behind a NAT differs with the mode, or to
     generate a policy) and yields, in our order, what may be meant, with its allowed suites. It may
     raise a PeerError for a set that nothing here is for. `pfs` says whether a KE payload came.
+    `comparing` is told once of all suites that are compared.
     Raises: NoProposalChosen, with both sides' offers; without any policy, the first error of
         `policies`.
     """
@@ -133,6 +133,7 @@ def choose_policy(
             for policy, allowed in policies(first) if first else ():
                 if allowed not in compared:
                     compared.append(allowed)
+                    comparing(allowed)
                 chosen = _choose_set(offers, allowed, check, pfs)
                 if chosen is not None:
                     return policy, chosen
@@ -202,7 +203,7 @@ def _choose_transform(
             continue
         for transform, theirs in offer.understood:
             for ours in suites:
-                if bool(theirs.group) is pfs and _phase2_fits(theirs, ours, check):
+                if next(phase2_differences(theirs, ours, check, pfs), None) is None:
                     return at, transform, theirs, ours
     return None
 
@@ -232,27 +233,6 @@ def accept_phase2(reply: SaBody, offered: Allowed) -> Chosen2:
         suites.append(replace(theirs, lifetime=shorter(theirs.lifetime, matching[0].lifetime)))
         spis.append(proposal.spi)
     return Chosen2(reply, tuple(suites), tuple(spis), tuple(range(len(offered))))
-
-
-def _phase2_fits(theirs: Phase2Suite, ours: Phase2Suite, check: ProposalCheck) -> bool:
-    if theirs.group not in SUPPORTED and theirs.group != Group.NONE:
-        return False
-    lengths = ESP_KEY_BITS.get(ours.encryption, (0,)) if ours.encryption is not None else (0,)
-    return (
-        replace(
-            theirs,
-            key_bits=ours.key_bits,
-            lifetime=ours.lifetime,
-            group=ours.group,
-            encapsulation=ours.encapsulation,
-        )
-        == ours
-        and theirs.mode is ours.mode
-        and theirs.in_udp is ours.in_udp
-        and group_fits(theirs.group, ours.group, check)
-        and key_bits_fit(theirs.key_bits, ours.key_bits, lengths, check)
-        and lifetime_fits(theirs.lifetime, ours.lifetime, check)
-    )
 
 
 def encapsulation(mode: Mode, *, udp: bool, draft: bool) -> EncapsulationMode:
@@ -289,14 +269,9 @@ class _Shown:
 
 
 def _transform_text(proposal: Proposal, transform: Transform) -> str:
-    if proposal.protocol == ProtocolId.IPCOMP:
-        return f"ipcomp {IpcompTransform(transform.id)}".lower()
-    if not _is_usable(proposal.spi):
+    if proposal.protocol != ProtocolId.IPCOMP and not _is_usable(proposal.spi):
         return f"SPI {proposal.spi.hex()}"
-    try:
-        return str(Phase2Suite.read(proposal.protocol, transform))
-    except AttributesNotSupported as error:
-        return f"{proposal.protocol.name.lower()} with {error}"
+    return shown_transform(proposal.protocol, transform)
 
 
 def _refusal(offered: SaBody, compared: Sequence[Allowed], pfs: bool) -> str:

@@ -7,10 +7,9 @@ from ike.config import ProposalCheck, Remote
 from ike.crypto.ciphers import CIPHERS
 from ike.crypto.groups import SUPPORTED
 from ike.crypto.prf import HASHES
+from ike.doi.differences import phase1_differences
 from ike.doi.proposal_check import (
     kept_lifetime,
-    key_bits_fit,
-    lifetime_fits,
     shorter,
     side_by_side,
 )
@@ -66,7 +65,7 @@ def choose_phase1(offered: SaBody, allowed: Sequence[Phase1Suite], check: Propos
                 seen.append(error)
                 continue
             for ours in allowed:
-                if _phase1_fits(theirs, ours, check):
+                if next(phase1_differences(theirs, ours, check), None) is None:
                     kept = kept_lifetime(theirs.lifetime, ours.lifetime, check)
                     reply = SaBody((replace(proposal, transforms=(transform,)),))
                     return Chosen1(reply, replace(theirs, lifetime=kept))
@@ -89,11 +88,3 @@ def accept_phase1(reply: SaBody, offered: Sequence[Phase1Suite]) -> Phase1Suite:
                 return replace(suite, lifetime=shorter(chosen.lifetime, suite.lifetime))
         raise NoProposalChosen(side_by_side([chosen], offered))
     raise NoProposalChosen("the peer's answer holds more than one transform")
-
-
-def _phase1_fits(theirs: Phase1Suite, ours: Phase1Suite, check: ProposalCheck) -> bool:
-    return (
-        replace(theirs, key_bits=ours.key_bits, lifetime=ours.lifetime) == ours
-        and key_bits_fit(theirs.key_bits, ours.key_bits, CIPHERS[ours.encryption].key_bits, check)
-        and lifetime_fits(theirs.lifetime, ours.lifetime, check)
-    )

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from ike.context import Context
 from ike.crypto.channel import Channel
 from ike.crypto.keys import Cookies
+from ike.doi.compared import phase1_compared
+from ike.doi.select_phase1 import phase1_suites
 from ike.errors import InvalidCookie, OutOfTurn, PayloadMalformed, PeerError
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message
@@ -87,10 +89,18 @@ class Handshake:
             raise OutOfTurn("phase 1 is over")
         step = table(self._facts)[self._row]
         message = self._opened(header, data, step)
+        self._context.shows("received from", message, source)
+        if self.nothing_received and not self._facts.is_initiator:
+            self._show_comparison(message)
         step.turn.check(Role.RESPONDER if self._facts.is_initiator else Role.INITIATOR, message)
         self._judge(step, message, data, source, local)
         self._accepted(data, encrypted=message.encrypted)
         self._go_on()
+
+    def _show_comparison(self, message: Message) -> None:
+        remote = self._facts.remote
+        lines = phase1_compared(message, phase1_suites(remote), remote.proposal_check)
+        self._context.detail(lines, self._facts.peer.address)
 
     def _opened(self, header: Header, data: bytes, step: Step[Phase1]) -> Message:
         if not header.flags & Flags.ENCRYPTED:
@@ -186,6 +196,7 @@ class Handshake:
             octets = self.channel.seal(message)
         else:
             octets = bytes(message)
+        self._context.shows("sent to", message, self._facts.peer)
         self._row += 1
         self._retransmitter.send(octets, awaited=self._facts.is_initiator)
         if not self._facts.is_initiator:

@@ -5,9 +5,10 @@ from ipaddress import ip_network
 
 from ike.commands import EventKind
 from ike.context import Context
+from ike.doi.compared import phase2_compared
 from ike.doi.identity import host_selector, selector_of
 from ike.doi.proposals import Phase2Suite
-from ike.doi.select import choose_policy
+from ike.doi.select import Allowed, choose_policy
 from ike.errors import (
     PeerError,
 )
@@ -84,12 +85,20 @@ class Responder(Negotiation):
             self._entries,
             self.sa.facts.remote.proposal_check,
             facts.peer_public is not None,
+            self._show_comparison,
         )
         facts.selector = selector
         self.choose(entry)
         self._owner.phase2_chosen(self, entry)
         prepare_second(facts, self.sa.facts.nonce_size, facts.chosen.suites[0].group)
         self._allocate(lambda: self._install_inbound(self._send_second))
+
+    def _show_comparison(self, allowed: Allowed) -> None:
+        facts, sa = self.facts, self.sa
+        assert facts.offered is not None
+        check, pfs = sa.facts.remote.proposal_check, facts.peer_public is not None
+        lines = phase2_compared(facts.offered, allowed, check, pfs)
+        self._context.detail(lines, sa.remote.address)
 
     def _entries(
         self, offered: tuple[Phase2Suite, ...]

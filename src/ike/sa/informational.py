@@ -21,14 +21,14 @@ def protect(keys: Phase1Keys, message_id: int, content: list[Payload]) -> tuple[
     return (Payload(P.HASH, digest), *content)
 
 
-def read(keys: Phase1Keys, last_block: bytes, header: Header, data: bytes) -> list[Content]:
-    """What an encrypted message says; `last_block` is the last one of phase 1.
+def read(keys: Phase1Keys, last_block: bytes, header: Header, data: bytes) -> Message:
+    """An encrypted message, proved to be the peer's; `last_block` is the last one of phase 1.
 
     Raises: InvalidHashInformation, PayloadMalformed.
     """
     message = Channel(keys, keys.phase2_iv(last_block, header.message_id)).open(header, data)
     verify(keys, message)
-    return content(message)
+    return message
 
 
 def verify(keys: Phase1Keys, message: Message) -> None:

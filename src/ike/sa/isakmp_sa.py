@@ -314,7 +314,7 @@ class IsakmpSa:
         if header.message_id in self._seen:
             raise OutOfTurn(f"message ID {header.message_id:08x} was used before")
         exchange = self._exchange(header.message_id)
-        receiver = self._peer.quick_mode(self, exchange.channel.open(header, data), exchange)
+        receiver = self._peer.quick_mode(self, exchange.opened(header, data), exchange)
         exchange.opened_by(data, receiver)
         self._seen.add(header.message_id)
         self.exchanges[header.message_id] = exchange
@@ -326,6 +326,7 @@ class IsakmpSa:
     ) -> None:
         if not header.flags & Flags.ENCRYPTED:
             message = Message.parse(header, data)
+            self._context.shows("received from", message, source)
             self._context.padded += message.padding > 0
             self._in_the_clear(message)
             return
@@ -335,7 +336,9 @@ class IsakmpSa:
             return
         if header.message_id in self._seen:
             raise OutOfTurn("a repeated Informational message")
-        content = informational.read(self.keys, self.handshake.last_block, header, data)
+        message = informational.read(self.keys, self.handshake.last_block, header, data)
+        self._shows("received from", message)
+        content = informational.content(message)
         self._seen.add(header.message_id)
         self._alive(source, local)
         for item in content:
@@ -353,7 +356,9 @@ class IsakmpSa:
         if self.handshake.channel is None:
             return False
         try:
-            content = informational.read(self.keys, self.handshake.last_block, header, data)
+            message = informational.read(self.keys, self.handshake.last_block, header, data)
+            self._shows("received from", message)
+            content = informational.content(message)
         except PeerError:
             return False
         for item in content:
@@ -432,7 +437,9 @@ class IsakmpSa:
             self._seen.add(message_id)
         iv = self.keys.phase2_iv(self.handshake.last_block, message_id)
         channel = Channel(self.keys, iv)
-        return SecuredExchange(self._context, self.cookies, message_id, channel, self.transmit)
+        exchange = SecuredExchange(self._context, self.cookies, message_id, channel, self.transmit)
+        exchange.shows = self._shows
+        return exchange
 
     def notify(self, notification: Notification) -> None:
         """A protected notification."""
@@ -446,6 +453,9 @@ class IsakmpSa:
             exchange = self._exchange(None)
             payloads = informational.protect(self.keys, exchange.message_id, [payload])
             self.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
+
+    def _shows(self, what: str, message: Message) -> None:
+        self._context.shows(what, message, self.remote)
 
     def transmit(self, octets: bytes) -> None:
         """Send to where the peer is now, in fragments if it understands them."""

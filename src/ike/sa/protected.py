@@ -34,7 +34,10 @@ class Receiver(Protocol):
 
 
 class SecuredExchange:
-    """`receiver` is set by who runs the exchange, before the first answer can come."""
+    """`receiver` is set by who runs the exchange, before the first answer can come.
+
+    `shows` is told of every message, for `log debug`.
+    """
 
     def __init__(
         self,
@@ -47,10 +50,17 @@ class SecuredExchange:
         self.message_id = message_id
         self.channel = channel
         self.receiver: Receiver | None = None
+        self.shows: Callable[[str, Message], None] = lambda *_: None
         self._cookies = cookies
         self._received: list[bytes] = []
         self._eager = False
         self._retransmitter = Retransmitter(context, "phase 2 resend", transmit, self._no_answer)
+
+    def opened(self, header: Header, data: bytes) -> Message:
+        """Decrypted; nothing is accepted yet. Raises: PayloadMalformed."""
+        message = self.channel.open(header, data)
+        self.shows("received from", message)
+        return message
 
     def opened_by(self, data: bytes, receiver: Receiver) -> None:
         """The peer's first message, which `receiver` has taken."""
@@ -69,7 +79,7 @@ class SecuredExchange:
             raise OutOfTurn("an exchange that is over")
         if not header.flags & 1:
             raise OutOfTurn("Quick Mode in the clear")
-        self.receiver.take(self.channel.open(header, data))
+        self.receiver.take(self.opened(header, data))
         self._received.append(data)
         self.channel.accept(data)
         self._retransmitter.stop()
@@ -82,16 +92,16 @@ class SecuredExchange:
         self._retransmitter.send(octets, awaited=awaited)
 
     def sealed(self, exchange: ExchangeType, payloads: tuple[Payload, ...]) -> bytes:
-        return self.channel.seal(
-            Message(
-                initiator_cookie=self._cookies.initiator,
-                responder_cookie=self._cookies.responder,
-                exchange=exchange,
-                payloads=payloads,
-                message_id=self.message_id,
-                encrypted=True,
-            )
+        message = Message(
+            initiator_cookie=self._cookies.initiator,
+            responder_cookie=self._cookies.responder,
+            exchange=exchange,
+            payloads=payloads,
+            message_id=self.message_id,
+            encrypted=True,
         )
+        self.shows("sent to", message)
+        return self.channel.seal(message)
 
     def close(self) -> None:
         """No more resending; repeats of the peer's last message are still answered."""

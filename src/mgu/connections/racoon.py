@@ -28,7 +28,7 @@ _COMMON: Final = f"""\
 
 path pre_shared_key "{PSK_TXT}";
 path certificate "{RACOON_CERTS}";
-log info;                       # debug shows every payload
+log info;                       # debug shows every message and every proposal compared
 
 # What protects the traffic (IPsec SAs). A statement 'sainfo address ...' for one peer goes before.
 sainfo anonymous {{

@@ -63,7 +63,13 @@ def parser() -> Parser:
     add("-F", dest="foreground", action="store_true", help="stay in the foreground")
     add("-f", dest="conf", metavar="FILE", type=Path, help=f"default {paths.RACOON_CONF}")
     add("-l", dest="log", metavar="FILE", type=Path, help="log to FILE, not to syslog")
-    add("-d", dest="debug", action="count", default=0, help="log more; -dd also the payloads")
+    add(
+        "-d",
+        dest="debug",
+        action="count",
+        default=0,
+        help="log each message and each proposal compared; -dd also payloads decoded",
+    )
     add("-v", dest="verbose", action="store_true", help="log to standard error too")
     add("-p", dest="port", metavar="PORT", type=_port, default=500, help="isakmp port")
     add("-P", dest="natt_port", metavar="PORT", type=_port, default=4500, help="NAT-T port")

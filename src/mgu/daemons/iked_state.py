@@ -12,6 +12,7 @@ from typing import Final
 
 from ike.aio.driver import Driver
 from ike.aio.requests import Reloaded
+from ike.commands import Level
 from ike.conf.configuration import Configuration, load
 from ike.conf.errors import ConfError
 from ike.config import Config
@@ -44,6 +45,7 @@ class State:
             configuration.engine,
             natt_port=self._options.natt_port,
             export_keys=export_folder(self._options) is not None,
+            log=_listening(),
         )
 
     async def reload(self, apply: Callable[[Config], None]) -> Reloaded:
@@ -106,6 +108,12 @@ def _read(conf: Path) -> Configuration:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _listening() -> Level:
+    """The least level that anybody reads."""
+    levels = (Level.DEBUG2, Level.DEBUG)
+    return next((level for level in levels if logger.isEnabledFor(level)), Level.INFO)
 
 
 def export_folder(options: argparse.Namespace) -> Path | None:
