@@ -119,8 +119,8 @@ class SecurityAssociation(Record, kw_only=True):
 
     Either `aead`, or `encryption` and/or `authentication`, or `compression` (IPComp).
     `replay_window` counts packets. `larval` marks an SPI that was allocated but has no keys yet.
-    `if_id` ties the SA to an xfrm interface. `output_mark` is set on its packets (Linux 4.19, where
-    one with mask 0 changes no packet, and is kept).
+    `if_id` ties the SA to an xfrm interface. `sequence` is kept as it was given, so that who
+    installed an SA may know it again (Linux looks for the Acquire of that number, a small one).
     """
 
     src: Address
@@ -142,7 +142,6 @@ class SecurityAssociation(Record, kw_only=True):
     larval: bool = False
     sequence: int = 0
     mark: Mark | None = None
-    output_mark: Mark | None = None
     if_id: int = 0
 
     @property

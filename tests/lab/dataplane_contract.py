@@ -28,7 +28,6 @@ from xfrm.model import (
     Algorithm,
     Direction,
     Lifetime,
-    Mark,
     Mode,
     Policy,
     Protocol,
@@ -68,12 +67,13 @@ async def an_sa_is_listed_as_it_was_added(plane: Dataplane) -> None:
     assert not any(sa.usage.packets or sa.usage.used for sa in await plane.sas())
 
 
-async def an_sa_keeps_an_output_mark_that_changes_no_packet(plane: Dataplane) -> None:
+async def an_sa_keeps_the_sequence_number_that_it_was_given(plane: Dataplane) -> None:
     """It tells the next start of a daemon which SAs are its own."""
-    marked = replace(OUT, output_mark=Mark(value=0x4D475531, mask=0))
-    await plane.add_sa(marked)
-    await plane.update_sa(replace(marked, lifetime=Lifetime(hard_seconds=900)))
-    assert [sa.output_mark for sa in await plane.sas()] == [marked.output_mark]
+    spi = await reserve(plane)
+    for sa in (OUT, replace(IN, spi=spi)):
+        await plane.update_sa(replace(sa, sequence=0x4D471234))
+        await plane.update_sa(replace(sa, sequence=0x4D471234, lifetime=Lifetime(hard_seconds=900)))
+    assert [sa.sequence for sa in await plane.sas()] == [0x4D471234] * 2
 
 
 async def an_sa_cannot_be_added_twice(plane: Dataplane) -> None:
@@ -207,7 +207,7 @@ Clause = Callable[[Dataplane], Awaitable[None]]
 
 CLAUSES: Final[tuple[Clause, ...]] = (
     an_sa_is_listed_as_it_was_added,
-    an_sa_keeps_an_output_mark_that_changes_no_packet,
+    an_sa_keeps_the_sequence_number_that_it_was_given,
     an_sa_cannot_be_added_twice,
     what_is_not_there_cannot_be_deleted,
     a_deleted_sa_is_gone,

@@ -109,7 +109,6 @@ def security_associations(draw: st.DrawFn, *, numbered: bool = False) -> Securit
         larval=shape == "larval",
         sequence=draw(U32),
         mark=draw(MARK),
-        output_mark=draw(MARK),
         if_id=draw(U32),
     )
 

@@ -344,14 +344,14 @@ async def test_what_a_killed_daemon_left_is_found_and_what_is_others_stays_untou
     plane = Plane([*policies_of(mine), *policies_of(entry(reqid=7))])
     before = dict(plane.spd)
     left = association(replace(OUTBOUND, reqid=CONNECTIONS[3]))
-    foreign = replace(left, spi=0x9999, output_mark=None)
-    masked = replace(left, spi=0x9998, output_mark=model.Mark(value=0x4D475531, mask=1))
+    foreign = replace(left, spi=0x9999, sequence=0)
+    counted = replace(left, spi=0x9998, sequence=0x4D46FFFF)
     reserved = replace(foreign, spi=0x9997, reqid=GENERATED[1], larval=True)
     theirs = replace(foreign, spi=0x9996, reqid=7, larval=True)
-    plane.held = {sa.id: sa for sa in (left, foreign, masked, reserved, theirs)}
+    plane.held = {sa.id: sa for sa in (left, foreign, counted, reserved, theirs)}
     found = await XfrmBackend(plane).take_over()
     assert (found.connections, found.generated, found.sas) == ([mine], [], 2)
-    assert list(plane.held.values()) == [foreign, masked, theirs]
+    assert list(plane.held.values()) == [foreign, counted, theirs]
     assert plane.spd == before
 
 
@@ -406,7 +406,7 @@ async def test_sas_are_wanted_at_once_for_connections_whose_sas_a_killed_daemon_
     for at, one in enumerate((mine, made, others)):
         sa = association(replace(OUTBOUND, spi=at + 1, reqid=one.protections[0].reqid))
         plane.held[sa.id] = sa
-    larval = replace(sa, spi=99, reqid=CONNECTIONS[1], output_mark=None, larval=True)
+    larval = replace(sa, spi=99, reqid=CONNECTIONS[1], sequence=0, larval=True)
     plane.held[larval.id] = larval
     backend = XfrmBackend(plane)
     await backend.take_over()
@@ -441,9 +441,11 @@ async def test_a_plane_that_cannot_ask_again_says_why() -> None:
         await backend.ask_again(entry())
 
 
-def test_every_sa_carries_a_mark_of_ours_that_marks_no_packet() -> None:
-    for sa in (INBOUND, OUTBOUND):
-        assert association(sa).output_mark == model.Mark(value=0x4D475531, mask=0)
+def test_every_sa_carries_a_number_by_which_the_next_start_knows_it_and_no_mark() -> None:
+    for spi in (0x1000, 0xFFFF_FFFF):
+        made = association(replace(OUTBOUND, spi=spi))
+        assert made.sequence == 0x4D47_0000 + spi % 0x1_0000
+        assert made.mark is None
 
 
 def test_a_type_of_icmp_has_no_direction() -> None:

@@ -28,7 +28,7 @@ def carried(sa: SecurityAssociation) -> SecurityAssociation:
     )
     return replace(
         sa, replay_window=min(sa.replay_window, 255), esn=False, selector=None, sequence=0,
-        mark=None, output_mark=None, if_id=0, usage=usage, lifetime=life,
+        mark=None, if_id=0, usage=usage, lifetime=life,
     )  # fmt: skip
 
 

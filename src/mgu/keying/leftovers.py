@@ -1,7 +1,7 @@
 """What a killed keying daemon left in the data plane, told apart from what is others'.
 
-Its policies have a reqid of ours (`ike.reqids`). Its SAs have a mark of ours; those that it only
-reserved have none yet: their reqid tells.
+Its policies have a reqid of ours (`ike.reqids`). Its SAs have a sequence number of ours; those that
+it only reserved have none yet: their reqid tells.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ def policies_left(policies: Iterable[Policy], sas: int) -> Leftovers:
 
 
 def is_left(sa: SecurityAssociation) -> bool:
-    return sa.output_mark == OURS or (sa.larval and _is_ours(sa.reqid))
+    return sa.sequence >> 16 == OURS or (sa.larval and _is_ours(sa.reqid))
 
 
 def acquire_of(larval: SecurityAssociation) -> Policy:

@@ -8,16 +8,13 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ike.aio.sockets import Listening, Sockets
 from ike.values import Address, Endpoint
 from mgu.keying.backend import XfrmBackend
 from xfrm.dataplane import Dataplane, Unsupported, XfrmError
 from xfrm.model import SecurityAssociation
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger("ike")
 

@@ -16,8 +16,12 @@ from xfrm import model
 from xfrm.algorithms import Kind, by_racoon
 from xfrm.setkey.show import TYPE_AND_CODE
 
-OURS: Final = model.Mark(value=0x4D475531, mask=0)
-"""On every SA that we install, for the next start to know it by; it marks no packet."""
+OURS: Final = 0x4D47
+"""Upper half of the sequence number of each SA that we install: the next start knows it by this.
+
+Not an output mark, though one of mask 0 marks no packet: with any, Linux routes what a tunnel sends
+by the marks inside (xfrm_bundle_create). The lower half spreads the SAs over the kernel's hash.
+"""
 REPLAY_WINDOW: Final = 64  # packets
 
 _DIRECTIONS: Final = (model.Direction.IN, model.Direction.FWD, model.Direction.OUT)
@@ -77,7 +81,7 @@ def association(sa: IpsecSa) -> model.SecurityAssociation:
             hard_octets=_octets(sa.lifetime.hard_kilobytes),
         ),
         selector=_sa_selector(sa),
-        output_mark=OURS,
+        sequence=OURS << 16 | sa.spi & 0xFFFF,
     )
 
 

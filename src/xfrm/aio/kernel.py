@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Self
 
-from wire.record import replace
 from wire.secret import Secret
 from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
 from xfrm.model import (
@@ -18,7 +17,6 @@ from xfrm.model import (
     Algorithm,
     Lifetime,
     Malformed,
-    Mark,
     Mode,
     Policy,
     Protocol,
@@ -46,7 +44,6 @@ class Kernel:
     def __init__(self, requests_: "Requests", events: "Events") -> None:
         self._requests = requests_
         self._events = events
-        self._takes_masks = True
 
     @classmethod
     async def open(cls) -> Self:
@@ -75,7 +72,6 @@ class Kernel:
     async def probe(self) -> None:
         """Have an SA of the manual's default (ESP, AES-CBC, HMAC-SHA1) made, and removed.
 
-        It also shows whether output marks have masks; without, none are set from then on.
         Raises: Unsupported if this kernel has no ESP or lacks the algorithms.
         """
         sa = _probe_sa()
@@ -83,7 +79,6 @@ class Kernel:
             await self.add_sa(sa)
         except AlreadyThere:
             return
-        self._takes_masks = (await self.sa(sa.id)).output_mark == sa.output_mark
         await self.delete_sa(sa.id)
 
     async def allocate_spi(
@@ -117,19 +112,16 @@ class Kernel:
             await self.delete_sa((await self._reserve(larval, doing)).id)
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
-        message = requests.sa_message(MessageType.NEWSA, self._markable(sa))
+        message = requests.sa_message(MessageType.NEWSA, sa)
         await self._requests.tell(message, f"add {sa_name(sa)}")
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         """Also right if the larval SA expired during a slow negotiation: it is then added."""
-        message = requests.sa_message(MessageType.UPDSA, self._markable(sa))
+        message = requests.sa_message(MessageType.UPDSA, sa)
         try:
             await self._requests.tell(message, f"update {sa_name(sa)}")
         except NoSuchEntry:
             await self.add_sa(sa)
-
-    def _markable(self, sa: SecurityAssociation) -> SecurityAssociation:
-        return sa if self._takes_masks else replace(sa, output_mark=None)
 
     async def delete_sa(self, sa: SaId) -> None:
         message = requests.delete_sa_message(sa)
@@ -195,5 +187,4 @@ def _probe_sa() -> SecurityAssociation:
         encryption=Algorithm(name="cbc(aes)", key=Secret(os.urandom(16))),
         authentication=Algorithm(name="hmac(sha1)", key=Secret(os.urandom(20)), icv_bits=96),
         lifetime=Lifetime(hard_seconds=1),
-        output_mark=Mark(value=1, mask=0),
     )

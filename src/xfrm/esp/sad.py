@@ -194,8 +194,6 @@ class Sad:
             raise Unsupported("AH does not pass NAT: there is no AH in UDP (RFC 3948, 1)")
         if sa.mark is not None or sa.if_id:
             raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
-        if sa.output_mark is not None and sa.output_mark.mask:
-            raise Unsupported("the userspace data path sets no marks on packets")
         try:
             entry = Entry(sa, self._entropy, now, date)
         except (BadAlgorithm, ValueError) as error:

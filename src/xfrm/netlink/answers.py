@@ -15,7 +15,6 @@ from xfrm.model import (
     Encapsulation,
     Lifetime,
     Malformed,
-    Mark,
     Mode,
     Network,
     Policy,
@@ -149,7 +148,6 @@ def _sa(info: wire.SaInfo, attributes: attr.Attributes) -> SecurityAssociation:
         larval=not any(algorithms.values()),
         sequence=info.seq,
         mark=None if mark is None else attr.mark(mark),
-        output_mark=_output_mark(attributes),
         if_id=0 if if_id is None else attr.u32(if_id),
     )
 
@@ -206,15 +204,6 @@ def _authentication(attributes: attr.Attributes) -> Algorithm | None:
     return _algorithm_icv(attributes, Attribute.ALG_AUTH_TRUNC) or _algorithm(
         attributes, Attribute.ALG_AUTH
     )
-
-
-def _output_mark(attributes: attr.Attributes) -> Mark | None:
-    """Kernels before 4.19 have no mask: the whole mark is set."""
-    value = attributes.get(Attribute.SET_MARK)
-    mask = attributes.get(Attribute.SET_MARK_MASK)
-    if value is None:
-        return None
-    return Mark(value=attr.u32(value)) if mask is None else attr.mark(value + mask)
 
 
 def _encapsulation(attributes: attr.Attributes) -> Encapsulation | None:

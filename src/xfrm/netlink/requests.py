@@ -55,9 +55,6 @@ def sa_message(kind: MessageType, sa: SecurityAssociation) -> Message:
         )
         # Or every packet from a new port would be told (MAPPING). Kernels before 5.17 pass it over.
         attributes[Attribute.MTIMER_THRESH] = attr.pack_u32(_MAPPING_INTERVAL)
-    if sa.output_mark is not None:
-        attributes[Attribute.SET_MARK] = attr.pack_u32(sa.output_mark.value)
-        attributes[Attribute.SET_MARK_MASK] = attr.pack_u32(sa.output_mark.mask)
     return Message(kind, info, attributes | _mark_and_interface(sa))
 
 
