@@ -51,9 +51,10 @@ def failure(both: Pair) -> str:
     return both.supplicant.status().failure or ""
 
 
-def test_a_server_of_empty_fragments_is_given_up_after_twenty_rounds() -> None:
+@pytest.mark.parametrize("more", [True, False])
+def test_a_server_of_empty_fragments_is_given_up_after_twenty_rounds(more: bool) -> None:
     both = talking()
-    before, empty = answers(both), bytes(TlsPacket(more=True))
+    before, empty = answers(both), bytes(TlsPacket(more=more))
     for number in range(200):
         ask(both, 7 + number, empty)
         if pae(both) is not PaeState.AUTHENTICATING:

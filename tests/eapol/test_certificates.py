@@ -1,7 +1,8 @@
 """What an administrator hands over is judged, or refused with a CredentialError: nothing else."""
 
 import base64
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from eapol.certificates import Handed, judge
 from eapol.errors import CredentialError
 from eapol.settings import NamedOctets, NamedSecret
-from lab.pki import Issued, KeyKind, Site, Usage, site
+from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, site
 from wire.secret import Secret
 
 NOW = datetime.now(UTC)
@@ -99,3 +100,145 @@ def test_a_damaged_file_is_judged_or_refused(changes: list[tuple[int, int]], wha
         judge(given, NOW)
     except CredentialError as error:
         assert str(error).partition(":")[0] in ("client.pem", "ca.pem", "key.pem", "crl.pem")
+
+
+# Each refusal, word for word
+
+
+def refusal(given: Handed, date: datetime = NOW) -> str:
+    with pytest.raises(CredentialError) as caught:
+        judge(given, date)
+    return str(caught.value)
+
+
+def day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+CLIENT = SITE.client.certificate
+GW = "CN=gw-0001,O=Branch Office Lab"
+
+
+def test_files_that_are_something_else_are_told_what_they_are() -> None:
+    key = SITE.client.key_pem()
+    der = CLIENT.public_bytes(Encoding.DER)
+    assert refusal(handed(certificate=key)) == (
+        "client.pem: this is a private key, not a certificate; exchange the two files"
+    )
+    assert refusal(handed(ca=der)) == (
+        "ca.pem: this is DER or PKCS #12, not PEM; convert it with 'openssl x509 -inform DER -in"
+        " ca.pem -out NEW.pem' or 'openssl pkcs12 -in ca.pem -out NEW.pem'"
+    )
+    assert refusal(handed(ca=b"hello")) == (
+        "ca.pem: there is no PEM certificate in it; give an X.509 version 3 file (.pem)"
+    )
+    no_key = replace(handed(), key=NamedSecret("key.pem", Secret(b"hello")))
+    assert refusal(no_key) == (
+        "key.pem: there is no PEM private key in it; give the file that says BEGIN PRIVATE KEY"
+    )
+    assert refusal(handed(crl=b"hello")) == (
+        "crl.pem: there is no PEM revocation list in it; convert it with 'openssl crl -inform DER"
+        " -in crl.pem -out NEW.pem'"
+    )
+
+
+def test_the_key_of_another_certificate_is_refused() -> None:
+    other = Secret(site(KeyKind.P256, name="Other Root").client.key_pem())
+    assert refusal(replace(handed(), key=NamedSecret("key.pem", other))) == (
+        "key.pem: this is not the key of the certificate in client.pem; give the key that the"
+        " certificate was requested with"
+    )
+
+
+def test_a_certificate_for_something_else_is_refused() -> None:
+    assert refusal(handed(client=SITE.leaf(Usage.SERVER, KeyKind.P256))) == (
+        "client.pem: the certificate is not for client authentication (its extended key usage lacks"
+        " clientAuth); have one issued that is"
+    )
+
+
+def test_a_root_that_nobody_handed_over_as_ca_is_not_trusted() -> None:
+    other = site(KeyKind.P256, name="Other Root")
+    chain = SITE.client.certificate_pem() + SITE.root.certificate_pem()
+    assert refusal(handed(certificate=chain, ca=other.root.certificate_pem())) == (
+        "client.pem: the certificate leads to 'CN=Test Root,O=Branch Office Lab', which is not in"
+        " ca.pem; give the CA file that holds it"
+    )
+
+
+def test_an_issuer_of_the_same_name_with_another_key_is_told_apart() -> None:
+    valid = SITE.valid
+    again = Authority.root("Test Root", valid, KeyKind.P256.generate())
+    shallow = site(KeyKind.P256)
+    assert refusal(handed(client=shallow.client, ca=again.certificate_pem())) == (
+        f"client.pem: the certificate of '{GW}' was not signed by the 'CN=Test Root,O=Branch Office"
+        " Lab' that was given, but by another of that name; give the right one in ca.pem"
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 1])
+def test_a_certificate_is_valid_from_its_first_to_its_last_second(seconds: int) -> None:
+    beyond = timedelta(seconds=seconds)
+    client = SITE._leaf(Usage.CLIENT, KeyKind.P256, Validity(NOW - timedelta(1), NOW))
+    begin = client.certificate.not_valid_before_utc
+    end = client.certificate.not_valid_after_utc
+    if not seconds:
+        assert judge(handed(client=client), begin)[0].endswith("have it renewed")
+        assert len(judge(handed(client=client), end)) == 1
+        return
+    assert refusal(handed(client=client), begin - beyond) == (
+        f"client.pem: the certificate of '{GW}' is not valid before {day(begin)}, and this"
+        f" gateway's date is {day(begin - beyond)}; set the date with 'localNTP -a -n ADDRESS'"
+        " first, or have another certificate issued"
+    )
+    assert refusal(handed(client=client), end + beyond) == (
+        f"client.pem: the certificate of '{GW}' expired on {day(end)}, and this gateway's date is"
+        f" {day(end + beyond)}; have it renewed"
+    )
+
+
+@pytest.mark.parametrize(("days", "warned"), [(29, True), (31, False)])
+def test_a_certificate_that_ends_within_thirty_days_is_a_warning(days: int, warned: bool) -> None:
+    end = CLIENT.not_valid_after_utc
+    warnings = judge(handed(), end - timedelta(days=days))
+    line = f"client.pem: the certificate of '{GW}' expires on {day(end)}; have it renewed"
+    assert (line in warnings) == warned
+    assert bool(warnings) == warned
+
+
+def test_a_weak_certificate_is_a_warning() -> None:
+    weak = site(KeyKind.P256).leaf(Usage.CLIENT, KeyKind.RSA_1024)
+    assert judge(handed(site(KeyKind.P256), weak), NOW) == [
+        f"client.pem: the certificate of '{GW}' is weak: its RSA key has only 1024 bits; have a"
+        " stronger one issued"
+    ]
+
+
+def test_a_revoked_certificate_is_refused_with_the_day() -> None:
+    own = SITE.leaf(Usage.CLIENT, KeyKind.P256)
+    rungs = b"".join(each.public_bytes(Encoding.PEM) for each in SITE.client.chain)
+    ca = SITE.root.certificate_pem() + rungs
+    others = SITE.crl_pem(SITE.leaf(Usage.MAIL, KeyKind.P256))
+    assert judge(handed(client=own, ca=ca, crl=others), NOW) == []
+    said = refusal(handed(client=own, ca=ca, crl=SITE.crl_pem(own)))
+    assert said.startswith(f"client.pem: the certificate of '{GW}' was revoked on 20")
+    assert said.endswith("; have another issued")
+
+
+def test_the_list_of_an_authority_that_is_not_there_is_refused() -> None:
+    other = site(KeyKind.P256, name="Other Root")
+    assert refusal(handed(crl=other.crl_pem())) == (
+        "crl.pem: the list of 'CN=Other Root,O=Branch Office Lab' is not signed by an authority in"
+        " ca.pem; give the list of that authority"
+    )
+
+
+def test_a_list_that_is_out_of_date_is_a_warning() -> None:
+    shallow = site(KeyKind.P256)
+    begin = NOW - timedelta(days=20)
+    stale = shallow.issuer.crl((), Validity(begin, begin + timedelta(days=10)))
+    octets = stale.public_bytes(Encoding.PEM)
+    assert judge(handed(shallow, shallow.client, crl=octets), NOW) == [
+        "crl.pem: the list of 'CN=Test Root,O=Branch Office Lab' was due to be replaced on"
+        f" {day(begin + timedelta(days=10))}; fetch the current one"
+    ]

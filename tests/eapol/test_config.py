@@ -275,6 +275,88 @@ def test_the_network_of_the_highest_priority_that_is_not_disabled_is_used() -> N
     assert network.id_str == "high"
 
 
+@pytest.mark.parametrize(
+    ("lines", "folder", "group"),
+    [
+        ("ctrl_interface=/run/a", "/run/a", None),
+        ("ctrl_interface=", None, None),
+        ("ctrl_interface=DIR=/run/a", "/run/a", None),
+        ("ctrl_interface=DIR=/run/a GROUP=netdev", "/run/a", "netdev"),
+        ("ctrl_interface=DIR=/run/a\nctrl_interface_group=0", "/run/a", "0"),
+        ("ctrl_interface_group=wheel\nctrl_interface=DIR=/run/a", "/run/a", "wheel"),
+        ("ctrl_interface_group=wheel\nctrl_interface=DIR=/run/a GROUP=netdev", "/run/a", "netdev"),
+    ],
+)
+def test_the_control_socket_is_a_folder_and_a_group(
+    lines: str, folder: str | None, group: str | None
+) -> None:
+    config = parse(f"{lines}\n{block()}", NAME)
+    assert (config.ctrl_interface, config.ctrl_interface_group) == (folder, group)
+    again = parse(text(config), NAME)
+    assert again.ctrl_interface_group == (group if folder else None)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("ctrl_interface=DIR=/a b c", "is not of the form DIR=PATH GROUP=NAME"),
+        ("ctrl_interface=@wpa", "is not supported; write ctrl_interface=/run/wpa_supplicant"),
+        ("ctrl_interface_group=", "ctrl_interface_group= names no group; remove the line"),
+        ("update_config=yes", "update_config=yes is not a number of 0 to 1"),
+        ("fast_reauth=no", "fast_reauth=no is not a number of 0 to 1"),
+        ("ap_scan=3", "ap_scan=3 is not a number of 0 to 2"),
+        ("ext_password_backend=file:x", "write the passphrase as private_key_passwd"),
+        ("driver_param=x", "remove the line; the wired driver has no parameters"),
+        ("openssl_ciphers=", 'openssl_ciphers="" says nothing'),
+        ("openssl_ciphers=DEFAULT@SECLEVEL=7", "@SECLEVEL=7 is not a number of 0 to 5"),
+    ],
+)
+def test_a_global_line_that_cannot_be_honoured_is_refused_with_its_number(
+    line: str, says: str
+) -> None:
+    said = refusal(f"# one\n{line}\n{block()}")
+    assert said.startswith(f"{NAME}:2: ")
+    assert says in said
+
+
+def test_global_lines_about_wireless_networks_change_nothing() -> None:
+    lines = "country=DE\np2p_go_intent=7\nwps_cred_add_sae=1\nupdate_config=1\nap_scan=1\n"
+    assert parse(lines + block(), NAME) == parse(block(), NAME)
+
+
+def test_credentials_of_hotspots_are_a_warning() -> None:
+    config = parse(f"cred={{\n}}\n{block()}", NAME)
+    assert config.warnings == (f"{NAME}:1: cred is about Hotspot 2.0; it changes nothing",)
+
+
+def test_every_option_of_a_block_is_written_and_read_back() -> None:
+    lines = [
+        'altsubject_match="DNS:a;EMAIL:b@c"',
+        'openssl_ciphers="HIGH:@SECLEVEL=2"',
+        "eap_workaround=0",
+        'id_str="branch"',
+        f'ca_cert="hash://server/sha256/{"ab" * 32}"',
+        'phase1="tls_disable_tlsv1_1=0 tls_disable_tlsv1_3=1 tls_disable_time_checks=1'
+        ' tls_disable_session_ticket=0 include_tls_length=1 allow_canned_success=1"',
+    ]
+    network = only(block(*lines))
+    written = lines_of(network)
+    assert only("network={\n" + "\n".join(written) + "\n}") == network
+    for line in lines:
+        assert line in written
+    assert not network.eap_workaround
+    assert network.tls.security_level == 2
+    globally = parse("fast_reauth=0\nopenssl_ciphers=HIGH\n" + block(), NAME)
+    assert parse(text(globally), NAME).openssl_ciphers == "HIGH"
+
+
+def test_nothing_is_shown_of_an_option_that_there_is_not() -> None:
+    network = only(block())
+    assert option(network, "nonsense") is None
+    assert option(network, "domain_match") is None
+    assert option(network, "identity") == '"gw"'
+
+
 def test_a_blob_stands_beside_the_networks() -> None:
     config = parse(block('client_cert="blob://it"') + "\nblob-base64-it={\naGVs\nbG8=\n}", NAME)
     assert config.blobs == {"it": b"hello"}

@@ -379,3 +379,13 @@ def test_our_own_certificate_and_the_last_failure_are_in_status_verbose(
         "last_failure=refused",
     ]
     assert "certificate_" not in ask(interface, "STATUS")
+
+
+def test_an_end_of_line_or_a_zero_behind_a_command_does_not_matter(
+    interface: Interpreter, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for end in ("", "\n", "\0", "\n\0"):
+        assert ask(interface, f"PING{end}") == "PONG\n"
+    assert ask(interface, "NOTE XX") == "OK\n"
+    assert "note: 'XX'" in caplog.text

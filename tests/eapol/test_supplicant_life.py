@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from eapol import eap
 from eapol.authenticator import AuthenticatorSettings
+from eapol.eap import EapType
 from eapol.events import (
     Disconnect,
     LinkChanged,
@@ -22,9 +24,11 @@ from eapol.notices import (
     Connected,
     Disconnected,
     EapSuccess,
+    Warned,
 )
 from eapol.settings import TlsPolicy, TlsVersion
 from eapol.status import (
+    BackendState,
     EapState,
     PaeState,
     PortControl,
@@ -36,6 +40,7 @@ from lab.eapol_pair import (
     NETWORK,
     START,
     client_context,
+    frame,
     nothing,
     opened,
     pae,
@@ -205,3 +210,26 @@ def test_a_disabled_network_sends_nothing() -> None:
     both.run_for(100.0)
     assert both.frames == []
     assert both.supplicant.status().wpa_state is WpaState.INACTIVE
+
+
+def test_a_logoff_amid_a_conversation_ends_it_and_nothing_of_it_comes_later() -> None:
+    both = silent()
+    both.plug_in()
+    both.inject(frame(eap.request(9, EapType.IDENTITY)))
+    assert both.supplicant.status().backend_state is BackendState.RECEIVE
+    both.gateway(Logoff())
+    assert both.supplicant.status().backend_state is BackendState.IDLE
+    both.run_for(100.0)
+    assert both.said(Warned) == []
+    assert pae(both) is PaeState.LOGOFF
+
+
+def test_a_disconnect_amid_a_conversation_ends_it_too() -> None:
+    both = silent()
+    both.plug_in()
+    both.inject(frame(eap.request(9, EapType.IDENTITY)))
+    both.gateway(Disconnect())
+    status = both.supplicant.status()
+    assert (status.backend_state, status.eap_state) == (BackendState.IDLE, EapState.DISABLED)
+    both.run_for(100.0)
+    assert both.said(Warned) == []
