@@ -5,7 +5,7 @@ entry in a table, and what we answer and log is bounded by a token bucket.
 """
 
 from ike.commands import EventKind
-from ike.config import Remote, Switch
+from ike.config import Limits, Remote, Switch
 from ike.context import NON_ESP_MARKER
 from ike.crypto.keys import Cookies
 from ike.errors import (
@@ -37,7 +37,12 @@ class Admission:
     def __init__(self, databases: Databases) -> None:
         self._db = databases
         self._context = databases.context
-        limits = self._context.config.limits
+        self.suppressed = 0  # complaints that were neither logged nor answered
+        self._limit(self._context.config.limits)
+
+    def _limit(self, limits: Limits) -> None:
+        """Begin to count by `limits`."""
+        self._limits = limits
         self._answers = RateLimiter(limits.notifies_per_second)
         self._opened = RateLimiter(limits.opened_per_second)
         self._opened_by_remote: dict[str, RateLimiter] = {}
@@ -46,7 +51,11 @@ class Admission:
             source=limits.fragment_octets_per_source,
             total=limits.fragment_octets,
         )
-        self.suppressed = 0  # complaints that were neither logged nor answered
+
+    def reload(self, limits: Limits) -> None:
+        """The configuration was read again; when the limits are the same, all counts go on."""
+        if limits != self._limits:
+            self._limit(limits)
 
     def receive(self, event: DatagramReceived) -> None:
         """One datagram; nothing in it can raise."""

@@ -112,6 +112,7 @@ class Engine:
             case Reload():
                 self._context.config = event.config
                 self._pad.reload(event.config)
+                self._admission.reload(event.config.limits)
             case AddressGone():
                 for peer in self._pad:
                     takedown.address_gone(peer, event.address)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ike.commands import EventKind, Level, SendDatagram
 from ike.config import Limits, Phase1Proposal, PreSharedKeys, Switch
 from ike.doi.identity import describe
-from ike.events import DatagramReceived
+from ike.events import DatagramReceived, Reload
 from ike.isakmp.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload, pack_chain
@@ -20,7 +20,7 @@ from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, Pro
 from ike.sa import informational
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, Endpoint
-from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, pair
+from lab.ike_world import LEFT, PSK, RIGHT, Node, World, config, connect, mirrored, pair
 from wire.timer import TimerFired
 
 GREETING = bytes(
@@ -449,3 +449,26 @@ def test_addresses_are_those_of_the_peer() -> None:
     heard = world.datagrams[0].octets
     _give(world, right, heard, Endpoint(elsewhere, 500))
     assert {view.remote for view in right.engine.isakmp_sas() if view.created} == {HERE}
+
+
+def test_a_reload_changes_the_limits_that_strangers_meet() -> None:
+    world = World()
+    anybody = config(LEFT, address=None, keys=PreSharedKeys((("*", PSK),)))
+    left, right = pair(world, right=anybody)
+    first = _opening(world, left)
+    same = replace(right.engine.config, remotes=right.engine.config.remotes)
+    fewer = replace(same, limits=Limits(opened_per_second_per_remote=3))
+
+    def opened(after: int) -> int:
+        for number in range(after, after + 20):
+            source = Endpoint(ip_address(f"10.7.{number}.1"), 500)
+            _give(world, right, number.to_bytes(8) + first[8:], source)
+        return len(right.engine.isakmp_sas())
+
+    assert opened(1) == 20
+    right.engine.handle(Reload(config=same), world.now)
+    assert opened(21) == 40
+    right.engine.handle(Reload(config=fewer), world.now)
+    assert opened(41) == 43
+    right.engine.handle(Reload(config=fewer), world.now)  # which gives nobody another chance
+    assert opened(61) == 43

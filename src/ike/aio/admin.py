@@ -81,6 +81,11 @@ class AdminServer:
             listener.close()
             raise
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody waits for events."""
+        return bool(self._watching)
+
     def publish(self, event: EventRecord) -> None:
         """Tell everyone who waits for it. Who does not read is cut off: no event is left out of
         those that a client gets.

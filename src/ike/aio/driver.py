@@ -166,7 +166,7 @@ class Driver:
                 extra = {"peer": str(command.peer)} if command.peer else None
                 logger.log(command.level, "%s", command.text, extra=extra)
             case Report():
-                if self.admin is not None:
+                if self.admin is not None and self.admin.watched:
                     for event in self.desk.events(command):
                         self.admin.publish(event)
             case AllocateSpi():
