@@ -148,13 +148,12 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _kept(supervisor: "Supervisor") -> frozenset[str]:
+def _kept(supervisor: "Supervisor", answers: bool) -> frozenset[str]:
     """Of the capabilities of root. Who asks on the control socket is answered at a socket of his
     own, which Debian's wpa_cli makes writable for nobody else: members of the group, and root if we
     are not. An interface that is still to come has to be brought up then."""
     kept = set(KEEP)
-    config = supervisor.config
-    if config.ctrl_interface is not None and (config.ctrl_interface_group or os.geteuid() != 0):
+    if answers and (supervisor.config.ctrl_interface_group or os.geteuid() != 0):
         kept.add("CAP_DAC_OVERRIDE")
     if supervisor.waits_for_interface:
         kept.add("CAP_NET_ADMIN")
@@ -179,7 +178,7 @@ async def _serve(
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
         privileges.become_user()  # the folder of the control socket stays root's
-        privileges.drop(_kept(supervisor))
+        privileges.drop(_kept(supervisor, path is not None))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
         hangup = partial(_read_again, supervisor)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
