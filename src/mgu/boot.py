@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mgu import clock, services, timekeeping
 from mgu.paths import TIME_STATUS, WPA_CTRL_DIR, under_root
+from wire.files import read
 from wire.lean import Final
 from wire.record import Record
 
@@ -119,7 +120,7 @@ def _look_at_time() -> Look:
     if trust is not None:
         return Look(True, f"{_date()}, synchronized, {trust}")
     try:
-        last = json.loads(under_root(TIME_STATUS).read_text(encoding="utf-8"))
+        last = json.loads(read(under_root(TIME_STATUS), link=False))
         return Look(False, str(last["text"]).partition("\n")[0])
     except (OSError, ValueError, KeyError, TypeError):  # no answer yet
         return Look(False)

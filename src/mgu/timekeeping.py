@@ -14,6 +14,7 @@ from mgu import clock
 from mgu.paths import FREQUENCY, SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
 from ntp.timestamp import SECOND, date_text, is_last_day_of_month
 from ntp.trust import MAXFREQ, Floor, Level, Trust, error_after
+from wire.files import read
 from wire.lean import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _RIVALS: Final = {  # by the kernel's name of the process, 15 characters of it
 IMAGE_EPOCH: Final = "/usr/lib/clock-epoch"
 _SENSIBLE: Final = 100 * 365 * 86_400 * SECOND  # ns after the release; a later date is damage
 _LOST: Final = 16 * SECOND  # ns of error: what the kernel, too, calls unsynchronised
-_LONGEST: Final = 4096  # octets of our own small files
+_LONGEST: Final = 8192  # octets of our own small files
 
 
 class Clock(Protocol):
@@ -231,10 +232,9 @@ def restore_frequency(gateway: Clock) -> None:
 
 
 def _small_file(path: str) -> str | None:
-    """The text of a file of ours; None if there is none that can be read."""
+    """The text of a file of the daemon's; None if there is none that can be read."""
     try:
-        with open(located(path), "rb") as file:
-            return file.read(_LONGEST).decode("ascii", "replace")
+        return read(located(path), _LONGEST, link=False).decode("ascii", "replace")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -17,6 +17,7 @@ from mgu.connections.connection import Address, BadConnection, Connection, parse
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import IFCFG_DIR, RUN_DIR, under_root
 from wire import files
+from wire.files import read
 from wire.lean import Final
 from wire.record import replace
 
@@ -114,9 +115,10 @@ def write_problems(problems: dict[str, str]) -> None:
 def problem_of(name: str) -> str | None:
     """Why the running daemon does not serve the connection, or None."""
     try:
-        lines = under_root(_PROBLEMS).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        octets = read(under_root(_PROBLEMS), link=False)
+    except OSError:
         return None
+    lines = octets.decode("utf-8", "replace").splitlines()
     told = (line.partition(" ") for line in lines)
     return next((sentence for who, _, sentence in told if who == name), None)
 
