@@ -2,7 +2,8 @@
 
 `parse` turns a datagram into what it tells; `Table` knows what was told before and says what is
 different. A refreshed lifetime of an address, or a route that is announced again, is no change.
-Requests that change something are pyroute2's.
+Requests that change something are pyroute2's, but for routes, of which there may be thousands:
+pyroute2 0.9.5 takes 0.4 ms for each, the kernel 0.01.
 """
 
 import struct
@@ -31,7 +32,7 @@ _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
-_REQUEST, _DUMP, _REPLACE = 0x1, 0x300, 0x100  # nlmsghdr flags
+_REQUEST, _ACK, _DUMP, _REPLACE, _CREATE = 0x1, 0x4, 0x300, 0x100, 0x400  # nlmsghdr flags
 _DUMP_INTERRUPTED: Final = 0x10
 
 _IFF_UP, _IFF_LOWER_UP = 0x1, 0x10000  # not RUNNING: that is off while the link is dormant
@@ -43,10 +44,13 @@ _AF_UNSPEC, _AF_INET, _AF_INET6 = 0, 2, 10
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 6, 9, 15
+_RTA_PREFSRC: Final = 7
+_RTPROT_BOOT: Final = 3
+_SCOPE_LINK, _SCOPE_NOWHERE = 253, 255  # a route without a gateway; of any scope, to remove it
 _FRA_PRIORITY, _FRA_FWMARK = 6, 10
 
-UNICAST: Final = 1
-"""RTN_UNICAST, the type of a route that leads somewhere."""
+UNICAST, UNREACHABLE = 1, 7
+"""RTN_*, the type of a route: one that leads somewhere, and one that refuses."""
 
 
 class Link(Record):
@@ -108,8 +112,8 @@ class Told(Record):
 
 
 class DumpEnd(Record):
-    """The end of what `request` asked for; `error` is an errno, 0 for none; `sound`: nothing
-    changed meanwhile."""
+    """The end of what `request` asked for, or an ACK; `error` is an errno, 0 for none; `sound`:
+    nothing changed meanwhile."""
 
     error: int
     sound: bool
@@ -128,8 +132,53 @@ def request(kind: type[Item]) -> bytes:
     body = _ROUTE.pack(_AF_UNSPEC, *[0] * 8)  # long enough for each, and nothing in it asked for
     if kind is Link:
         body = _LINK.pack(_AF_UNSPEC, 0, 0, 0, 0)
-    size = _MESSAGE.size + len(body)
-    return _MESSAGE.pack(size, _GETS[kind], _REQUEST | _DUMP, 1, 0) + body
+    return _request(_GETS[kind], _DUMP, body)
+
+
+def put_route(
+    network: Network,
+    table: int,
+    *,
+    index: int = 0,
+    source: Address | None = None,
+    metric: int = 0,
+    kind: int = UNICAST,
+) -> bytes:
+    """A request to have this route, in place of one that is there; answered by an ACK."""
+    scope = _SCOPE_LINK if network.version == 4 and kind == UNICAST else 0
+    head = _ROUTE.pack(_family(network), network.prefixlen, 0, 0, 0, _RTPROT_BOOT, scope, kind, 0)
+    values = _route_values(network, table, index, metric)
+    if source is not None:
+        values += _attribute(_RTA_PREFSRC, source.packed)
+    return _request(_NEWROUTE, _ACK | _CREATE | _REPLACE, head + values)
+
+
+def remove_route(
+    network: Network, table: int, *, index: int = 0, metric: int = 0, kind: int = UNICAST
+) -> bytes:
+    """A request to take this route away; answered by an ACK."""
+    head = _ROUTE.pack(_family(network), network.prefixlen, 0, 0, 0, 0, _SCOPE_NOWHERE, kind, 0)
+    return _request(_DELROUTE, _ACK, head + _route_values(network, table, index, metric))
+
+
+def _route_values(network: Network, table: int, index: int, metric: int) -> bytes:
+    octets = _attribute(_RTA_TABLE, table.to_bytes(4, sys.byteorder))
+    octets += _attribute(_RTA_DST, network.network_address.packed)
+    for kind, value in ((_RTA_OIF, index), (_RTA_PRIORITY, metric)):
+        octets += _attribute(kind, value.to_bytes(4, sys.byteorder)) if value else b""
+    return octets
+
+
+def _family(network: Network) -> int:
+    return _AF_INET if network.version == 4 else _AF_INET6
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def _request(kind: int, flags: int, body: bytes) -> bytes:
+    return _MESSAGE.pack(_MESSAGE.size + len(body), kind, _REQUEST | flags, 1, 0) + body
 
 
 def parse(octets: bytes) -> Iterator[Told | DumpEnd]:

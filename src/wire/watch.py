@@ -41,7 +41,10 @@ class Feed:
 
     def ask(self, kind: type[Item]) -> None:
         """Have all of a kind told, and a DumpEnd after them."""
-        self._socket.sendto(request(kind), (0, 0))
+        self.send(request(kind))
+
+    def send(self, message: bytes) -> None:
+        self._socket.sendto(message, (0, 0))
 
     def read(self) -> tuple[list[Told | DumpEnd], bool]:
         """What one datagram tells, and whether any was lost.

@@ -9,7 +9,7 @@ from scapy.packet import Packet
 from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, sa, tunnel_policies
 from xfrm.dataplane import Acquire
 from xfrm.esp.sad import Entry, Sad
-from xfrm.model import Address, SecurityAssociation
+from xfrm.model import Address, Policy, SecurityAssociation
 from xfrm.tun.forward import Forwarder, Ports, Send
 from xfrm.tun.inlet import Inlet
 from xfrm.tun.spd import Spd
@@ -30,13 +30,13 @@ class Host:
         self.moved: list[Entry] = []
         self.returned: list[Address] = []
         self.now = 100.0
-        ports = Ports(
+        self.ports = Ports(
             to_host=self.delivered.append, to_peer=self._to_peer, in_clear=self.clear.append,
             returned=self.returned.append,
             is_local=self._is_local, acquire=self.acquired.append, now=lambda: self.now,
             date=lambda: 1_700_000_000,
         )  # fmt: skip
-        self.forwarder = Forwarder(self.sad, self.spd, ports, frozenset({500, 4500}))
+        self.forwarder = Forwarder(self.sad, self.spd, self.ports, frozenset({500, 4500}))
         self.inlet = Inlet(self.sad, self.forwarder, self._is_local, self.moved.append)
         self.counters = self.forwarder.counters
 
@@ -49,9 +49,20 @@ class Host:
     def add(self, *sas: SecurityAssociation) -> None:
         for each in sas:
             self.sad.add(each, self.now, 1_700_000_000)
-        self.forwarder.forget()
-        self.inlet.forget()
-        self.forwarder.release()
+            self.changed(each)
+
+    def changed(self, sa: SecurityAssociation) -> None:
+        self.inlet.sa_changed(sa.id)
+        self.forwarder.sa_changed(sa)
+
+    def put(self, policy: Policy) -> None:
+        old, entry = self.spd.get(policy), self.spd.put(policy, 0)
+        if old is not None:
+            self.forwarder.policy_removed(old)
+        self.forwarder.policy_added(entry)
+
+    def remove(self, policy: Policy) -> None:
+        self.forwarder.policy_removed(self.spd.remove(policy))
 
     def out(self, packet: Packet) -> None:
         self.forwarder.outbound((bytes(packet),))

@@ -24,11 +24,18 @@ _CYCLE: Final = 1 << 32
 SPI_SEQUENCE: Final = Struct("!II")
 
 
+def _nobody() -> None:
+    """Is told of nothing."""
+
+
 class Outbound:
     """Seals the packets of one SA. `sequence` is the last number used, 0 before the first."""
 
     __slots__ = (
+        "_crossed",
         "_last",
+        "_next_octets",
+        "_next_packets",
         "_octet_limit",
         "_protect",
         "_soft_octets",
@@ -38,12 +45,23 @@ class Outbound:
         "soft",
     )
 
-    def __init__(self, protect: Protect, *, esn: bool, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        protect: Protect,
+        *,
+        esn: bool,
+        lifetime: Lifetime,
+        crossed: Callable[[], object] = _nobody,
+    ) -> None:
+        """`crossed` is called when a soft or a hard limit of packets or octets is reached."""
         self._protect = protect
+        self._crossed = crossed
         self._last = min((_NO_LIMIT if esn else _CYCLE) - 1, lifetime.hard_packets or _NO_LIMIT)
         self._octet_limit = lifetime.hard_octets or _NO_LIMIT
         self._soft_packets = lifetime.soft_packets or _NO_LIMIT
         self._soft_octets = lifetime.soft_octets or _NO_LIMIT
+        self._next_packets = min(self._soft_packets, self._last)
+        self._next_octets = min(self._soft_octets, self._octet_limit)
         self.sequence = 0
         self.octets = 0
         self.soft = False
@@ -64,13 +82,22 @@ class Outbound:
             raise Refused(self.exhausted())
         self.sequence = sequence = sequence + 1
         self.octets = octets = octets + len(payload)
-        if sequence >= self._soft_packets or octets >= self._soft_octets:
-            self.soft = True
+        if sequence >= self._next_packets or octets >= self._next_octets:
+            self._reached()
         return self._protect(sequence, payload, next_header)
+
+    def _reached(self) -> None:
+        """A limit: from now on the next one counts."""
+        self.soft |= self.sequence >= self._soft_packets or self.octets >= self._soft_octets
+        self._next_packets = _NO_LIMIT if self.sequence >= self._last else self._last
+        self._next_octets = _NO_LIMIT if self.octets >= self._octet_limit else self._octet_limit
+        self._crossed()
 
     def go_on_from(self, other: "Outbound") -> None:
         """Take over the numbers of an SA with the same keys: none may come twice."""
         self.sequence, self.octets = other.sequence, other.octets
+        if self.sequence >= self._next_packets or self.octets >= self._next_octets:
+            self._reached()
 
     def exhausted(self) -> Reason:
         """What stopped the SA."""
@@ -91,8 +118,11 @@ class Inbound:
     """
 
     __slots__ = (
+        "_crossed",
         "_esn",
         "_mask",
+        "_next_octets",
+        "_next_packets",
         "_octet_limit",
         "_packet_limit",
         "_soft_octets",
@@ -108,10 +138,20 @@ class Inbound:
         "window",
     )
 
-    def __init__(self, unprotect: Unprotect, *, window: int, esn: bool, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        unprotect: Unprotect,
+        *,
+        window: int,
+        esn: bool,
+        lifetime: Lifetime,
+        crossed: Callable[[], object] = _nobody,
+    ) -> None:
+        """`crossed` is called when a soft or a hard limit of packets or octets is reached."""
         if not 0 <= window <= MAX_WINDOW:
             raise ValueError(f"the replay window is {window} packets, but may be 0 to {MAX_WINDOW}")
         self._unprotect = unprotect
+        self._crossed = crossed
         self._esn = esn
         self.window = window
         self._mask = (1 << window) - 1
@@ -119,6 +159,8 @@ class Inbound:
         self._octet_limit = lifetime.hard_octets or _NO_LIMIT
         self._soft_packets = lifetime.soft_packets or _NO_LIMIT
         self._soft_octets = lifetime.soft_octets or _NO_LIMIT
+        self._next_packets = min(self._soft_packets, self._packet_limit)
+        self._next_octets = min(self._soft_octets, self._octet_limit)
         self.top = self.bitmap = 0
         self.octets = self.packets = self.replayed = self.failed = 0
         self.soft = False
@@ -152,9 +194,16 @@ class Inbound:
             self.bitmap |= 1 << -ahead if self.window else 0
         self.packets = packets = self.packets + 1
         self.octets = octets = self.octets + len(opened[1])
-        if packets >= self._soft_packets or octets >= self._soft_octets:
-            self.soft = True
+        if packets >= self._next_packets or octets >= self._next_octets:
+            self._reached()
         return opened
+
+    def _reached(self) -> None:
+        """A limit: from now on the next one counts."""
+        self.soft |= self.packets >= self._soft_packets or self.octets >= self._soft_octets
+        self._next_packets = _NO_LIMIT if self.packets >= self._packet_limit else self._packet_limit
+        self._next_octets = _NO_LIMIT if self.octets >= self._octet_limit else self._octet_limit
+        self._crossed()
 
     @property
     def spent(self) -> bool:
@@ -166,6 +215,8 @@ class Inbound:
         self.top, self.bitmap = other.top, other.bitmap & self._mask
         self.packets, self.octets = other.packets, other.octets
         self.replayed, self.failed = other.replayed, other.failed
+        if self.packets >= self._next_packets or self.octets >= self._next_octets:
+            self._reached()
 
     def _extended(self, low: int) -> int:
         """The 64-bit number that `low` stands for, by the window (RFC 4303, Appendix A2.2)."""

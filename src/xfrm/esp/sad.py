@@ -1,8 +1,11 @@
 """The security association database (RFC 4301, 4.4.2): which SA, since when, and until when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from functools import partial
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Final, TypeVar
 
 from xfrm.dataplane import AlreadyThere, Expire, NoSuchEntry, Unsupported
 from xfrm.esp import ah, transform
@@ -23,6 +26,14 @@ from xfrm.names import sa_name
 LOWEST_SPI: Final = 256  # 1 to 255 are reserved (RFC 4303, 2.1)
 # As long as an IKE peer may take to answer with all repeats; strongSwan has the same number.
 LARVAL_SECONDS: Final = 165
+_SPARE: Final = 64  # timers of SAs that are gone, beside one for each that is there
+
+Ends = tuple[Address, Address, Protocol, Mode, int]
+"""Source, destination, protocol, mode, reqid: what a policy looks an SA up by."""
+
+
+def ends_of(sa: SecurityAssociation) -> Ends:
+    return sa.src, sa.dst, sa.protocol, sa.mode, sa.reqid
 
 
 class Entry:
@@ -36,7 +47,15 @@ class Entry:
         "added", "date", "inbound", "outbound", "peer", "peer_port", "sa", "soft_told", "used",
     )  # fmt: skip
 
-    def __init__(self, sa: SecurityAssociation, entropy: Entropy, now: float, date: int) -> None:
+    def __init__(
+        self,
+        sa: SecurityAssociation,
+        entropy: Entropy,
+        now: float,
+        date: int,
+        crossed: "Callable[[Entry], object]",
+    ) -> None:
+        """`crossed` is called when a limit of packets or octets is reached."""
         self.sa = sa
         self.added = now
         self.date = date
@@ -48,8 +67,11 @@ class Entry:
             return
         esp = sa.protocol == Protocol.ESP
         protect, unprotect = transform.transforms(sa, entropy) if esp else ah.transforms(sa)
-        self.outbound = Outbound(protect, esn=sa.esn, lifetime=sa.lifetime)
-        self.inbound = Inbound(unprotect, window=sa.replay_window, esn=sa.esn, lifetime=sa.lifetime)
+        tell = partial(crossed, self)
+        self.outbound = Outbound(protect, esn=sa.esn, lifetime=sa.lifetime, crossed=tell)
+        self.inbound = Inbound(
+            unprotect, window=sa.replay_window, esn=sa.esn, lifetime=sa.lifetime, crossed=tell
+        )
 
     @property
     def soft(self) -> bool:
@@ -84,17 +106,34 @@ class Entry:
 
 class Sad:
     """All SAs, ours and our peers'. The caller has the clocks: `now` is monotonic seconds, `date`
-    Unix seconds."""
+    Unix seconds.
+
+    SAs are found by name, by SPI where a peer is behind a NAT, and by their ends; what they cost
+    does not depend on how many there are. `due` says that a limit of packets or octets was
+    reached, so that `expire` has something to do.
+    """
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self._entries: dict[SaId, Entry] = {}
+        self._by_ends: dict[Ends, dict[SaId, Entry]] = {}  # each in the order of their arrival
+        self._in_udp: dict[int, dict[SaId, Entry]] = {}  # by SPI
+        self._timers: list[tuple[float, int, Entry]] = []  # a heap; of entries gone, too
+        self._turn = count()
+        self._crossed: list[Entry] = []
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, sa: SaId) -> Entry | None:
         return self._entries.get(sa)
+
+    @property
+    def due(self) -> bool:
+        return bool(self._crossed)
 
     def allocate(
         self, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int,
@@ -109,7 +148,7 @@ class Sad:
             src=src, dst=dst, spi=spi, protocol=protocol, mode=mode, reqid=reqid, larval=True,
             lifetime=Lifetime(hard_seconds=LARVAL_SECONDS),
         )  # fmt: skip
-        self._entries[larval.id] = Entry(larval, self._entropy, now, date)
+        self._put(self._made(larval, now, date))
         return spi
 
     def add(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
@@ -129,63 +168,66 @@ class Sad:
         if old.sa.larval or _keys(old.sa) != _keys(sa):
             return self._install(sa, now, date)
         # Numbers that start again under the same key would reuse GCM's IVs.
-        entry = Entry(sa, self._entropy, old.added, old.date)
+        entry = self._made(sa, old.added, old.date)
         entry.used = old.used
         entry.outbound.go_on_from(old.outbound)
         entry.inbound.go_on_from(old.inbound)
-        self._entries[sa.id] = entry
+        self._put(entry)
         return entry
 
     def delete(self, sa: SaId) -> Entry:
         """Raises NoSuchEntry."""
-        entry = self._entries.pop(sa, None)
+        entry = self._entries.get(sa)
         if entry is None:
             raise NoSuchEntry(f"there is no {sa_name(sa)}")
+        self._take_out(entry)
         return entry
 
     def outbound(self, template: Template, src: Address, dst: Address) -> Entry | None:
         """The SA for `template` between the tunnel's ends `src` and `dst`: one that is not soon to
         expire, and of these the newest."""
         best: Entry | None = None
-        for entry in self._entries.values():  # in the order of their arrival
-            sa = entry.sa
-            if (
-                sa.dst == dst
-                and sa.src == src
-                and sa.reqid == template.reqid  # 0 is no wildcard here, as in Linux
-                and accepts(template, sa)
-                and not sa.larval
-                and not entry.spent
-            ):
+        # A reqid of 0 is no wildcard here, as in Linux.
+        ends = src, dst, template.protocol, template.mode, template.reqid
+        for entry in self._by_ends.get(ends, {}).values():
+            if accepts(template, entry.sa) and not entry.spent:
                 best = entry if best is None or not entry.soft or best.soft else best
         return best
 
-    def encapsulated(self, spi: int) -> Iterator[Entry]:
+    def encapsulated(self, spi: int) -> Iterable[Entry]:
         """SAs of ESP in UDP with this SPI, at any address."""
-        for entry in self._entries.values():
-            if entry.sa.spi == spi and entry.sa.encapsulation is not None:
-                yield entry
+        return self._in_udp.get(spi, {}).values()
 
     @property
     def deadline(self) -> float | None:
         """When `expire` has something to do next, as far as seconds decide."""
-        deadlines = (entry.deadline() for entry in self._entries.values())
-        return min((when for when in deadlines if when is not None), default=None)
+        while self._timers and not self._is_here(self._timers[0][2]):
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
 
     def expire(self, now: float) -> list[Expire]:
         """Soft and hard lifetimes that have passed; after a hard one the SA is gone."""
-        passed: list[Expire] = []
-        for name, entry in list(self._entries.items()):
-            lifetime, age = entry.sa.lifetime, now - entry.added
-            if entry.spent or (lifetime.hard_seconds is not None and age >= lifetime.hard_seconds):
-                del self._entries[name]
-                passed.append(Expire(sa=entry.snapshot(), hard=True))
-                continue
-            by_time = lifetime.soft_seconds is not None and age >= lifetime.soft_seconds
-            if not entry.soft_told and (by_time or entry.soft):
-                entry.soft_told = True
-                passed.append(Expire(sa=entry.snapshot(), hard=False))
-        return passed
+        due, self._crossed = self._crossed, []
+        timed: list[Entry] = []
+        while self._timers and self._timers[0][0] <= now:
+            timed.append(heappop(self._timers)[2])
+        passed = [self._passed(entry, now) for entry in dict.fromkeys((*due, *timed))]
+        for entry in timed:
+            self._set_timer(entry)
+        return [each for each in passed if each is not None]
+
+    def _passed(self, entry: Entry, now: float) -> Expire | None:
+        if not self._is_here(entry):
+            return None
+        lifetime, age = entry.sa.lifetime, now - entry.added
+        if entry.spent or (lifetime.hard_seconds is not None and age >= lifetime.hard_seconds):
+            self._take_out(entry)
+            return Expire(sa=entry.snapshot(), hard=True)
+        by_time = lifetime.soft_seconds is not None and age >= lifetime.soft_seconds
+        if not entry.soft_told and (by_time or entry.soft):
+            entry.soft_told = True
+            return Expire(sa=entry.snapshot(), hard=False)
+        return None
 
     def _install(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
         if sa.protocol not in (Protocol.ESP, Protocol.AH):
@@ -195,12 +237,67 @@ class Sad:
         if sa.mark is not None or sa.if_id:
             raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
         try:
-            entry = Entry(sa, self._entropy, now, date)
+            entry = self._made(sa, now, date)
         except (BadAlgorithm, ValueError) as error:
             raise Unsupported(str(error)) from None
-        self._entries.pop(sa.id, None)  # so that an updated larval SA counts as the newest
-        self._entries[sa.id] = entry
+        old = self._entries.get(sa.id)
+        if old is not None:  # so that an updated larval SA counts as the newest
+            self._take_out(old)
+        self._put(entry)
         return entry
+
+    # Indexes
+
+    def _made(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
+        return Entry(sa, self._entropy, now, date, self._note_crossed)
+
+    def _note_crossed(self, entry: Entry) -> None:
+        self._crossed.append(entry)
+
+    def _put(self, entry: Entry) -> None:
+        """In place of the one of its name, if any."""
+        sa, name = entry.sa, entry.sa.id
+        old = self._entries.get(name)
+        if old is not None:
+            self._unindex(old, keep=ends_of(sa))
+        self._entries[name] = entry
+        if not sa.larval:
+            self._by_ends.setdefault(ends_of(sa), {})[name] = entry
+        if sa.encapsulation is not None:
+            self._in_udp.setdefault(sa.spi, {})[name] = entry
+        self._set_timer(entry)
+
+    def _take_out(self, entry: Entry) -> None:
+        del self._entries[entry.sa.id]
+        self._unindex(entry)
+
+    def _unindex(self, entry: Entry, keep: Ends | None = None) -> None:
+        """`keep`: the ends in whose list its place stays, for the one that follows it."""
+        name, ends = entry.sa.id, ends_of(entry.sa)
+        if ends != keep:
+            _remove(self._by_ends, ends, name)
+        _remove(self._in_udp, entry.sa.spi, name)
+
+    def _is_here(self, entry: Entry) -> bool:
+        return self._entries.get(entry.sa.id) is entry
+
+    def _set_timer(self, entry: Entry) -> None:
+        deadline = entry.deadline()
+        if deadline is None or not self._is_here(entry):
+            return
+        heappush(self._timers, (deadline, next(self._turn), entry))
+        if len(self._timers) > 2 * len(self._entries) + _SPARE:
+            self._timers = [timer for timer in self._timers if self._is_here(timer[2])]
+            heapify(self._timers)
+
+
+K = TypeVar("K")
+
+
+def _remove(index: dict[K, dict[SaId, Entry]], key: K, name: SaId) -> None:
+    entries = index.get(key)
+    if entries is not None and entries.pop(name, None) is not None and not entries:
+        del index[key]
 
 
 def accepts(template: Template, sa: SecurityAssociation) -> bool:

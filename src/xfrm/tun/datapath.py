@@ -11,13 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Self
+from typing import Final, Self
 
 from xfrm.dataplane import (
     Event,
     Gone,
     Mapping,
-    NoSuchEntry,
     PolicyAdded,
     PolicyGone,
     Unsupported,
@@ -25,7 +24,7 @@ from xfrm.dataplane import (
 )
 from xfrm.esp.reasons import Reason
 from xfrm.esp.sad import Entry, Sad
-from xfrm.model import Address, Direction, Mode, Policy, Protocol, SaId, SecurityAssociation
+from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
 from xfrm.tun.batch import Batch, SendDatagrams
 from xfrm.tun.device import OffloadTun, PlainTun, can_offload, open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
@@ -34,13 +33,13 @@ from xfrm.tun.inlet import BURST, Inlet
 from xfrm.tun.outer import MARK, MASK, OuterSockets
 from xfrm.tun.routes import Routes
 from xfrm.tun.settings import Settings
-from xfrm.tun.spd import Spd
+from xfrm.tun.spd import PolicyEntry, Spd
 
 __all__ = ["MARK", "DataPath", "Settings"]
 
 logger = logging.getLogger("xfrm")
 
-_WARNED = 64  # peers that are named in the log
+_WARNED: Final = 64  # peers that are named in the log
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
 
@@ -71,10 +70,10 @@ class DataPath:
         self._closed = False
         self._sad = Sad(os.urandom)
         self._spd = Spd()
-        self._limited: list[Entry] = []  # SAs with limits of octets or packets
         self._looking = False
         self._batches: dict[SaId, Batch] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._woken_for: float | None = None
         self._catching_up: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._tun = (
@@ -117,6 +116,7 @@ class DataPath:
             undo.callback(path._stop)
             for policy in left:
                 path._spd.put(policy, _date())
+                routes.add(policy)
             await path._follow()
             routes.tell_left_behind()
             undo.pop_all()
@@ -205,36 +205,38 @@ class DataPath:
         self, *, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int = 0
     ) -> int:
         spi = self._sad.allocate(src, dst, protocol, mode, reqid, time.monotonic(), _date())
-        self._changed()
+        self._set_timer()
         return spi
 
     async def ask_again(self, policy: Policy, _src: Address, _dst: Address, /) -> None:
         entry = self._spd.get(policy)
         if entry is not None:
-            entry.asked = None
+            self._forwarder.ask_again(entry)
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
         if self._stale:
             await self._follow()
         self._sad.add(sa, time.monotonic(), _date())
-        self._changed()
+        self._sa_changed(sa)
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
         self._check(sa)
         if self._stale:
             await self._follow()
         # From here to the end nothing may wait: a packet by the old entry would use a number twice.
-        try:
-            self._sad.update(sa, time.monotonic(), _date())
-        except NoSuchEntry:  # its larval SA did not live as long as the negotiation
+        old = self._sad.get(sa.id)
+        if old is None:  # its larval SA did not live as long as the negotiation
             self._sad.add(sa, time.monotonic(), _date())
-        self._changed()
+        else:
+            self._sad.update(sa, time.monotonic(), _date())
+            self._sa_changed(old.sa)
+        self._sa_changed(sa)
 
     async def delete_sa(self, sa: SaId) -> None:
-        self._sad.delete(sa)
+        old = self._sad.delete(sa)
         self._events.put_nowait(Gone(sa))
-        self._changed()
+        self._sa_changed(old.sa)
 
     async def sas(self) -> list[SecurityAssociation]:
         return [entry.snapshot() for entry in self._sad]
@@ -242,20 +244,40 @@ class DataPath:
     # Policies
 
     async def add_policy(self, policy: Policy) -> None:
+        """In place of the one with its selector and direction, which stays if this is refused."""
+        if self._stale:
+            await self._follow()
+        old = self._spd.get(policy)
         entry = self._spd.put(policy, _date())
         try:
-            await self._follow()
+            self._have(old, entry)
         except XfrmError:
             self._spd.remove(policy)
+            if old is not None:
+                self._have(entry, self._spd.put(old.policy, old.date))
+            elif self._guard is not None:
+                self._guard.change(entry, None, self._spd)
             raise
+        if old is not None:
+            self._forwarder.policy_removed(old)
+        self._forwarder.policy_added(entry)
         self._events.put_nowait(PolicyAdded(entry.policy))
-        self._changed()
 
     async def delete_policy(self, policy: Policy) -> None:
+        if self._stale:
+            await self._follow()
         entry = self._spd.remove(policy)
+        self._forwarder.policy_removed(entry)
         self._events.put_nowait(PolicyGone(entry.policy))
-        await self._follow()
-        self._changed()
+        if self._guard is not None:
+            self._guard.change(entry, None, self._spd)
+        self._routes.remove(entry.policy)
+
+    def _have(self, old: PolicyEntry | None, new: PolicyEntry) -> None:
+        """Have the rules and routes of `new` in place of those of `old`. Raises XfrmError."""
+        if self._guard is not None:
+            self._guard.change(old, new, self._spd)
+        self._routes.add(new.policy)
 
     async def policies(self) -> list[Policy]:
         return [entry.snapshot() for entry in self._spd]
@@ -267,10 +289,10 @@ class DataPath:
         self._events.put_nowait(None)  # for whoever asks again
 
     async def _follow(self) -> None:
-        """Have the rules and routes of these policies."""
+        """Have the rules and routes that somebody took away, and the addresses of now."""
         if self._guard is not None:
-            self._guard.follow({way: self._spd.ordered(way) for way in Direction})
-        await self._routes.follow([entry.policy for entry in self._spd])
+            self._guard.follow(self._spd)
+        await self._routes.follow()
 
     @property
     def _stale(self) -> bool:
@@ -285,7 +307,6 @@ class DataPath:
         try:
             while self._stale:
                 await self._follow()
-            self._changed()
         except XfrmError as error:  # the next change tries again
             logger.warning("%s", error)
         finally:
@@ -300,7 +321,7 @@ class DataPath:
         NAT gave it another port is told of by the event Mapping.
         """
         self._inlet.encapsulated(octets, source, port)
-        if self._limited and not self._looking:
+        if self._sad.due and not self._looking:
             self._looking = True
             self._loop.call_soon(self._expire_used)  # once a burst
 
@@ -352,41 +373,41 @@ class DataPath:
             )
         )  # fmt: skip
 
-    def _changed(self) -> None:
-        """SAs or policies are new: decide anew, send what was held, set the timer."""
-        self._limited = [
-            entry
-            for entry in self._sad
-            if not entry.sa.larval
-            and (entry.sa.lifetime.hard_packets or entry.sa.lifetime.hard_octets
-                 or entry.sa.lifetime.soft_packets or entry.sa.lifetime.soft_octets)
-        ]  # fmt: skip
-        for batch in self._batches.values():
+    def _sa_changed(self, sa: SecurityAssociation) -> None:
+        """It came or went: decide its flows anew, send what waited for it, set the timer."""
+        batch = self._batches.pop(sa.id, None)
+        if batch is not None:
             batch.flush()
-        self._batches.clear()
-        self._forwarder.forget()
-        self._inlet.forget()
-        self._forwarder.release()
+        self._inlet.sa_changed(sa.id)
+        self._forwarder.sa_changed(sa)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Wake up for the next SA that expires, or packet that has waited long enough."""
+        deadlines = [each for each in (self._sad.deadline, self._forwarder.deadline) if each]
+        deadline = min(deadlines, default=None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._sad.deadline
+        self._woken_for = deadline
         if deadline is not None:
             delay = max(deadline - time.monotonic(), 0)
             self._timer = self._loop.call_later(delay, self._expire)
 
     def _expire_used(self) -> None:
-        """After a burst: has an SA done all that it may?"""
+        """After a burst: has an SA done all that it may, does a packet wait?"""
         self._looking = False
-        for entry in self._limited:
-            if entry.spent or (entry.soft and not entry.soft_told):
-                self._expire()
-                return
+        if self._sad.due:
+            self._expire()
+        elif self._forwarder.deadline is not None and self._woken_for is None:
+            self._set_timer()
 
     def _expire(self) -> None:
+        self._forwarder.age()
         for event in self._sad.expire(time.monotonic()):
             self._events.put_nowait(event)
-        self._changed()
+            self._sa_changed(event.sa)
+        self._set_timer()
 
     def _check(self, sa: SecurityAssociation) -> None:
         if sa.mode not in (Mode.TUNNEL, Mode.TRANSPORT):

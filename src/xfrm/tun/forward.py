@@ -1,13 +1,14 @@
 """What happens to a packet, either way (RFC 4301, 5.1 and 5.2). No I/O: `Ports` has the functions.
 
 Decisions are made once per flow and kept: `_out` maps a flow to the function that sends its
-packets, and each inbound SA has the set of flows that may come by it. Any change of an SA or a
-policy forgets all of them.
+packets, `_in` has the flows that may come by an inbound SA. A change of an SA or a policy forgets
+those that rest on it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Final
 
@@ -26,7 +27,7 @@ from xfrm.esp.packet import (
     traffic_class,
 )
 from xfrm.esp.reasons import Reason, Refused
-from xfrm.esp.sad import Entry, Sad, accepts
+from xfrm.esp.sad import Entry, Sad, accepts, ends_of
 from xfrm.model import (
     Action,
     Address,
@@ -37,16 +38,16 @@ from xfrm.model import (
     SecurityAssociation,
     Selector,
 )
+from xfrm.tun.flows import Flows
 from xfrm.tun.spd import Matcher, PolicyEntry, Spd, UnknownPorts
 from xfrm.tun.transport import Joiner, rebuilt, upper_layer
+from xfrm.tun.waiting import Waiting
 
 Send = Callable[[bytes, int], object]  # packet from SPI on (AH: from IP header on), TOS of outer
 FlowKey = bytes | Flow
 
-_FLOWS: Final = 4096  # remembered decisions, each way and SA
+_FLOWS: Final = 1 << 14  # remembered decisions, each way
 _FRAGMENTS: Final = 512  # first fragments whose ports are remembered
-ACQUIRE_SECONDS: Final = 30.0  # the kernel's net.core.xfrm_acq_expires
-HELD_SECONDS: Final = 10.0  # older packets are worth nothing to who sent them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,27 +76,50 @@ class Forwarder:
         self._sad = sad
         self._spd = spd
         self._ports = ports
-        self._out: dict[FlowKey, Callable[[bytes], object]] = {}
-        self._in: dict[Entry, set[FlowKey]] = {}
+        self._out: Flows[FlowKey, Callable[[bytes], object]] = Flows(_FLOWS)
+        self._in: Flows[tuple[Entry, FlowKey], bool] = Flows(_FLOWS)
+        self._waiting = Waiting()
         self._first_fragments: dict[bytes, Flow] = {}
         self._joiner = Joiner()
         self.counters: Counter[Reason] = Counter()
 
-    def forget(self) -> None:
-        """SAs or policies changed: decide anew."""
-        self._out.clear()
-        self._in.clear()
+    # Changes
 
-    def release(self) -> None:
-        """Send what was held for policies that now have an SA."""
-        now = self._ports.now()
-        for policy in self._spd:
-            if policy.held and self._sa_of(policy, self._flow(policy.held[0][1])) is not None:
-                held = list(policy.held)
-                policy.held.clear()
-                for since, packet in held:
-                    if now - since < HELD_SECONDS:
-                        self.outbound((packet,))
+    def sa_changed(self, sa: SecurityAssociation) -> None:
+        """It came, went, or will be replaced soon: decide anew, and send what waited."""
+        if sa.larval:
+            return
+        ends = ends_of(sa)
+        self._out.forget_sa(ends)
+        self._in.forget_sa(sa.id)
+        self._send_all(self._waiting.take(ends, self._ports.now()))
+
+    def ask_again(self, policy: PolicyEntry) -> None:
+        """The next packet of `policy` asks for its SA, though one has asked already."""
+        self._waiting.ask_again(policy)
+
+    def policy_added(self, entry: PolicyEntry) -> None:
+        for flows in (self._out, self._in):
+            flows.forget_taken_over(entry)
+
+    def policy_removed(self, entry: PolicyEntry) -> None:
+        """What waited for it is decided anew: there may be another in its place."""
+        for flows in (self._out, self._in):
+            flows.forget_policy(entry)
+        self._send_all(self._waiting.take_of(entry, self._ports.now()))
+
+    @property
+    def deadline(self) -> float | None:
+        """When packets that wait have waited long enough (monotonic seconds)."""
+        return self._waiting.deadline
+
+    def age(self) -> None:
+        """Drop the packets that waited too long."""
+        self.counters[Reason.OUT_NO_STATES] += self._waiting.age(self._ports.now())
+
+    def _send_all(self, packets: Sequence[bytes]) -> None:
+        for packet in packets:
+            self.outbound((packet,))
 
     # From the host to a peer
 
@@ -103,11 +127,7 @@ class Forwarder:
         """What the host routed to us: packets of one flow, in their order."""
         try:
             key = self._key(packets[0])
-            way = self._out.get(key)
-            if way is None:
-                if len(self._out) >= _FLOWS:
-                    self._out.clear()
-                way = self._out[key] = self._decide(packets[0])
+            way = self._out.get(key) or self._decide(key, packets[0])
         except Refused as refused:
             header = Reason.OUT_HEADER if refused.reason is Reason.IN_HEADER else refused.reason
             self.counters[header] += 1
@@ -148,30 +168,35 @@ class Forwarder:
         self._first_fragments[name] = of
         return of
 
-    def _decide(self, packet: bytes) -> Callable[[bytes], object]:
+    def _decide(self, key: FlowKey, packet: bytes) -> Callable[[bytes], object]:
         of = self._flow(packet)
         if self._is_own(of, packet):
             self._ports.returned(_address(of, of.dst))
             return self._drop(Reason.OUT_LOOP)
         try:
             policy = self._spd.find(Direction.OUT, of)
-        except UnknownPorts:
-            return self._drop(Reason.OUT_BLOCKED)
+        except UnknownPorts as unknown:
+            way = self._drop(Reason.OUT_BLOCKED)
+            return self._out.put(key, way, of, unknown.entry, None)
         if policy is None:
-            return self._unprotected(of)
+            return self._out.put(key, self._unprotected(of), of, Direction.OUT, None)
         policy.used = policy.used or self._ports.date()
         if policy.policy.action == Action.BLOCK:
-            return self._drop(Reason.OUT_BLOCKED)
+            return self._out.put(key, self._drop(Reason.OUT_BLOCKED), of, policy, None)
         if not policy.policy.templates:
-            return self._unprotected(of)
-        entry = self._sa_of(policy, of)
-        if entry is None:
-            if policy.policy.templates[0].optional:
-                return self._unprotected(of)
-            return lambda packet: self._hold(policy, packet)
-        policy.asked = None
-        entry.used = entry.used or self._ports.date()
-        return self._protected(entry)
+            return self._out.put(key, self._unprotected(of), of, policy, None)
+        template = policy.policy.templates[0]
+        src, dst = _tunnel_ends(policy, of)
+        entry = self._sad.outbound(template, src, dst)
+        if entry is not None:
+            entry.used = entry.used or self._ports.date()
+            way = self._protected(entry)
+        elif template.optional:
+            way = self._unprotected(of)
+        else:
+            way = partial(self._hold, policy, src, dst)
+        ends = src, dst, template.protocol, template.mode, template.reqid
+        return self._out.put(key, way, of, policy, ends)
 
     def _is_own(self, of: Flow, packet: bytes) -> bool:
         """IKE's datagram, or a packet of an SA of ours: somebody took our mark off it.
@@ -188,12 +213,6 @@ class Forwarder:
         else:
             return False
         return ours and self._ports.is_local(_address(of, of.src))
-
-    def _sa_of(self, policy: PolicyEntry, of: Flow) -> Entry | None:
-        """The SA for packets of the flow `of` by an outbound policy."""
-        if policy.policy.direction != Direction.OUT or not policy.policy.templates:
-            return None
-        return self._sad.outbound(policy.policy.templates[0], *_tunnel_ends(policy, of))
 
     def _protected(self, entry: Entry) -> Callable[[bytes], object]:
         seal = entry.outbound.seal
@@ -226,20 +245,18 @@ class Forwarder:
 
         return drop
 
-    def _hold(self, policy: PolicyEntry, packet: bytes) -> None:
-        """Keep `packet` until there is an SA, and ask for one."""
-        now = self._ports.now()
-        if len(policy.held) == policy.held.maxlen:
+    def _hold(self, policy: PolicyEntry, src: Address, dst: Address, packet: bytes) -> None:
+        """Keep `packet` until there is an SA from `src` to `dst`, and ask for one."""
+        template = policy.policy.templates[0]
+        ends = src, dst, template.protocol, template.mode, template.reqid
+        kept, ask = self._waiting.add(ends, policy, packet, self._ports.now())
+        if not kept:
             self.counters[Reason.OUT_NO_STATES] += 1
-        policy.held.append((now, packet))
-        if policy.asked is not None and now - policy.asked < ACQUIRE_SECONDS:
-            return
-        policy.asked = now
-        of = self._flow(packet)
-        src, dst = _tunnel_ends(policy, of)
-        self._ports.acquire(
-            Acquire(selector=_selector(of), src=src, dst=dst, policy=policy.snapshot())
-        )
+        if ask:
+            selector = _selector(self._flow(packet))
+            self._ports.acquire(
+                Acquire(selector=selector, src=src, dst=dst, policy=policy.snapshot())
+            )
 
     # From a peer to the host
 
@@ -269,38 +286,37 @@ class Forwarder:
         size = total_length(inner)
         if (inner[0] >> 4 == 4) != (next_header == IPIP):
             raise Refused(Reason.IN_MODE)
-        key = self._key(inner)
-        admitted = self._in.get(entry)
-        if admitted is None:
-            admitted = self._in[entry] = set()
+        key = entry, self._key(inner)
+        if not self._in.get(key):
+            of = self._flow(inner)
+            self._in.put(key, True, of, self._checked(entry.sa, of), entry.sa.id)
             entry.used = entry.used or self._ports.date()
-        if key not in admitted:
-            self._check(entry.sa, self._flow(inner))
-            if len(admitted) >= _FLOWS:
-                admitted.clear()
-            admitted.add(key)
         return inner if size == len(inner) else inner[:size]
 
-    def _check(self, sa: SecurityAssociation, of: Flow) -> None:
-        """RFC 4301, 5.2, step 4: the packet must be what the SA was made for."""
+    def _checked(self, sa: SecurityAssociation, of: Flow) -> PolicyEntry | Direction:
+        """What lets the packet in, which must be what the SA was made for (RFC 4301, 5.2, step 4).
+
+        Raises Refused.
+        """
         if sa.selector is not None and Matcher(sa.selector).matches(of) is not True:
             raise Refused(Reason.IN_MISMATCH)
-        local = self._ports.is_local(_address(of, of.dst))
+        way = Direction.IN if self._ports.is_local(_address(of, of.dst)) else Direction.FWD
         try:
-            policy = self._spd.find(Direction.IN if local else Direction.FWD, of)
+            policy = self._spd.find(way, of)
         except UnknownPorts:
             raise Refused(Reason.IN_BLOCKED) from None
         tunnel = sa.mode == Mode.TUNNEL
         if policy is None:
             if tunnel:
                 raise Refused(Reason.IN_NO_POLICY)
-            return  # as the kernel: in clear it would have come in, too
+            return way  # as the kernel: in clear it would have come in, too
         policy.used = policy.used or self._ports.date()
         if policy.policy.action == Action.BLOCK:
             raise Refused(Reason.IN_BLOCKED)
         templates = policy.policy.templates
         if not any(accepts(template, sa) for template in templates) and (templates or tunnel):
             raise Refused(Reason.IN_TEMPLATE)
+        return policy
 
 
 def _tunnel_ends(policy: PolicyEntry, of: Flow) -> tuple[Address, Address]:

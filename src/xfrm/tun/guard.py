@@ -1,12 +1,12 @@
 """Refuses what comes in clear and should have been protected (RFC 4301, 5.2, step 4).
 
 Such packets never see the TUN device, so the kernel's packet filter refuses them: the inbound
-policies are rules of one table of nf_tables, in their order, the `in` ones where the host's own
-packets pass, the `fwd` ones where forwarded ones do. What comes from the TUN device has been
-checked. The table stays when the process is killed, as the barriers of `routes` do.
+policies are in one table of nf_tables, the `in` ones where the host's own packets pass, the `fwd`
+ones where forwarded ones do (see `chain`). What comes from the TUN device has been checked. The
+table stays when the process is killed, as the barriers of `routes` do.
 
-It is also where the next start reads what the policies were. Each rule carries its policy as a note
-(a structure of linux/xfrm.h), outbound ones in a chain that no packet passes. So what is protected
+It is also where the next start reads what the policies were. Each element carries its policy as a
+note (a structure of linux/xfrm.h), outbound ones in sets that no rule asks. So what is protected
 and the memory of it are one thing, changed in one transaction, on no disk and in no file.
 """
 
@@ -14,34 +14,31 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import lru_cache
-from typing import Final
+from itertools import count
+from typing import Final, TypeVar
 
 from wire.buffers import enlarge
 from wire.cursor import DecodeError
 from xfrm.dataplane import XfrmError
-from xfrm.esp.packet import ICMP, ICMPV6, UDP
-from xfrm.model import Action, Direction, Policy, Protocol, Selector
-from xfrm.netlink import requests
+from xfrm.esp.packet import ICMPV6, UDP
+from xfrm.model import Direction, Policy, Protocol
 from xfrm.netlink.answers import policy_of
 from xfrm.netlink.messages import Message, MessageType
 from xfrm.tun import nft
+from xfrm.tun.chain import Chain
+from xfrm.tun.spd import PolicyEntry, Spd
 
 logger = logging.getLogger("xfrm")
 
 TABLE: Final = "mgu-ipsec"
-_CHAINS: Final[dict[Direction, tuple[str, int | None]]] = {  # with NF_INET_*
-    Direction.IN: ("input", 1),
-    Direction.FWD: ("forward", 2),
-    Direction.OUT: ("outbound", None),
-}
+_CHAINS: Final = {Direction.IN: ("input", 1), Direction.FWD: ("forward", 2)}  # with NF_INET_*
 _ATTEMPTS: Final = 10  # at a list that nobody changes meanwhile
 _KIND: Final = socket.SOCK_RAW | socket.SOCK_NONBLOCK
 _NETLINK_NETFILTER: Final = 12
 _GROUPS: Final = 1 << 6  # NFNLGRP_NFTABLES
-_ROOM: Final = 4 << 20  # octets: all rules go in one message
+_ROOM: Final = 16 << 20  # octets: 40,000 policies go in one message
 _LARGEST: Final = 65536  # octets
 _NEIGHBOURS: Final = range(133, 138)  # ICMPv6 types of RFC 4861: they go in clear
 # The kernel has no nf_tables, or not all of it that is used here.
@@ -49,7 +46,8 @@ _LACKING: Final = frozenset(
     {errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EAFNOSUPPORT, errno.ENOENT}
 )
 
-Rules = dict[Direction, list[bytes]]
+
+T = TypeVar("T")
 
 
 class Guard:
@@ -64,7 +62,10 @@ class Guard:
         self._watch = watch
         self._gone = False
         self._first = first
-        self._installed: Rules | None = None  # None: the table is a killed process's, or damaged
+        numbers = count(1)
+        self._chains = {way: Chain(TABLE, name, numbers) for way, (name, _) in _CHAINS.items()}
+        self._chains[Direction.OUT] = Chain(TABLE, None, numbers)
+        self._ours = False  # the table is a killed process's, or damaged
 
     @classmethod
     def open(cls, device: str, ike_ports: Iterable[int]) -> "Guard | None":
@@ -110,7 +111,8 @@ class Guard:
         """The policies of a killed process whose table this was. Raises XfrmError."""
         for _ in range(_ATTEMPTS):
             try:
-                return [_noted(note) for note in self._notes()]
+                # Of the same priority the older decides: indexes count on.
+                return sorted(map(_noted, self._notes()), key=lambda policy: policy.index)
             except nft.Interrupted:
                 continue
             except (OSError, DecodeError) as error:
@@ -119,11 +121,17 @@ class Guard:
 
     def _notes(self) -> list[bytes]:
         """Raises: OSError, DecodeError, nft.Interrupted."""
-        self._socket.send(nft.list_rules(TABLE))
         found: list[bytes] = []
+        for name in self._listed(nft.list_sets(TABLE), nft.names):
+            found += self._listed(nft.list_elements(TABLE, name), nft.notes)
+        return found
+
+    def _listed(self, request: bytes, read: "Callable[[bytes], tuple[list[T], bool]]") -> list[T]:
+        self._socket.send(request)
+        found: list[T] = []
         last = False
         while not last:
-            some, last = nft.notes(self._socket.recv(_LARGEST))
+            some, last = read(self._socket.recv(_LARGEST))
             found += some
         return found
 
@@ -141,39 +149,44 @@ class Guard:
                 continue
             self._gone = self._gone or nft.takes_away(octets, TABLE, ours)
 
-    def follow(self, policies: Mapping[Direction, Sequence[Policy]]) -> None:
-        """Make the rules those of `policies`, the first of which decides. Raises XfrmError."""
-        wanted = {way: [_rule(each) for each in policies[way]] for way in _CHAINS}
-        if self.stale:
-            self._installed = None
-        if wanted == self._installed:
-            return
-        messages = self._added(wanted)
-        self._installed, self._gone = None, False
+    def change(self, old: PolicyEntry | None, new: PolicyEntry | None, spd: Spd) -> None:
+        """Have the rules of `spd`, in which `new` is in the place of `old`. Raises XfrmError."""
+        messages: list[bytes] | None = [] if self._is_ours() else None
+        for entry in (old, new):
+            chain = self._chains.get(entry.policy.direction) if entry is not None else None
+            if chain is None or entry is None or messages is None:
+                continue
+            made = chain.remove(entry) if entry is old else chain.add(entry)
+            messages = None if made is None else [*messages, *made]
+        if messages is None or messages:
+            self._send_all(messages, spd)
+
+    def follow(self, spd: Spd) -> None:
+        """Make all rules anew if somebody took of them. Raises XfrmError."""
+        if not self._is_ours():
+            self._send_all(None, spd)
+
+    def _is_ours(self) -> bool:
+        return self._ours and not self.stale
+
+    def _send_all(self, messages: list[bytes] | None, spd: Spd) -> None:
+        """One transaction; None: the whole table."""
+        self._ours, self._gone = False, False
         try:
-            self._send(self._whole(wanted) if messages is None else messages)
+            self._send(self._whole(spd) if messages is None else messages)
         except OSError as error:
             self._gone = True
             raise XfrmError(
                 f"the rules against clear packets cannot be set: {error.strerror}"
             ) from error
-        self._installed = wanted
+        self._ours = True
 
-    def _added(self, wanted: Rules) -> list[bytes] | None:
-        """The rules at the ends of the chains, if that is all that is new."""
-        if self._installed is None:
-            return None
-        added = []
-        for way, rules in self._installed.items():
-            if wanted[way][: len(rules)] != rules:
-                return None
-            added += wanted[way][len(rules) :]
-        return added
-
-    def _whole(self, wanted: Rules) -> list[bytes]:
+    def _whole(self, spd: Spd) -> list[bytes]:
         messages = [nft.add_table(TABLE), nft.delete_table(TABLE), nft.add_table(TABLE)]
-        rules = [rule for way in _CHAINS for rule in wanted[way]]
-        return [*messages, *_chains(), *self._first, *rules]
+        messages += [*_chains(), *self._first]
+        for way, chain in self._chains.items():
+            messages += chain.whole(spd.ordered(way))
+        return messages
 
     def _send(self, messages: Sequence[bytes]) -> None:
         """One transaction; the kernel has answered when `send` returns."""
@@ -192,16 +205,18 @@ def _chains() -> list[bytes]:
 
 def _probe() -> bytes:
     """All that rules may have, for packets of no interface: does the kernel know it?"""
+    fields = [nft.source(4, 24), nft.protocol()]
     match = nft.from_interface("") + nft.later_fragment6() + nft.at_transport(0, _short(0))
-    return nft.add_rule(TABLE, _CHAINS[Direction.IN][0], match, nft.DROP)
+    match += nft.in_set("probe", 0, fields)
+    rule = nft.add_rule(TABLE, _CHAINS[Direction.IN][0], match, nft.DROP)
+    return nft.add_set(TABLE, "probe", 0, fields) + rule
 
 
 def _first(device: str, ike_ports: Iterable[int]) -> list[bytes]:
     """What no policy is asked about."""
     rules = [
         nft.add_rule(TABLE, chain, nft.from_interface(name), nft.ACCEPT)
-        for chain, hook in _CHAINS.values()
-        if hook is not None
+        for chain, _ in _CHAINS.values()
         for name in (device, "lo")
     ]
     own = [nft.of_protocol(protocol) for protocol in (Protocol.ESP, Protocol.AH)]
@@ -210,16 +225,6 @@ def _first(device: str, ike_ports: Iterable[int]) -> list[bytes]:
     own += [nft.of_protocol(ICMPV6) + nft.at_transport(0, bytes((kind,))) for kind in _NEIGHBOURS]
     chain, _ = _CHAINS[Direction.IN]
     return rules + [nft.add_rule(TABLE, chain, match, nft.ACCEPT) for match in own]
-
-
-@lru_cache(maxsize=4096)
-def _rule(policy: Policy) -> bytes:
-    """What the policy says of a packet in clear, and the policy itself."""
-    note = bytes(requests.policy_message(MessageType.UPDPOLICY, policy))
-    passes = policy.action == Action.ALLOW and all(each.optional for each in policy.templates)
-    chain, _ = _CHAINS[policy.direction]
-    verdict = nft.ACCEPT if passes else nft.DROP
-    return nft.add_rule(TABLE, chain, _match(policy.selector), verdict, note)
 
 
 def _unread(why: str) -> XfrmError:
@@ -232,19 +237,6 @@ def _unread(why: str) -> XfrmError:
 def _noted(note: bytes) -> Policy:
     """Raises: DecodeError."""
     return policy_of(Message.parse(MessageType.UPDPOLICY, note))
-
-
-def _match(selector: Selector) -> nft.Match:
-    match = nft.of_version(selector.dst.version)
-    match += nft.from_network(selector.src) + nft.to_network(selector.dst)
-    if selector.protocol:
-        match += nft.of_protocol(selector.protocol)
-    # For ICMP these are type and code, of one octet.
-    size = 1 if selector.protocol in (ICMP, ICMPV6) else 2
-    for index, number in enumerate((selector.src_port, selector.dst_port)):
-        if number is not None:
-            match += nft.at_transport(index * size, number.to_bytes(size, "big"))
-    return match
 
 
 def _short(number: int) -> bytes:

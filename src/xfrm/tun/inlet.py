@@ -23,7 +23,7 @@ Drain = Callable[[], None]
 
 
 class Inlet:
-    """Finds the SA of each packet. What was found is remembered until `forget`."""
+    """Finds the SA of each packet. What was found is remembered until the SA changes."""
 
     def __init__(
         self,
@@ -40,9 +40,10 @@ class Inlet:
         self._raw: dict[tuple[bytes, int, int], Entry] = {}  # destination, protocol, SPI
         self._udp: dict[int, Entry] = {}  # SPI
 
-    def forget(self) -> None:
-        self._raw.clear()
-        self._udp.clear()
+    def sa_changed(self, sa: SaId) -> None:
+        """It came, went or was replaced."""
+        self._raw.pop((sa.dst.packed, sa.protocol, sa.spi), None)
+        self._udp.pop(sa.spi, None)
 
     def encapsulated(self, octets: bytes, source: Address, port: int) -> None:
         """ESP from a UDP datagram (RFC 3948). A keepalive is one octet of 0xff."""

@@ -6,12 +6,11 @@ of netfilter's own are big-endian, those of netlink in the machine's order.
 
 import os
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
 
 from wire.cursor import Cursor, DecodeError
 from xfrm.esp.packet import FRAGMENT
-from xfrm.model import Network
 
 DROP: Final = 0  # linux/netfilter.h: NF_DROP, NF_ACCEPT
 ACCEPT: Final = 1
@@ -23,17 +22,22 @@ _NESTED: Final = 0x8000
 _INET: Final = 1  # NFPROTO_INET: IPv4 and IPv6
 _SUBSYSTEM: Final = 10  # NFNL_SUBSYS_NFTABLES
 _BEGIN, _END = 0x10, 0x11
-_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _GET_RULE = 0, 2, 3, 6, 7
+_NEW_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _NEW_SET, _GET_SET = 0, 2, 3, 6, 9, 10
+_NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = 12, 13, 14
 _DELETIONS: Final = frozenset(
-    _SUBSYSTEM << 8 | command for command in (2, 5, 8)
-)  # table, chain, rule
+    _SUBSYSTEM << 8 | command for command in (2, 5, 8, 11, _DELETE_ELEMENT)
+)  # table, chain, rule, set, element
 _REQUEST, _DUMP_INTERRUPTED, _DUMP, _CREATE, _APPEND = 0x1, 0x10, 0x300, 0x400, 0x800
 _ERROR: Final = 2  # NLMSG_ERROR
 _DONE: Final = 3  # NLMSG_DONE
-_USERDATA: Final = 7  # NFTA_RULE_USERDATA: type, length, value; the program `nft` has types 0 and 1
+_USERDATA: Final = 6  # NFTA_SET_ELEM_USERDATA: type, length, value; `nft` itself has types 0 and 1
 _NOTE: Final = 77
 LONGEST_NOTE: Final = 254  # octets: NFT_USERDATA_MAXLEN, without type and length
 _REGISTER: Final = 1  # NFT_REG_1; 0 is the verdict's
+_REGISTER32: Final = 8  # NFT_REG32_00: of 4 octets, as those behind it; a key is made in them
+_AT_ONCE: Final = 150  # elements in a message, whose attribute ends at 64 KB
+# Types of nft's own (datatype.h), by which it shows a set; 6 bits each in a concatenation.
+_IPV4, _IPV6, _PROTOCOL, _SERVICE, _INTEGER = 7, 8, 12, 13, 4
 _NETWORK, _TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
 _IIFNAME, _NFPROTO, _L4PROTO = 6, 15, 16  # NFT_META_*
 _EQUAL, _UNEQUAL = 0, 1  # NFT_CMP_*
@@ -78,23 +82,52 @@ def takes_away(octets: bytes, table: str, ours: int) -> bool:
     return False
 
 
-def list_rules(table: str) -> bytes:
-    """Asks for all rules of the table; `notes` reads the answers."""
-    return _of_table(_GET_RULE, _text(1, table), _DUMP)
+def list_sets(table: str) -> bytes:
+    """Asks for all sets of the table; `names` reads the answers."""
+    return _of_table(_GET_SET, _text(1, table), _DUMP)
+
+
+def list_elements(table: str, name: str) -> bytes:
+    """Asks for all elements of a set; `notes` reads the answers."""
+    return _of_table(_GET_ELEMENT, _text(1, table) + _text(2, name), _DUMP)
 
 
 class Interrupted(Exception):
-    """Rules changed while they were listed: ask again."""
+    """The table changed while it was listed: ask again."""
 
 
-def notes(octets: bytes) -> tuple[list[bytes], bool]:
-    """The notes on the rules in an answer, and whether it is the last one.
+def names(octets: bytes) -> tuple[list[str], bool]:
+    """The names of the sets in an answer, and whether it is the last one.
 
     Raises: DecodeError, Interrupted; OSError when it is a refusal.
     """
+    bodies, last = _listed(octets)
+    return [each[2].rstrip(b"\0").decode("ascii", "replace") for each in bodies if 2 in each], last
+
+
+def notes(octets: bytes) -> tuple[list[bytes], bool]:
+    """The notes on the elements in an answer, and whether it is the last one.
+
+    Raises: as `names`.
+    """
+    bodies, last = _listed(octets)
+    found: list[bytes] = []
+    for body in bodies:
+        listed = Cursor(body.get(3, b""))
+        while len(listed):
+            length, _ = listed.unpack(_ATTRIBUTE)
+            note = _attributes(listed.sub(length - _ATTRIBUTE.size)).get(_USERDATA, b"")
+            listed.take(min(-length % 4, len(listed)))
+            if note[:2] == bytes((_NOTE, len(note) - 2 & 0xFF)):
+                found.append(note[2:])
+    return found, last
+
+
+def _listed(octets: bytes) -> tuple[list[dict[int, bytes]], bool]:
+    """The attributes of each message of an answer."""
     for number in errors(octets):
         raise OSError(number, os.strerror(number))
-    found: list[bytes] = []
+    found: list[dict[int, bytes]] = []
     cursor = Cursor(octets)
     while len(cursor):
         length, kind, flags, _, _ = cursor.unpack(_HEADER)
@@ -105,9 +138,7 @@ def notes(octets: bytes) -> tuple[list[bytes], bool]:
         if kind == _DONE:
             return found, True
         body.unpack(_NFMSG)
-        note = _attributes(body).get(_USERDATA, b"")
-        if note[:2] == bytes((_NOTE, len(note) - 2 & 0xFF)):
-            found.append(note[2:])
+        found.append(_attributes(body))
     return found, False
 
 
@@ -128,25 +159,120 @@ def delete_table(table: str) -> bytes:
     return _of_table(_DELETE_TABLE, _text(1, table))
 
 
-def add_chain(table: str, chain: str, hook: int | None) -> bytes:
-    """A chain of type filter at `hook` (NF_INET_*), of priority 0; it accepts by itself.
-
-    Without a hook no packet ever passes it.
-    """
-    base = b""
-    if hook is not None:
-        base = _nest(4, _number(1, hook) + _number(2, 0)) + _text(7, "filter")
+def add_chain(table: str, chain: str, hook: int) -> bytes:
+    """A chain of type filter at `hook` (NF_INET_*), of priority 0; it accepts by itself."""
+    base = _nest(4, _number(1, hook) + _number(2, 0)) + _text(7, "filter")
     return _of_table(_NEW_CHAIN, _text(1, table) + _text(3, chain) + base, _CREATE)
 
 
-def add_rule(table: str, chain: str, match: Match, verdict: int, note: bytes = b"") -> bytes:
-    """At the end of `chain`. What is dropped is counted; `note` is told by `list_rules`."""
+def add_rule(table: str, chain: str, match: Match, verdict: int) -> bytes:
+    """At the end of `chain`. What is dropped is counted."""
     counted = _expression("counter", b"") if verdict == DROP else b""
     expressions = _nest(4, match + counted + _verdict(verdict))
+    return _of_table(_NEW_RULE, _text(1, table) + _text(2, chain) + expressions, _CREATE | _APPEND)
+
+
+class Field(NamedTuple):
+    """One part of a set's key: `load(register)` puts it there, `size` octets of type `kind`."""
+
+    kind: int
+    size: int
+    load: Callable[[int], bytes]
+
+
+def source(version: int, prefix: int) -> Field:
+    """The network of `prefix` bits that a packet's source is in."""
+    return _network(version, prefix, 12 if version == 4 else 8)
+
+
+def destination(version: int, prefix: int) -> Field:
+    return _network(version, prefix, 16 if version == 4 else 24)
+
+
+def protocol() -> Field:
+    def load(register: int) -> bytes:
+        return _expression("meta", _number(1, register) + _number(2, _L4PROTO))
+
+    return Field(_PROTOCOL, 1, load)
+
+
+def transport(offset: int, size: int) -> Field:
+    """Octets of the header behind IP's. Never holds for a fragment that is not the first."""
+    kind = _SERVICE if size == 2 else _INTEGER
+    return Field(kind, size, lambda register: _payload(_TRANSPORT, offset, size, register))
+
+
+def add_set(table: str, name: str, number: int, fields: Sequence[Field]) -> bytes:
+    """A set of values of `fields`; `number` tells it apart in this transaction."""
+    kind = 0
+    for field in fields:
+        kind = kind << 6 | field.kind
+    size = sum(_padded(field.size) for field in fields)
+    values = _number(3, 0) + _number(4, kind & 0xFFFFFFFF) + _number(5, size) + _number(10, number)
+    return _of_table(_NEW_SET, _text(1, table) + _text(2, name) + values, _CREATE)
+
+
+class Element(NamedTuple):
+    """`note` is told by `list_elements`."""
+
+    key: bytes
+    note: bytes = b""
+
+
+def add_elements(table: str, name: str, elements: Sequence[Element]) -> list[bytes]:
+    return _elements(_NEW_ELEMENT, table, name, elements, _CREATE)
+
+
+def delete_elements(table: str, name: str, keys: Iterable[bytes]) -> list[bytes]:
+    return _elements(_DELETE_ELEMENT, table, name, [Element(key) for key in keys], 0)
+
+
+def key(parts: Iterable[bytes]) -> bytes:
+    """An element: the values of the set's fields, each filled to words of 4 octets."""
+    return b"".join(part + bytes(-len(part) % 4) for part in parts)
+
+
+def in_set(name: str, number: int, fields: Sequence[Field]) -> Match:
+    """The packet's values of `fields` are in the set."""
+    register, loads = _REGISTER32, b""
+    for field in fields:
+        loads += field.load(register)
+        register += _padded(field.size) // 4
+    looked_up = _text(1, name) + _number(2, _REGISTER32) + _number(4, number)
+    return loads + _expression("lookup", looked_up)
+
+
+def _elements(
+    command: int, table: str, name: str, elements: Sequence[Element], flags: int
+) -> list[bytes]:
+    names = _text(1, table) + _text(2, name)
+    messages = []
+    for at in range(0, len(elements), _AT_ONCE):
+        listed = b"".join(map(_element, elements[at : at + _AT_ONCE]))
+        messages.append(_of_table(command, names + _nest(3, listed), flags))
+    return messages
+
+
+def _element(element: Element) -> bytes:
+    note = element.note
     noted = _blob(_USERDATA, bytes((_NOTE, len(note))) + note) if note else b""
-    return _of_table(
-        _NEW_RULE, _text(1, table) + _text(2, chain) + expressions + noted, _CREATE | _APPEND
-    )
+    return _nest(1, _nest(1, _blob(1, element.key)) + noted)
+
+
+def _network(version: int, prefix: int, offset: int) -> Field:
+    size = 4 if version == 4 else 16
+    bits = size * 8
+    mask = ((1 << bits) - (1 << (bits - prefix))).to_bytes(size, "big")
+
+    def load(register: int) -> bytes:
+        loaded = _payload(_NETWORK, offset, size, register)
+        return loaded if prefix == bits else loaded + _masked(mask, register)
+
+    return Field(_IPV4 if version == 4 else _IPV6, size, load)
+
+
+def _padded(size: int) -> int:
+    return size + -size % 4
 
 
 def from_interface(name: str) -> Match:
@@ -154,16 +280,8 @@ def from_interface(name: str) -> Match:
 
 
 def of_version(version: int) -> Match:
-    """IPv4 or IPv6; has to come before `from_network` and `to_network`."""
+    """IPv4 or IPv6; has to come before what looks at addresses."""
     return _meta(_NFPROTO, bytes((2 if version == 4 else 10,)))
-
-
-def from_network(network: Network) -> Match:
-    return _in_network(network, 12 if network.version == 4 else 8)
-
-
-def to_network(network: Network) -> Match:
-    return _in_network(network, 16 if network.version == 4 else 24)
 
 
 def of_protocol(protocol: int) -> Match:
@@ -182,17 +300,8 @@ def later_fragment6() -> Match:
     return of_version(6) + next_header + offset
 
 
-def _in_network(network: Network, offset: int) -> Match:
-    if not network.prefixlen:
-        return b""
-    loaded = _payload(_NETWORK, offset, network.max_prefixlen // 8)
-    if network.prefixlen < network.max_prefixlen:
-        loaded += _masked(network.netmask.packed)
-    return loaded + _equals(network.network_address.packed)
-
-
-def _masked(mask: bytes) -> bytes:
-    numbers = _number(1, _REGISTER) + _number(2, _REGISTER) + _number(3, len(mask))
+def _masked(mask: bytes, register: int = _REGISTER) -> bytes:
+    numbers = _number(1, register) + _number(2, register) + _number(3, len(mask))
     change = _nest(5, _blob(1, bytes(len(mask))))
     return _expression("bitwise", numbers + _nest(4, _blob(1, mask)) + change)
 
@@ -201,8 +310,8 @@ def _meta(key: int, value: bytes) -> Match:
     return _expression("meta", _number(1, _REGISTER) + _number(2, key)) + _equals(value)
 
 
-def _payload(base: int, offset: int, size: int) -> bytes:
-    numbers = _number(1, _REGISTER) + _number(2, base) + _number(3, offset) + _number(4, size)
+def _payload(base: int, offset: int, size: int, register: int = _REGISTER) -> bytes:
+    numbers = _number(1, register) + _number(2, base) + _number(3, offset) + _number(4, size)
     return _expression("payload", numbers)
 
 

@@ -14,16 +14,18 @@ when somebody took away a rule or a route of ours.
 import asyncio
 import errno
 import logging
+import os
 import socket
-from collections.abc import Container, Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from wire.rtnetlink import UNREACHABLE, DumpEnd, put_route, remove_route
+from wire.watch import Feed
 from xfrm.dataplane import XfrmError
-from xfrm.model import Address, Direction, Network, Policy
+from xfrm.model import Address, Direction, Network, Policy, Selector
 from xfrm.tun.outer import MARK, MASK
+from xfrm.tun.rpfilter import RpFilter
 from xfrm.tun.watch import Changes, Watch
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ TABLE: Final = 4500
 PRIORITY: Final = 450  # of the rule: after the local table (0), before main (32766)
 _FIB_RULE_INVERT: Final = 2  # linux/fib_rules.h
 _ADDR_GEN_NONE: Final = 1  # linux/if_link.h: no link-local address, no router solicitations
-_UNREACHABLE: Final = 7  # linux/rtnetlink.h: RTN_UNREACHABLE
 _LAST: Final = 1 << 30  # the metric of a route that counts only when there is no other
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
@@ -47,16 +48,19 @@ class Routes:
     this object: it is readable when `stale` may have become true.
     """
 
-    def __init__(self, netlink: "AsyncIPRoute", index: int, watch: Watch) -> None:
+    def __init__(self, netlink: "AsyncIPRoute", requests: Feed, index: int, watch: Watch) -> None:
+        """`requests` is of no group: routes are changed by it."""
         self._netlink = netlink
+        self._requests = requests
         self._index = index
         self._watch = watch
         self._changes = Changes()
+        self._filter = RpFilter()
+        self._policies: dict[Network, dict[Selector, Policy]] = {}  # that want a route there
         self._routes: dict[Network, Address | None] = {}
         self._left_behind: set[Network] = set()  # barriers that a killed process left
         self._families: list[int] = []
         self._lock = asyncio.Lock()
-        self._warned = False
         self.local: frozenset[Address] = frozenset()
 
     @classmethod
@@ -65,19 +69,18 @@ class Routes:
         from pyroute2.iproute.linux import AsyncIPRoute
         from pyroute2.netlink.exceptions import NetlinkError
 
-        netlink = AsyncIPRoute()
-        try:
-            index = socket.if_nametoindex(device)
-            routes = cls(netlink, index, Watch(index, TABLE))
-        except OSError as error:
-            netlink.close()
-            raise XfrmError(f"the device {device} cannot be watched: {error}") from error
-        try:
-            await routes._start(mtu)
-        except (NetlinkError, OSError) as error:
-            routes._watch.close()
-            netlink.close()
-            raise XfrmError(f"the device {device} cannot be set up: {error}") from error
+        with ExitStack() as stack:
+            try:
+                netlink = AsyncIPRoute()
+                stack.callback(netlink.close)
+                requests = stack.enter_context(closing(Feed(())))
+                index = socket.if_nametoindex(device)
+                watch = stack.enter_context(closing(Watch(index, TABLE)))
+                routes = cls(netlink, requests, index, watch)
+                await routes._start(mtu)
+            except (NetlinkError, OSError) as error:
+                raise XfrmError(f"the device {device} cannot be set up: {error}") from error
+            stack.pop_all()
         return routes
 
     def fileno(self) -> int:
@@ -85,9 +88,10 @@ class Routes:
 
     @property
     def stale(self) -> bool:
-        """Whether others changed something since `follow`, so that it has to be called again."""
+        """Whether others changed something since `follow`, so that it has to be called again, or
+        to be waited for."""
         self._notice()
-        return bool(self._changes)
+        return bool(self._changes) or self._lock.locked()
 
     def _notice(self) -> None:
         changes = self._watch.drain()
@@ -96,6 +100,7 @@ class Routes:
 
     def let_go(self) -> None:
         """End here, and leave the rules and the barriers."""
+        self._requests.close()
         self._watch.close()
         self._netlink.close()
 
@@ -107,12 +112,33 @@ class Routes:
                 with suppress(NetlinkError):
                     await self._rule("del", family)
             for network in self._routes.keys() | self._left_behind:
-                await self._remove(network)
+                self._remove(network)
         finally:
             self.let_go()
 
-    async def follow(self, policies: Sequence[Policy]) -> None:
-        """Make the routes those of `policies`, with the host's addresses of now."""
+    def add(self, policy: Policy) -> None:
+        """Have the route that `policy` wants, if any. Raises XfrmError."""
+        self.remove(policy, keep=_is_routed(policy))
+        if _is_routed(policy):
+            network = policy.selector.dst
+            self._policies.setdefault(network, {})[policy.selector] = policy
+            self._filter.add(policy)
+            self._set(network)
+
+    def remove(self, policy: Policy, *, keep: bool = False) -> None:
+        """The policy of this selector and direction is there no more; `keep`: another comes."""
+        network = policy.selector.dst
+        policies = self._policies.get(network, {})
+        if policy.direction != Direction.OUT or policy.selector not in policies:
+            return
+        self._filter.remove(policies.pop(policy.selector))
+        if not policies:
+            del self._policies[network]
+        if not keep:
+            self._set(network)
+
+    async def follow(self) -> None:
+        """Have all routes and rules again, with the host's addresses of now. Raises XfrmError."""
         from pyroute2.netlink.exceptions import NetlinkError
 
         async with self._lock:
@@ -121,12 +147,12 @@ class Routes:
             try:
                 if changes.addresses:
                     await self._look()
-                wanted = self._wanted(policies)
-                self._warn_of_filter(wanted, policies)
                 if changes.everything:
                     await self._restore_rules()
-                await self._become(wanted, lost=wanted if changes.everything else changes.routes)
-            except (NetlinkError, OSError) as error:
+                lost = set(self._routes) if changes.everything else changes.routes
+                for network in self._policies.keys() | self._routes.keys():
+                    self._set(network, again=network in lost)
+            except (NetlinkError, OSError, XfrmError) as error:
                 self._changes.add(changes)
                 raise XfrmError(f"the routes into the tunnel cannot be set: {error}") from error
 
@@ -140,44 +166,44 @@ class Routes:
                 ", ".join(unknown),
             )
 
-    def _wanted(self, policies: Iterable[Policy]) -> dict[Network, Address | None]:
-        wanted: dict[Network, Address | None] = {}
-        for policy in policies:
-            if policy.direction == Direction.OUT and policy.templates:
-                network = policy.selector.dst
-                wanted[network] = wanted.get(network) or self._source(policy.selector.src)
-        return wanted
-
-    def _warn_of_filter(self, wanted: Iterable[Network], policies: Iterable[Policy]) -> None:
-        """Strict reverse path filters drop a peer's packets where its address is routed to us."""
-        if self._warned:
+    def _set(self, network: Network, *, again: bool = False) -> None:
+        """Make the route there what the policies want; `again`: somebody took it away."""
+        policies = self._policies.get(network)
+        if not policies:
+            if network in self._routes:
+                del self._routes[network]
+                self._left_behind.discard(network)
+                self._remove(network)
             return
-        peers = {each.dst for policy in policies for each in policy.templates if each.dst}
-        caught = _contained(peers, wanted)
-        strict = _strict_filters() if caught else []
-        if strict:
-            self._warned = True
-            logger.warning(
-                "packets from %s may be dropped by the strict reverse path filter of %s: "
-                "'sysctl net.ipv4.conf.all.rp_filter=2' makes it loose",
-                caught[0],
-                ", ".join(strict),
-            )
+        found = (self._source(policy.selector.src) for policy in policies.values())
+        source = next((each for each in found if each is not None), None)
+        if again or network not in self._routes or self._routes[network] != source:
+            self._request(put_route(network, TABLE, metric=_LAST, kind=UNREACHABLE))
+            try:
+                self._request(put_route(network, TABLE, index=self._index, source=source))
+            except XfrmError:
+                if source is None:
+                    raise
+                source = None  # this address has just gone, and `watch` will tell it
+                self._request(put_route(network, TABLE, index=self._index))
+            self._routes[network] = source
 
-    async def _become(
-        self, wanted: dict[Network, Address | None], lost: Container[Network]
-    ) -> None:
-        """`lost`: those that somebody took away."""
-        for network in self._routes.keys() - wanted.keys():
-            self._routes.pop(network)
-            self._left_behind.discard(network)
-            await self._remove(network)
-        for network, source in wanted.items():
-            known = network in self._routes and network not in lost
-            if not known or self._routes[network] != source:
-                await self._barrier("replace", network)
-                await self._route("replace", network, source)
-                self._routes[network] = source
+    def _remove(self, network: Network) -> None:
+        with suppress(XfrmError):  # somebody was faster
+            self._request(remove_route(network, TABLE, index=self._index))
+        with suppress(XfrmError):
+            self._request(remove_route(network, TABLE, metric=_LAST, kind=UNREACHABLE))
+
+    def _request(self, message: bytes) -> None:
+        """The kernel has answered when `send` returns. Raises XfrmError."""
+        try:
+            self._requests.send(message)
+            answers, _ = self._requests.read()
+        except OSError as error:
+            raise XfrmError(f"a route cannot be set: {error.strerror}") from error
+        for answer in answers:
+            if isinstance(answer, DumpEnd) and answer.error:
+                raise XfrmError(f"a route cannot be set: {os.strerror(answer.error)}")
 
     async def _start(self, mtu: int) -> None:
         from pyroute2.netlink.exceptions import NetlinkError
@@ -198,7 +224,7 @@ class Routes:
                 raise
             self._families.append(family)
             async for message in await self._netlink.get_routes(family=family, table=TABLE):
-                if message["type"] == _UNREACHABLE:
+                if message["type"] == UNREACHABLE:
                     everything = "0.0.0.0" if family == socket.AF_INET else "::"
                     prefix = (message.get("dst") or everything, message["dst_len"])
                     self._left_behind.add(ip_network(prefix))
@@ -239,26 +265,6 @@ class Routes:
             flags=_FIB_RULE_INVERT,
         )
 
-    async def _route(self, verb: str, network: Network, source: Address | None) -> None:
-        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-        prefsrc = {} if source is None else {"prefsrc": str(source)}
-        await self._netlink.route(
-            verb, family=family, dst=str(network), oif=self._index, table=TABLE, **prefsrc
-        )
-
-    async def _remove(self, network: Network) -> None:
-        from pyroute2.netlink.exceptions import NetlinkError
-
-        with suppress(NetlinkError):  # somebody was faster
-            await self._route("del", network, None)
-        with suppress(NetlinkError):
-            await self._barrier("del", network)
-
-    async def _barrier(self, verb: str, network: Network) -> None:
-        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-        where = {"dst": str(network), "table": TABLE, "priority": _LAST}
-        await self._netlink.route(verb, family=family, type="unreachable", **where)
-
     async def _look(self) -> None:
         messages = await self._netlink.get_addr()
         own = [message.get("local") or message.get("address") async for message in messages]
@@ -269,28 +275,5 @@ class Routes:
         return min((own for own in self.local if own in network), key=int, default=None)
 
 
-def _contained(addresses: Iterable[Address], networks: Iterable[Network]) -> list[Address]:
-    """Those addresses that are in a network; there may be hundreds of each."""
-    prefixes = {
-        (each.version, host := each.max_prefixlen - each.prefixlen,
-         int(each.network_address) >> host)
-        for each in networks
-    }  # fmt: skip
-    lengths = {(version, host) for version, host, _ in prefixes}
-    return [
-        each
-        for each in addresses
-        if any((each.version, host, int(each) >> host) in prefixes
-               for version, host in lengths if version == each.version)
-    ]  # fmt: skip
-
-
-def _strict_filters() -> list[str]:
-    """The interfaces whose reverse path filter is strict; 'all' counts where it is larger."""
-    values: dict[str, int] = {}
-    for file in sorted(Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter")):
-        with suppress(OSError, ValueError):
-            values[file.parent.name] = int(file.read_text())
-    everywhere = values.pop("all", 0)
-    kept = {name: value for name, value in values.items() if name not in ("default", "lo")}
-    return [name for name, value in kept.items() if max(value, everywhere) == 1]
+def _is_routed(policy: Policy) -> bool:
+    return policy.direction == Direction.OUT and bool(policy.templates)

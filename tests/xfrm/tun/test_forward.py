@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 
-from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, ends, policy
-from lab.forward_pair import FORTH, A, B, carry, connected, pair
+from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, ends, policy, sa
+from lab.forward_pair import FORTH, A, B, Host, carry, connected, pair
 from xfrm.esp.reasons import Reason
-from xfrm.model import Action, Direction
-from xfrm.tun.forward import ACQUIRE_SECONDS, HELD_SECONDS
-from xfrm.tun.spd import HELD_PACKETS
+from xfrm.model import Action, Direction, Mode
+from xfrm.tun.waiting import ACQUIRE_SECONDS, HELD_PACKETS, HELD_SECONDS
 
 
 def test_a_packet_goes_through_and_keeps_its_tos() -> None:
@@ -146,8 +145,7 @@ def test_what_is_not_for_this_host_needs_a_forward_policy() -> None:
     carry(left, right)
     assert right.delivered == [bytes(packet)]
     (forward,) = [each.policy for each in right.spd if each.policy.direction == Direction.FWD]
-    right.spd.remove(forward)
-    right.forwarder.forget()
+    right.remove(forward)
     left.out(packet)
     carry(left, right)
     assert right.counters == {Reason.IN_NO_POLICY: 1}
@@ -233,7 +231,7 @@ def test_after_a_hard_expiry_it_is_asked_at_once() -> None:
     left, _ = connected()
     left.out(IP(src=A, dst=B) / UDP())
     left.sad.delete(FORTH.id)
-    left.forwarder.forget()
+    left.changed(FORTH)
     left.out(IP(src=A, dst=B) / UDP())
     assert (len(left.sent), len(left.acquired)) == (1, 1)
 
@@ -272,3 +270,68 @@ def test_ike_and_esp_of_others_behind_us_are_traffic_as_any_other() -> None:
     ):
         left.out(packet)
     assert (len(left.sent), left.returned) == (3, [])
+
+
+def test_packets_that_wait_too_long_are_dropped_and_counted() -> None:
+    left, _ = pair()
+    left.out(IP(src=A, dst=B) / UDP(sport=1))
+    left.now += HELD_SECONDS / 2
+    left.out(IP(src=A, dst=B) / UDP(sport=2))
+    assert left.forwarder.deadline == left.now + HELD_SECONDS / 2
+    left.now += HELD_SECONDS / 2
+    left.forwarder.age()
+    assert left.counters == {Reason.OUT_NO_STATES: 1}
+    left.add(FORTH)
+    assert len(left.sent) == 1
+
+
+def test_after_the_last_packet_and_the_last_question_nothing_is_waited_for() -> None:
+    left, _ = pair()
+    left.out(IP(src=A, dst=B) / UDP())
+    for _ in range(40):
+        if left.forwarder.deadline is None:
+            break
+        left.now = left.forwarder.deadline
+        left.forwarder.age()
+    assert (left.forwarder.deadline, left.now) == (None, 100.0 + ACQUIRE_SECONDS)
+    left.out(IP(src=A, dst=B) / UDP())
+    assert len(left.acquired) == 2
+
+
+def test_each_peer_of_a_transport_policy_is_asked_for_and_has_its_own_queue() -> None:
+    left = Host(LEFT)
+    left.put(policy(Direction.OUT, LEFT, "192.0.2.0/24", None, mode=Mode.TRANSPORT))
+    for number in (2, 3, 2):
+        left.out(IP(src=LEFT, dst=f"192.0.2.{number}") / UDP())
+    assert [str(acquire.dst) for acquire in left.acquired] == ["192.0.2.2", "192.0.2.3"]
+    left.add(sa(LEFT, "192.0.2.3", mode=Mode.TRANSPORT))
+    assert len(left.sent) == 1
+
+
+def test_a_policy_can_be_made_to_ask_again_at_once() -> None:
+    left, _ = pair()
+    for again in (False, True, False):
+        if again:
+            (entry,) = (each for each in left.spd if each.policy.direction == Direction.OUT)
+            left.forwarder.ask_again(entry)
+        left.out(IP(src=A, dst=B) / UDP())
+    assert len(left.acquired) == 2
+
+
+def test_a_policy_that_goes_takes_its_waiting_packets_to_the_next_or_drops_them() -> None:
+    left, _ = pair()
+    (entry,) = (each for each in left.spd if each.policy.direction == Direction.OUT)
+    left.out(IP(src=A, dst=B) / UDP())
+    left.put(entry.policy)
+    assert len(left.acquired) == 2
+    left.add(FORTH)
+    assert len(left.sent) == 1
+
+
+def test_so_many_packets_wait_in_all() -> None:
+    left = Host(LEFT)
+    left.put(policy(Direction.OUT, LEFT, "10.0.0.0/8", None, mode=Mode.TRANSPORT))
+    for number in range(1030):
+        left.out(IP(src=LEFT, dst=f"10.0.{number >> 8}.{number & 255}") / UDP())
+    assert left.counters == {Reason.OUT_NO_STATES: 6}
+    assert len(left.acquired) == 1030

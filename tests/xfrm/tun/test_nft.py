@@ -62,44 +62,56 @@ def answer(kind: int, body: bytes, flags: int = 2) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body
 
 
-def listed(rule: bytes, flags: int = 2) -> bytes:
-    """A rule that was added, as the kernel lists it."""
-    return answer(10 << 8 | 6, rule[16:], flags)
+def listed(message: bytes, flags: int = 2) -> bytes:
+    """Elements that were added, as the kernel lists them."""
+    return answer(10 << 8 | 12, message[16:], flags)
+
+
+def elements(*found: nft.Element) -> list[bytes]:
+    return nft.add_elements("t", "s", found)
 
 
 DONE = answer(3, bytes(4))
 
 
-@given(st.lists(st.binary(min_size=1, max_size=nft.LONGEST_NOTE)))
-def test_notes_on_rules_are_read_back_in_their_order(wanted: list[bytes]) -> None:
-    rules = [nft.add_rule("t", "c", nft.of_protocol(50), nft.DROP, note) for note in wanted]
-    for rule in rules:
-        length = struct.unpack_from("=I", rule)[0]
-        assert length == len(rule)
-    octets = b"".join(listed(rule) for rule in rules)
+@given(st.lists(st.binary(min_size=1, max_size=nft.LONGEST_NOTE), max_size=200))
+def test_notes_on_elements_are_read_back_in_their_order(wanted: list[bytes]) -> None:
+    messages = elements(*(nft.Element(bytes(8), note) for note in wanted))
+    for message in messages:
+        length = struct.unpack_from("=I", message)[0]
+        assert length == len(message) < 1 << 16
+    octets = b"".join(listed(message) for message in messages)
     assert nft.notes(octets) == (wanted, False)
     assert nft.notes(octets + DONE) == (wanted, True)
 
 
-def test_rules_without_a_note_of_ours_and_the_comments_of_nft_are_passed_over() -> None:
-    bare = nft.add_rule("t", "c", nft.of_protocol(50), nft.ACCEPT)
-    comment = bytes((0, 5)) + b"mine\0"
-    attribute = struct.pack("=HH", 4 + len(comment), 7) + comment + bytes(-len(comment) % 4)
-    assert nft.notes(listed(bare) + listed(bare + attribute) + DONE) == ([], True)
+def test_elements_without_a_note_of_ours_and_the_comments_of_nft_are_passed_over() -> None:
+    (bare,) = elements(nft.Element(bytes(8)))
+    (ours,) = elements(nft.Element(bytes(8), b"mine\0"))
+    comment = ours.replace(bytes((77, 5)) + b"mine", bytes((0, 5)) + b"mine")
+    assert nft.notes(listed(ours)) == ([b"mine\0"], False)
+    assert nft.notes(listed(bare) + listed(comment) + DONE) == ([], True)
+
+
+def test_the_sets_of_a_table_are_listed_by_name() -> None:
+    fields = [nft.source(4, 24), nft.destination(6, 0), nft.protocol(), nft.transport(2, 2)]
+    sets = [answer(10 << 8 | 9, nft.add_set("t", f"s{n}", n, fields)[16:]) for n in (1, 2)]
+    assert nft.names(b"".join(sets) + DONE) == (["s1", "s2"], True)
 
 
 def test_a_list_that_others_disturbed_is_asked_for_again_and_a_refused_one_is_an_error() -> None:
-    rule = nft.add_rule("t", "c", nft.of_protocol(50), nft.ACCEPT, b"note")
+    (element,) = elements(nft.Element(bytes(8), b"note"))
     with pytest.raises(nft.Interrupted):
-        nft.notes(listed(rule, flags=0x12))
+        nft.notes(listed(element, flags=0x12))
     with pytest.raises(OSError, match="No such file"):
         nft.notes(struct.pack("=IHHIIi", 20, 2, 0, 0, 0, -2))
 
 
 @given(st.binary(max_size=300))
-def test_arbitrary_octets_are_no_list_of_rules(junk: bytes) -> None:
-    with contextlib.suppress(DecodeError, nft.Interrupted, OSError):
-        nft.notes(junk)
+def test_arbitrary_octets_are_no_list_of_elements_or_sets(junk: bytes) -> None:
+    for read in (nft.notes, nft.names):
+        with contextlib.suppress(DecodeError, nft.Interrupted, OSError):
+            read(junk)
 
 
 @given(policies())

@@ -4,14 +4,14 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lab.esp_values import LEFT, RIGHT, policy
 from xfrm.dataplane import NoSuchEntry, Unsupported
 from xfrm.esp.packet import Flow
-from xfrm.model import Direction, Mark, Mode, Protocol, Selector, Template
-from xfrm.tun.spd import Matcher, Spd, UnknownPorts
+from xfrm.model import Direction, Mark, Mode, Policy, Protocol, Selector, Template
+from xfrm.tun.spd import Matcher, PolicyEntry, Spd, UnknownPorts
 
 FLOW = Flow(4, int(ip_address("10.1.0.5")), int(ip_address("10.2.0.5")), 6, 1000, 80)
 OUT = Direction.OUT
@@ -98,3 +98,67 @@ def test_what_the_data_path_does_not_do_is_refused_in_one_sentence() -> None:
         with pytest.raises(Unsupported, match=text):
             spd.put(each, 0)
     assert list(spd) == []
+
+
+NETWORKS = st.sampled_from(
+    ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.0.5/32", "10.2.0.0/16", "::/0", "fd00::/64"]
+)
+PORTS = st.sampled_from([None, 80, 1000])
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    src, dst = draw(NETWORKS), draw(NETWORKS)
+    assume((":" in src) == (":" in dst))
+    protocol = draw(st.sampled_from([0, 6, 17]))
+    return policy(
+        OUT, src, dst, priority=draw(st.integers(1, 3)), of_protocol=protocol,
+        of_src_port=draw(PORTS) if protocol else None,
+        of_dst_port=draw(PORTS) if protocol else None,
+    )  # fmt: skip
+
+
+FLOWS = st.builds(
+    lambda version, src, dst, protocol, ports: Flow(
+        version,
+        int(ip_address(src if version == 4 else "fd00::1")),
+        int(ip_address(dst if version == 4 else "fd00::2")),
+        protocol,
+        *(ports or (None, None)),
+    ),
+    st.sampled_from([4, 4, 6]),
+    st.sampled_from(["10.1.0.5", "10.1.9.9", "10.2.0.5", "192.0.2.1"]),
+    st.sampled_from(["10.1.0.5", "10.2.0.5", "192.0.2.1"]),
+    st.sampled_from([6, 17, 1]),
+    st.sampled_from([(1000, 80), (80, 1000), (7, 7), None]),
+)
+
+
+def decided(spd: Spd, flow: Flow) -> tuple[PolicyEntry | None, bool]:
+    """By the index: the policy, and whether the flow's ports are needed and unknown."""
+    try:
+        return spd.find(OUT, flow), False
+    except UnknownPorts as unknown:
+        return unknown.entry, True
+
+
+def asked_one_by_one(spd: Spd, flow: Flow) -> tuple[PolicyEntry | None, bool]:
+    for entry in sorted(spd, key=lambda each: each.rank):
+        matches = entry.matcher.matches(flow)
+        if matches is not False:
+            return entry, matches is None
+    return None, False
+
+
+@given(st.lists(st.tuples(policies(), st.booleans()), max_size=12), st.lists(FLOWS, min_size=1))
+def test_the_index_finds_what_asking_one_by_one_finds(
+    changes: list[tuple[Policy, bool]], flows: list[Flow]
+) -> None:
+    spd = Spd()
+    for made, stays in changes:
+        spd.put(made, 0)
+        if not stays:
+            spd.remove(made)
+    for flow in flows:
+        assert decided(spd, flow) == asked_one_by_one(spd, flow)
+    assert list(spd.ordered(OUT)) == sorted(spd, key=lambda each: each.rank)
