@@ -118,6 +118,48 @@ def test_a_shorter_key_is_taken_by_obey_only() -> None:
     assert {check for check in C if _fits(BASE, ours, check)} == {C.OBEY}
 
 
+@pytest.mark.parametrize(
+    ("cipher", "theirs", "ours", "accepting"),
+    [
+        (Encryption.AES, 100, 128, set()),  # no key of AES
+        (Encryption.AES, None, 128, set(C)),  # 128 when nothing is said, as we say it
+        (Encryption.AES, None, 256, {C.OBEY}),
+        (Encryption.TRIPLE_DES, 192, None, set(C)),  # said, though there is one length only
+        (Encryption.TRIPLE_DES, 128, None, set()),
+    ],
+)
+def test_a_key_length_must_be_one_of_the_cipher(
+    cipher: Encryption, theirs: int | None, ours: int | None, accepting: set[ProposalCheck]
+) -> None:
+    offered, allowed = (replace(BASE, encryption=cipher, key_bits=bits) for bits in (theirs, ours))
+    assert {check for check in C if _fits(offered, allowed, check)} == accepting
+
+
+def test_a_phase_2_suite_is_shown_with_its_pfs() -> None:
+    assert ", no pfs, " in str(ESP_TRANSPORT)
+    assert ", pfs group 14, " in str(replace(ESP_TRANSPORT, group=Group.MODP2048))
+
+
+@pytest.mark.parametrize(("offers", "more"), [(8, ""), (9, "; and 1 more")])
+def test_a_refusal_lists_up_to_eight_offers(offers: int, more: str) -> None:
+    theirs = [replace(BASE, lifetime=Lifetime(seconds=at)) for at in range(1, offers + 1)]
+    with pytest.raises(NoProposalChosen) as caught:
+        choose_phase1(phase1_offer(theirs), [replace(BASE, hash=Hash.MD5)], C.OBEY)
+    listed, _ = str(caught.value).split(" -- ")
+    assert listed.endswith(f"{theirs[7]}{more}")
+
+
+def test_a_suite_is_shown_with_its_lifetime() -> None:
+    def shown(seconds: int | None, kilobytes: int | None) -> str:
+        return str(replace(BASE, lifetime=Lifetime(seconds=seconds, kilobytes=kilobytes)))
+
+    start = "aes 128, sha1, pre_shared_key, group 2, "
+    assert shown(60, None) == start + "60 s"
+    assert shown(60, 7) == start + "60 s and 7 kB"
+    assert shown(None, 7) == start + "7 kB"
+    assert shown(None, None) == start + "no lifetime"
+
+
 def test_claim_keeps_the_shorter_lifetime_and_obey_the_peers() -> None:
     offer = phase1_offer([replace(BASE, lifetime=Lifetime(seconds=7200))])
     assert choose_phase1(offer, [BASE], C.CLAIM).suite.lifetime.seconds == 3600
