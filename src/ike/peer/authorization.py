@@ -60,8 +60,8 @@ def proved_identity(facts: Phase1) -> ProvedIdentity:
     assert facts.peer_id is not None
     address = str(facts.peer.address)
     if facts.agreed.authentication == Authentication.PRE_SHARED_KEY:
-        name = facts.pre_shared_keys.name_of(address, describe(facts.peer_id)) or "*"
-        proof = f"key of {address if name == '*' else name}"
+        name = facts.key_name
+        proof = f"key of {address if name in (None, '*') else name}"
     elif facts.remote.verify_cert:
         proof = f"certificate of {describe(facts.peer_id)}"
     else:

@@ -89,6 +89,7 @@ class PreSharedKey:
         key = facts.pre_shared_keys.find(*names)
         if key is None:
             raise LocalError("couldn't find the pskey.")
+        facts.key_name = facts.pre_shared_keys.name_of(*names)
         return key
 
 

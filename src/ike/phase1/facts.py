@@ -50,6 +50,7 @@ class Phase1:
     keys: Phase1Keys | None = None
     own_id: Identification | None = None
     peer_id: Identification | None = None
+    key_name: str | None = None  # under which psk.txt has the key: what the peer proves by it
     peer_initial_contact: bool = False
 
     def copy(self) -> Self:

@@ -252,10 +252,15 @@ def _source_towards(
 def _watch(connection: Connection, until: EventType | None) -> int:
     """Print events; OK once `until` came, FAILED after a failure or the daemon's end.
 
+    Mode Config is told after every phase 1 (racoon's own tool waits for it), even where there is
+    none; who waits for SAs is not shown it.
+
     Raises: Refused when the events break off.
     """
     while (reply := connection.receive()) is not None:
         event = EventRecord.parse(reply.body)
+        if event.type == EventType.PHASE1_MODE_CFG and until not in (None, event.type):
+            continue
         print(event_line(event), flush=True)
         if event.type == until:
             return exits.OK
