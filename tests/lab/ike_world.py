@@ -164,17 +164,20 @@ class World:
     def _announce_policies(self) -> None:
         """The data planes tell of the policies that a test put there, or took away."""
         for node in self.nodes.values():
+            if node.policies == node.announced:
+                continue
+            there, announced = set(node.policies), set(node.announced)
             for policy in node.policies:
-                if policy not in node.announced:
+                if policy not in announced:
                     self._deliver(node, PolicyAdded(policy=policy))
             for policy in node.announced:
-                if policy not in node.policies:
+                if policy not in there:
                     self._deliver(node, PolicyRemoved(policy=policy))
             node.announced = list(node.policies)
 
     def _deliver(self, node: Node, event: Event) -> None:
-        for command in node.engine.handle(event, self.now):
-            self._perform(node, command)
+        assert node.station is not None
+        self.lab.give(node.station, event)
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Let time pass. True as soon as `until` holds."""
