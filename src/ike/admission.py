@@ -24,9 +24,10 @@ from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
 from ike.peer.databases import Databases
+from ike.peer.half_open import prefix
 from ike.peer.peer import Peer
 from ike.phase1.facts import Phase1
-from ike.rate import RateLimiter
+from ike.rate import RateLimiter, Shares
 from ike.sa.isakmp_sa import MODES, IsakmpSa
 from ike.values import Address, Role
 
@@ -44,8 +45,10 @@ class Admission:
         """Begin to count by `limits`."""
         self._limits = limits
         self._answers = RateLimiter(limits.notifies_per_second)
+        self._lines = RateLimiter(limits.notifies_per_second)
         self._opened = RateLimiter(limits.opened_per_second)
-        self._opened_by_remote: dict[str, RateLimiter] = {}
+        self._opened_by_known = Shares(limits.opened_per_second_per_remote)
+        self._opened_by_prefix = Shares(limits.opened_per_second / 2)
         self._fragments = Reassembler(
             message=limits.fragments,
             source=limits.fragment_octets_per_source,
@@ -126,7 +129,7 @@ class Admission:
             raise UnsupportedExchangeType(f"not acceptable {MODES[header.exchange]} mode")
         address = event.source.address
         known = remote.address is not None or self._db.pad.was_here(address)
-        self._check_rates(remote, known=known)
+        self._check_rates(address, known=known)
         leaves = self._db.half_open.room_for(address, self._context.config.limits, known=known)
         if leaves is not None:
             self._context.debug(f"half-open negotiation dropped: {leaves.cookies}")
@@ -136,14 +139,17 @@ class Admission:
         self._db.cookies.add(sa)
         return sa
 
-    def _check_rates(self, remote: Remote, *, known: bool) -> None:
-        """First messages of strangers, and of each remote. Raises: OutOfTurn."""
-        limits, now = self._context.config.limits, self._context.now
-        of_remote = self._opened_by_remote.get(remote.name)
-        if of_remote is None:
-            of_remote = RateLimiter(limits.opened_per_second_per_remote)
-            self._opened_by_remote[remote.name] = of_remote
-        if not (of_remote.allow(now) and (known or self._opened.allow(now))):
+    def _check_rates(self, address: Address, *, known: bool) -> None:
+        """First messages: of one that is known a few; of strangers many, as all peers of `remote
+        anonymous` may begin at once after a power cut, but half of them from one prefix. Who is
+        not looked at now sends again. Raises: OutOfTurn.
+        """
+        now = self._context.now
+        if known:
+            allowed = self._opened_by_known.allow(address, now)
+        else:
+            allowed = self._opened_by_prefix.allow(prefix(address), now) and self._opened.allow(now)
+        if not allowed:
             raise OutOfTurn("too many first messages at once")
 
     def _responder(self, remote: Remote, header: Header, event: DatagramReceived) -> IsakmpSa:
@@ -169,6 +175,12 @@ class Admission:
 
     def phase1_refused(self, sa: IsakmpSa) -> None:
         self._serve(sa.opened_from)
+
+    def phase1_may_log(self) -> bool:
+        return self._lines.allow(self._context.now)
+
+    def phase1_forgotten(self, sa: IsakmpSa) -> bool:  # noqa: ARG002
+        return False
 
     def phase1_closed(self, sa: IsakmpSa, kind: EventKind) -> None:  # noqa: ARG002
         self._db.half_open.remove(sa)

@@ -188,11 +188,11 @@ class Limits:
     The first ten are those of `limits { }` in racoon.conf.
     """
 
-    half_open: int = 1024  # phase 1 exchanges as responder that are not authenticated, in all
-    half_open_per_prefix: int = 256  # of them from one /24, or /48 of IPv6
+    half_open: int = 2048  # phase 1 exchanges as responder that are not authenticated, in all
+    half_open_per_prefix: int = 1024  # of them from one /24, or /48 of IPv6
     half_open_per_address: int = 8
-    opened_per_second: int = 500  # first messages that are looked at, in all
-    opened_per_second_per_remote: int = 50
+    opened_per_second: int = 500  # strangers' first messages, in all; half of it for one prefix
+    opened_per_second_per_remote: int = 50  # of a configured peer, or one that was there before
     connections_per_peer: int = 128
     negotiations_per_peer: int = 64  # Quick Modes that run at once
     sas_per_peer: int = 512  # IPsec SAs, inbound and outbound

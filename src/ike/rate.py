@@ -1,4 +1,10 @@
-"""A bound on what strangers can make us say (RFC 2408, 1.7.1): a token bucket."""
+"""A bound on what strangers can make us say and do (RFC 2408, 1.7.1): token buckets."""
+
+from collections.abc import Hashable
+from typing import Final
+
+MAX_SHARES: Final = 1024
+"""Buckets that are remembered; who is forgotten has a full one again."""
 
 
 class RateLimiter:
@@ -19,3 +25,21 @@ class RateLimiter:
             return False
         self._tokens -= 1.0
         return True
+
+
+class Shares:
+    """A token bucket for each of many, so that one of them does not use up what is there for all.
+
+    How many there are costs no time, and memory up to MAX_SHARES: the one unused longest goes.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._buckets: dict[Hashable, RateLimiter] = {}
+
+    def allow(self, whose: Hashable, now: float) -> bool:
+        bucket = self._buckets.pop(whose, None) or RateLimiter(self._per_second)
+        if len(self._buckets) >= MAX_SHARES:
+            del self._buckets[next(iter(self._buckets))]
+        self._buckets[whose] = bucket
+        return bucket.allow(now)

@@ -457,7 +457,7 @@ def test_a_reload_changes_the_limits_that_strangers_meet() -> None:
     left, right = pair(world, right=anybody)
     first = _opening(world, left)
     same = replace(right.engine.config, remotes=right.engine.config.remotes)
-    fewer = replace(same, limits=Limits(opened_per_second_per_remote=3))
+    fewer = replace(same, limits=Limits(opened_per_second=3))
 
     def opened(after: int) -> int:
         for number in range(after, after + 20):

@@ -47,7 +47,7 @@ class HalfOpen:
             return _least(here, forged_only=known)
         if known:
             return None
-        near = self._strangers.get(_prefix(address), {})
+        near = self._strangers.get(prefix(address), {})
         if len(near) >= limits.half_open_per_prefix:
             return _least(near)
         if self._strangers_count >= limits.half_open:
@@ -57,15 +57,16 @@ class HalfOpen:
     def add(self, sa: IsakmpSa, *, known: bool) -> None:
         self._at.setdefault(sa.opened_from, {})[sa] = None
         if not known:
-            self._strangers.setdefault(_prefix(sa.opened_from), {})[sa] = None
+            self._strangers.setdefault(prefix(sa.opened_from), {})[sa] = None
             self._strangers_count += 1
 
     def remove(self, sa: IsakmpSa) -> None:
         _discard(self._at, sa.opened_from, sa)
-        self._strangers_count -= _discard(self._strangers, _prefix(sa.opened_from), sa)
+        self._strangers_count -= _discard(self._strangers, prefix(sa.opened_from), sa)
 
 
-def _prefix(address: Address) -> Network:
+def prefix(address: Address) -> Network:
+    """Whose share a stranger's place is."""
     return ip_network((address.packed, PREFIX[address.version]), strict=False)
 
 

@@ -34,6 +34,8 @@ from ike.sa.isakmp_sa import MODES, IsakmpSa
 from ike.sa.protected import SecuredExchange
 from ike.values import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
 
+MAX_ATTEMPTS: Final = 3
+"""Phase 1 negotiations in a row, when the peer forgets one before it is over."""
 MAX_ISAKMP_SAS: Final = 8
 """Established at the same time; a new one beyond takes the oldest's place."""
 
@@ -246,6 +248,19 @@ class Peer:
 
     def phase1_refused(self, sa: IsakmpSa) -> None:
         """Only strangers are asked for this: `ike.admission`."""
+
+    def phase1_may_log(self) -> bool:
+        return True
+
+    def phase1_forgotten(self, sa: IsakmpSa) -> bool:
+        """A peer that has more to do than places for it, or has just started, forgets."""
+        if sa.attempt >= MAX_ATTEMPTS or self.remote is None or self._db.closing:
+            return False
+        self.context.info(f"the peer has forgotten the negotiation {sa.cookies}: it begins anew")
+        anew = self.start_phase1(sa.local, sa.remote)
+        if anew is not None:
+            anew.attempt = sa.attempt + 1
+        return anew is not None
 
     def phase1_soft_limit(self, sa: IsakmpSa) -> float:
         return renewal.isakmp_soft_limit(self.context, sa)

@@ -37,6 +37,12 @@ class HandshakeOwner(Protocol):
     def phase1_refused(self, sa: "IsakmpSa") -> None:
         """The peer that began it, or somebody, says that it is not taken there."""
 
+    def phase1_forgotten(self, sa: "IsakmpSa") -> bool:
+        """The peer says that it does not know a negotiation of ours: whether another was begun."""
+
+    def phase1_may_log(self) -> bool:
+        """Whether a line may be written about what anybody may have sent."""
+
     def phase1_closed(self, sa: "IsakmpSa", kind: EventKind) -> None: ...
 
 
@@ -83,6 +89,7 @@ class IsakmpSa:
         self.created = 0.0
         self.heard = context.now
         self.refused = False  # a message of this phase 1 was refused
+        self.attempt = 1  # which one of ours in a row
         self.exchanges: dict[int, SecuredExchange] = {}
         self.dpd: DeadPeerDetection | None = None
         self.handshake = Handshake(context, facts, self.transmit, self._gave_up)
@@ -162,9 +169,7 @@ class IsakmpSa:
         had_keys = self.facts.keys is not None
         self.handshake.receive(header, data, source, local)
         if not self._announced and not self.facts.is_initiator and self.credible:
-            self._announced = True  # not before: the first message may be forged
-            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.remote}")
-            self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
+            self._announce()  # not before: the first message may be forged
         if self.facts.keys is not None and not had_keys and self._context.config.export_keys:
             self._context.emit(
                 ExportKeys(
@@ -175,12 +180,20 @@ class IsakmpSa:
         if self.handshake.done and self._state is None:
             self._establish()
 
+    def _announce(self) -> None:
+        """At the latest when it is established."""
+        if self.handshake.done or self.owner.phase1_may_log():
+            self._announced = True
+            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.remote}")
+            self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
+
     def _gave_up(self) -> None:
         self.fail("phase1 negotiation failed due to time up.", EventKind.PHASE1_NO_RESPONSE)
 
     def fail(self, text: str, kind: EventKind) -> None:
         """The negotiation is given up."""
-        self._context.error(f"{text} {self.cookies}")
+        if self.facts.is_initiator or self.owner.phase1_may_log():
+            self._context.error(f"{text} {self.cookies}")
         self._refusals.conclude(self.remote.address)
         self.close(kind)
 
@@ -385,6 +398,8 @@ class IsakmpSa:
         if not self.facts.is_initiator:
             self.refused = True
             self.owner.phase1_refused(self)
+        elif enough and kind == NotifyType.INVALID_COOKIE and self.owner.phase1_forgotten(self):
+            self.close(EventKind.PHASE1_DOWN, report=False)
         elif enough:
             self._give_up(kind)
 
