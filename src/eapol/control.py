@@ -36,6 +36,8 @@ LONGEST: Final = 4096
 """A command of more octets is dropped without a reply, as wpa_supplicant does."""
 
 OK, FAIL, UNKNOWN = "OK\n", "FAIL\n", "UNKNOWN COMMAND\n"
+GET_REFUSAL: Final = "GET refusal"
+"""Differs: wpa_supplicant has no words for its FAIL but in its log."""
 
 _LONGEST_WORD: Final = 32
 _log = logging.getLogger("eapol")
@@ -87,16 +89,22 @@ class Interpreter:
         self._ip_address = ip_address
         self._draft: Network | None = None
         """What SET_NETWORK changed, until something uses it: half a change must not be used."""
+        self._refusal = ""
+        """Why FAIL was the last answer, for GET REFUSAL; empty if nobody knows more."""
 
     def answer(self, command: bytes, sender: Address) -> bytes | None:
         """The reply to `command`; None for no reply."""
         if len(command) > LONGEST:
             return None
         text = command.decode("utf-8", "surrogateescape").rstrip("\n\0")
+        if text == GET_REFUSAL:
+            return (self._refusal or FAIL).encode("utf-8", "surrogateescape")
+        self._refusal = ""
         try:
             reply = self._reply(text, sender)
         except EapolError as error:
-            _log.error("control interface: %s: %s", name_of(command), printable(str(error)))
+            self._refusal = printable(str(error))
+            _log.error("control interface: %s: %s", name_of(command), self._refusal)
             reply = FAIL
         return reply.encode("utf-8", "surrogateescape")
 

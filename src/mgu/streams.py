@@ -43,6 +43,15 @@ class _Output(io.TextIOWrapper):
         return OutputLost(error)
 
 
+def write_octets(octets: bytes) -> None:
+    """To standard output, as they are. Raises: OutputLost."""
+    try:
+        sys.stdout.buffer.write(octets)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
 def put_in_order() -> None:
     """What a program takes over from whoever starts it.
 

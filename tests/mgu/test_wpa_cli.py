@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from eapol.aio.control import Control
+from eapol.errors import EapolError
 from eapol.events import Logoff, Reauthenticate, SetTimer, TimerName
 from eapol.notices import Connected, Disconnected, EapSuccess, Terminating
 from lab.port import Port
@@ -238,3 +239,16 @@ def test_one_question_imports_nothing_heavy(folder: Path) -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+async def test_a_refusal_is_shown_with_its_reason(
+    port: Port, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port.fault = EapolError("/etc/wpa_supplicant.conf:7: ca_cert is empty; name a file")
+    assert await run("-i", "eth0", "reconfigure") == exits.FAILED
+    shown = capsys.readouterr()
+    assert shown.out == "FAIL\n"
+    assert shown.err == "wpa_cli: /etc/wpa_supplicant.conf:7: ca_cert is empty; name a file\n"
+    port.fault = None
+    assert await run("-i", "eth0", "remove_network", "0") == exits.FAILED
+    assert capsys.readouterr() == ("FAIL\n", "")

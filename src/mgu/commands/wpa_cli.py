@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mgu import exits
 from mgu.arguments import Parser
 from mgu.paths import WPA_CTRL_DIR, located
+from mgu.streams import write_octets
 from mgu.wpa_ctrl import COMMANDS, Client, NotServed, fields, interfaces, wire_form
 from wire.lean import Final
 
@@ -20,6 +21,7 @@ exit status: 0 done, 1 no supplicant answers or it said FAIL, 4 no permission, 6
 """
 
 REFUSALS: Final = ("FAIL", "UNKNOWN COMMAND")
+_GET_REFUSAL: Final = "GET refusal"  # eapol.control, whose import would cost the start
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +76,9 @@ def _run(options: argparse.Namespace, folder: str) -> int:
         )  # fmt: skip
     with Client(folder, interface, options.own_folder) as supplicant:
         reply = supplicant.request(wire_form(options.command))
+        why = supplicant.request(_GET_REFUSAL) if reply == "FAIL\n" else "FAIL\n"
+    if why.strip() not in REFUSALS:
+        print(f"wpa_cli: {why.strip()}", file=sys.stderr)
     _show(reply, interface, as_json=options.json)
     return exits.FAILED if reply.strip() in REFUSALS else exits.OK
 
@@ -103,8 +108,7 @@ def _show(reply: str, interface: str, *, as_json: bool) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.flush()
+    write_octets(text.encode("utf-8", "surrogateescape"))
 
 
 if __name__ == "__main__":
