@@ -158,8 +158,12 @@ async def test_ipsec_sas_are_shown_with_their_keys_as_setkey_shows_them(
     assert "\tcurrent: 544(bytes)\thard: 0(bytes)\tsoft: 0(bytes)" in lines
 
 
-async def test_no_ipsec_sas_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await racoonctl(Daemon(), tmp_path, "ss", "esp") == 0
+@pytest.mark.parametrize("body", ["", "020a02000200000000000000b3030000"], ids=["none", "racoon's"])
+async def test_no_ipsec_sas_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str
+) -> None:
+    daemon = Daemon({Command.SHOW_SA: bytes.fromhex(body)})
+    assert await racoonctl(daemon, tmp_path, "ss", "esp") == 0
     assert capsys.readouterr().out == "No SAD entries.\n"
 
 

@@ -20,7 +20,7 @@ from wire.unix import short_name
 
 logger = logging.getLogger("ike")
 
-PATIENCE: Final = 10.0  # seconds for a client to say what it wants
+PATIENCE: Final = 10.0
 _FAREWELL: Final = 0.5  # seconds for clients to take their last events
 _CLIENTS: Final = 32
 _EVENTS: Final = 256  # kept for a client that reads slowly; then it is cut off
@@ -56,8 +56,12 @@ class _Watcher:
 class AdminServer:
     """Serves one path until `close`. Only who can open the socket (root, mode 0600) is heard."""
 
-    def __init__(self, path: Path, listener: socket.socket, answer: Answering) -> None:
+    def __init__(
+        self, path: Path, listener: socket.socket, answer: Answering, patience: float = PATIENCE
+    ) -> None:
+        """`patience`: seconds for a client to say what it wants, and to take the answer."""
         self._path = path
+        self._patience = patience
         self._listener = listener
         self._answer = answer
         self._inode = path.lstat().st_ino
@@ -69,14 +73,21 @@ class AdminServer:
 
     @classmethod
     async def open(
-        cls, path: Path, answer: Answering, *, mode: int = 0o600, owner: int = -1, group: int = -1
+        cls,
+        path: Path,
+        answer: Answering,
+        *,
+        mode: int = 0o600,
+        owner: int = -1,
+        group: int = -1,
+        patience: float = PATIENCE,
     ) -> Self:
         """Raises: AdminSocketInUse, OSError."""
         listener = _listener(path, mode)
         try:
             if owner != -1 or group != -1:
                 _give(path, owner, group)
-            return cls(path, listener, answer)
+            return cls(path, listener, answer, patience)
         except BaseException:
             listener.close()
             raise
@@ -85,6 +96,11 @@ class AdminServer:
     def watched(self) -> bool:
         """Whether anybody waits for events."""
         return bool(self._watching)
+
+    @property
+    def clients(self) -> int:
+        """Connections that are open."""
+        return len(self._clients)
 
     def publish(self, event: EventRecord) -> None:
         """Tell everyone who waits for it. Who does not read is cut off: no event is left out of
@@ -131,20 +147,22 @@ class AdminServer:
         reader, writer = await asyncio.open_unix_connection(sock=connection)
         watcher = None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 request = await _read_request(reader)
             answer = await self._answer(request)
             if answer.events is not None:
                 watcher = _Watcher(answer.events, writer, asyncio.Queue())
                 self._watching.add(watcher)
             writer.write(bytes(answer.reply))
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await writer.drain()
             if watcher is not None:
                 await _push(watcher, reader)
         except AdminError as error:
             self._complain(str(error))
-        except (TimeoutError, EOFError, ConnectionError):
+        except TimeoutError:
+            writer.transport.abort()  # what it does not take is not kept for it
+        except (EOFError, ConnectionError):
             pass  # the client went away
         finally:
             if watcher is not None:

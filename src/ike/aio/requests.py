@@ -33,7 +33,6 @@ from ike.values import Endpoint, IpsecView, IsakmpView, Phase1State, PolicyEntry
 logger = logging.getLogger("ike")
 
 _LONGEST: Final = 4096  # octets of a refusal's text
-_PHASE: Final = 0xFF00  # of an event's number
 _ANY_PROTOCOL: Final = (0, 255)
 _PROTOCOLS: Final = {
     Subject.ESP: ProtocolId.ESP,

@@ -1,5 +1,6 @@
 """racoon's admin protocol: sizes of its C structures, round trips, and hostile octets."""
 
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -29,6 +30,8 @@ from ike.admin.records import (
     isakmp_sas,
     schedule,
 )
+from ike.admin.show import event_line, isakmp_table
+from ike.values import Phase1State
 from wire.secret import Secret
 
 PORTS = st.integers(0, 65535)
@@ -97,6 +100,80 @@ def test_a_request_survives_the_socket(
     octets = bytes(request)
     assert request_length(octets[: HEADER.size]) == len(octets)
     assert Request.parse(octets) == request
+
+
+def test_a_request_of_before_there_were_versions_has_none() -> None:
+    """Bit 0x8000 of the command says that a version follows."""
+    octets = bytes.fromhex("0800 0101 0000 ff01")
+    request = Request(command=Command.SHOW_SA, subject=Subject.ISAKMP, version=0)
+    assert bytes(request) == octets
+    assert Request.parse(octets) == request
+
+
+def test_a_request_that_no_length_can_say_is_refused() -> None:
+    longest = Request(command=Command.SHOW_SA, body=bytes(0xFFFF - HEADER.size))
+    assert Request.parse(bytes(longest)) == longest
+    with pytest.raises(AdminError, match="65536 octets"):
+        bytes(Request(command=Command.SHOW_SA, body=bytes(0x10000 - HEADER.size)))
+
+
+def test_a_reply_without_a_body_is_its_header() -> None:
+    assert bytes(Reply(command=Command.FLUSH_SA)) == bytes.fromhex("0800 0201 0000 0000")
+
+
+def test_the_numbers_of_phase_1s_states_are_racoons() -> None:
+    assert [state.name for state in Phase1Status] == [
+        "SPAWN",
+        "START",
+        "MESSAGE_1_RECEIVED",
+        "MESSAGE_1_SENT",
+        "MESSAGE_2_RECEIVED",
+        "MESSAGE_2_SENT",
+        "MESSAGE_3_RECEIVED",
+        "MESSAGE_3_SENT",
+        "MESSAGE_4_RECEIVED",
+        "ESTABLISHED",
+        "DYING",
+        "EXPIRED",
+    ]
+    assert [int(state) for state in Phase1Status] == list(range(12))
+    assert [int(state) for state in Phase1State] == list(range(12))
+
+
+def test_an_event_without_a_name_is_shown_by_its_number_and_nobody_as_anonymous() -> None:
+    nobody = Endpoint(None)
+    event = EventRecord(type=EventType(0x0777), when=0, src=nobody, dst=Endpoint(None))
+    assert event_line(event) == "event 0x0777 : anonymous -> anonymous"
+    record = IsakmpSaRecord(
+        cookies=bytes(16),
+        status=Phase1Status.START,
+        side=Side.RESPONDER,
+        remote=nobody,
+        local=nobody,
+        exchange=9,
+        created=0,
+        phase2_count=0,
+    )
+    assert isakmp_table([record], 1).splitlines()[1].startswith("anonymous.0            0000")
+    assert isakmp_table([record], 1).splitlines()[1].split()[2:6] == ["1", "R", "10", "?"]
+
+
+@pytest.mark.parametrize(
+    ("decode", "what"),
+    [
+        (EventRecord.parse, "event"),
+        (Index.parse, "address pair"),
+        (Credentials.parse, "identity and password"),
+        (isakmp_sas, "list of ISAKMP SAs"),
+        (Request.parse, "request"),
+        (Reply.parse, "reply"),
+    ],
+)
+def test_octets_that_end_early_are_named_as_what_they_should_be(
+    decode: Callable[[bytes], object], what: str
+) -> None:
+    with pytest.raises(AdminError, match=rf"\b{what}\b"):
+        decode(b"\x01\x00")
 
 
 @given(COMMANDS, st.integers(0, 0xFFFF), st.binary(max_size=300), st.integers(0, 0xFFFF))

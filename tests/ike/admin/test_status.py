@@ -190,6 +190,9 @@ def test_what_a_remote_lets_its_peers_do_is_shown() -> None:
     [
         ({"encryption": "NULL"}, "encryption:     NULL  auth: hmac-sha1\n"),
         ({"encryption": "TRIPLE_DES", "integrity": "NONE"}, "3DES-CBC  auth: (none)\n"),
+        ({"integrity": "HMAC_MD5"}, "auth: hmac-md5\n"),
+        ({"integrity": "HMAC_SHA2_256"}, "auth: hmac-sha256\n"),
+        ({"integrity": "HMAC_SHA2_384"}, "auth: hmac-sha384\n"),
         ({"integrity": "HMAC_SHA2_512"}, "auth: hmac-sha512\n"),
         (
             {"protocol": ProtocolId.AH, "encryption": "", "integrity": "HMAC_SHA1"},
@@ -199,6 +202,8 @@ def test_what_a_remote_lets_its_peers_do_is_shown() -> None:
             {"protocol": ProtocolId.AH, "encryption": "", "integrity": "HMAC_SHA2_256"},
             "encryption:     (none)  auth: SHA256\n",
         ),
+        ({"protocol": ProtocolId.AH, "integrity": "HMAC_SHA2_384"}, "auth: SHA384\n"),
+        ({"protocol": ProtocolId.AH, "integrity": "HMAC_SHA2_512"}, "auth: SHA512\n"),
         ({"pfs_group": 14, "effective_group": 14}, "pfs_group:      14\n  effective_group: 14\n"),
         ({"lifetime_kilobytes": 2}, "lifetime:       1800s / 2048 bytes\n"),
         ({"reqid": 7}, "reqid:          in=7 out=7  ok=yes\n"),

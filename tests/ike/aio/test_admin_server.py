@@ -201,6 +201,37 @@ async def test_a_client_that_reads_too_slowly_is_cut_off_rather_than_misled(
     await test_a_request_is_answered_and_the_connection_ends(server, tmp_path)
 
 
+async def test_a_client_that_says_nothing_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "racoon.sock"
+    server = await AdminServer.open(path, answer, patience=0.05)
+    for octets in (b"", bytes(Request(command=Command.SHOW_SA, body=b"more"))[:9]):
+        reader, writer = await send(path, octets)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+    await server.close()
+
+
+async def test_a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "racoon.sock"
+
+    async def at_length(request: Request) -> Answer:
+        return Answer(Reply(command=request.command, body=bytes(8 << 20)))
+
+    server = await AdminServer.open(path, at_length, patience=0.05)
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(str(path))
+        slow.sendall(bytes(Request(command=Command.SHOW_SA)))
+        async with asyncio.timeout(5):
+            while server.clients == 0:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.01)
+            while server.clients:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    await server.close()
+
+
 async def test_clients_by_the_hundred_are_turned_away_with_one_line(
     server: AdminServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

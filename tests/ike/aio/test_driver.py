@@ -182,6 +182,15 @@ async def test_an_acquire_ends_with_the_same_keys_on_both_sides(
     assert near.backend.keys(Direction.OUT) == far.backend.keys(Direction.IN)
 
 
+async def test_a_line_about_a_peer_carries_its_address(
+    pair: tuple[Running, Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ike")
+    await bring_up(*pair)
+    peers = {getattr(record, "peer", None) for record in caplog.records}
+    assert peers == {None, str(NEAR)}  # who said INITIAL-CONTACT
+
+
 async def test_the_daemon_that_stops_takes_the_others_sas_with_it(
     pair: tuple[Running, Running],
 ) -> None:
@@ -340,6 +349,23 @@ async def test_administrators_see_what_was_dropped(pair: tuple[Running, Running]
         stranger.sendto(b"no ISAKMP", (str(NEAR), near.port))
     text = (await near.ask(Command.STATUS)).body.decode()
     assert text.endswith("\nDropped datagrams: by the kernel: 1\n")
+
+
+@pytest.mark.parametrize(("versions", "anywhere"), [((4,), "0.0.0.0"), ((6,), "::")])
+async def test_a_family_of_addresses_alone_can_be_listened_on(
+    caplog: pytest.LogCaptureFixture, versions: tuple[int, ...], anywhere: str
+) -> None:
+    caplog.set_level("INFO", "ike")
+    port = free_port()
+    Sockets(
+        Listening(isakmp_port=port, natt_port=port + 1, versions=versions, bypass=False)
+    ).close()
+    assert (Listening().isakmp_port, Listening().natt_port) == (500, 4500)
+    assert [line.partition(" used")[0] for line in caplog.messages] == [
+        f"{anywhere}[{port}]",
+        f"{anywhere}[{port + 1}]",
+        f"{anywhere}[{port + 1}]",
+    ]
 
 
 async def test_a_local_address_without_a_socket_is_told_once(
