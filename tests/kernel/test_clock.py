@@ -20,7 +20,9 @@ pytestmark = pytest.mark.kernel
 
 HERE = "127.0.0.1"
 PORT = "123"
+TIME_WAIT = 4  # linux/timex.h
 YEAR = 31_556_952 * SECOND
+KEYS = "1 AES128CMAC 000102030405060708090a0b0c0d0e0f\n"
 TRUTH = datetime(2026, 12, 24, 12, 0, tzinfo=UTC)  # what the server shows when it starts
 MICROSECOND = 1000
 AT_1970 = datetime(1970, 1, 2, tzinfo=UTC)
@@ -64,8 +66,13 @@ class Gateway:
         return Process(argv, env=self.environment, name="timed")
 
     def configure(self) -> None:
+        """One server, which a key authenticates."""
         (self.root / "etc").mkdir(parents=True)
-        (self.root / "etc/localntp.conf").write_text(f"server {HERE}\n")
+        keys = self.root / "etc/localntp.keys"
+        keys.write_text(KEYS)
+        keys.chmod(0o600)
+        text = f"server {HERE} key 1\nkeys /etc/localntp.keys\n"
+        (self.root / "etc/localntp.conf").write_text(text)
 
 
 @pytest.fixture
@@ -76,10 +83,13 @@ def gateway(tmp_path: Path) -> Gateway:
 class TimeServer:
     """Our own, with TRUTH as its date; started once for the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Path) -> None:
+        keys.write_text(KEYS)
+        keys.chmod(0o600)
         self.begun = time.monotonic_ns()
         date = TRUTH.strftime("%Y-%m-%dT%H:%M:%S")
         argv = [sys.executable, "-m", "ntp.aio.server", "-b", HERE, "--date", date]
+        argv += ["--keys", str(keys)]
         self.process = Process(argv, name="server")
 
     def error(self) -> int:
@@ -90,8 +100,8 @@ class TimeServer:
 
 
 @pytest.fixture(scope="module")
-def time_server() -> Iterator[TimeServer]:
-    server = TimeServer()
+def time_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TimeServer]:
+    server = TimeServer(tmp_path_factory.mktemp("server") / "keys")
     with server.process:
         yield server
 
@@ -174,15 +184,78 @@ def test_without_the_capability_the_command_says_so(
     assert "Traceback" not in result.stderr
 
 
-def test_a_small_offset_is_slewed_without_a_jump() -> None:
+def test_a_small_offset_is_slewed_without_a_jump_and_with_the_round_as_time_constant() -> None:
+    """The kernel works off a part of 2**(2 + poll) each second (kernel/time/ntp.c, SHIFT_PLL).
+
+    20 ms, poll 6: 78 us in the first second. With 4 less, as it was once told, it would be 1250.
+    """
     clock = KernelClock()
-    before = gap()
-    clock.slew(20_000_000, 1_000_000)
-    earlier, moved = before, 0
-    limit = time.monotonic() + 4
-    while time.monotonic() < limit and moved < 500_000:
+    clock.slew(0, 1_000_000)
+    clock.set_frequency(0.0)
+    clock.slew(20_000_000, 1_000_000, poll=6)
+    timex = Timex()
+    ctypes.CDLL(None).adjtimex(ctypes.byref(timex))
+    assert timex.constant == 6
+    begun = time.monotonic_ns()
+    earlier = before = gap()
+    while time.monotonic_ns() - begun < 5 * SECOND:
         current = gap()
         assert abs(current - earlier) < 5_000_000  # ns: no jump
-        earlier, moved = current, current - before
+        earlier = current
+    a_second = (earlier - before) / ((time.monotonic_ns() - begun) / SECOND)
     clock.slew(0, 1_000_000)
-    assert moved >= 500_000
+    assert 60_000 < a_second < 110_000
+
+
+def test_a_learned_frequency_is_saved_and_given_to_a_kernel_that_knows_none(
+    gateway: Gateway, time_server: TimeServer
+) -> None:
+    gateway.configure()
+    set_to(AT_1970)
+    clock = KernelClock()
+    clock.set_frequency(12.5)
+    with gateway.timed() as service:
+        service.wait_line("stepped")
+    file = gateway.root / "var/lib/mgu/localntp/drift"
+    assert abs(float(file.read_text()) - 12.5) < 1.0
+    file.write_text("33.25\n")
+    clock.set_frequency(0.0)
+    with gateway.timed() as service:
+        service.wait_line("asking")
+        discipline = clock.discipline()
+        assert discipline is not None
+        assert abs(discipline.frequency - 33.25) < 1.0
+    clock.set_frequency(0.0)
+
+
+@pytest.mark.parametrize(("leap", "passes"), [(0, 4), (1, 3), (2, 5)])
+def test_a_leap_second_is_made_by_the_kernel_once_it_is_armed(leap: int, passes: int) -> None:
+    set_to(datetime(2026, 12, 31, 23, 59, 57, tzinfo=UTC))
+    clock = KernelClock()
+    clock.synchronized(1_000_000, leap)
+    date, begun = time.time_ns(), time.monotonic_ns()
+    while (passed := time.monotonic_ns() - begun) < 4 * SECOND:
+        time.sleep(0.01)
+    assert abs(time.time_ns() - date - passed - (passes - 4) * SECOND) < SECOND // 5
+    clock.synchronized(1_000_000)
+    timex, limit = Timex(), time.monotonic() + 5
+    while ctypes.CDLL(None).adjtimex(ctypes.byref(timex)) == TIME_WAIT:
+        assert time.monotonic() < limit  # until the kernel has left its leap second behind
+        time.sleep(0.01)
+
+
+def test_the_state_is_that_of_now(gateway: Gateway, time_server: TimeServer) -> None:
+    gateway.configure()
+    set_to(AT_1970)
+    with gateway.timed() as service:
+        service.wait_line("stepped")
+        shown = json.loads(gateway.local_ntp("-s", "--json").stdout)
+        text = gateway.local_ntp("-s").stdout
+    assert shown["trust"]["level"] == "authenticated"
+    assert shown["kernel"]["synchronized"] is True
+    assert 0 < shown["kernel"]["error_ns"] < SECOND
+    assert 0 <= shown["heard_ago_s"] < 30
+    assert shown["last"]["action"] == "stepped"
+    assert shown["last"]["servers"][0]["reach"] == "001"
+    assert "synchronized  yes, authenticated by 127.0.0.1, since 2026-12-24" in text
+    assert "kernel        synchronised, error bound 0." in text

@@ -184,6 +184,8 @@ class _Running:
         self._inbox.put_nowait(RoundEnded(outcome=outcome))
 
     def _set(self, command: SetClock) -> None:
+        # Not read again afterwards: somebody else may have set the clock by then.
+        gap = _date_gap() + (command.outcome.offset if command.step else 0)
         try:
             self._host.set_right(command)
         except NotPermitted as error:
@@ -195,7 +197,7 @@ class _Running:
             return
         except OSError as error:
             log.error("%s: %s", error.filename, error.strerror)
-        self._date_gap = _date_gap()
+        self._date_gap = gap
         if command.step:
             self._forget_offsets()
 
