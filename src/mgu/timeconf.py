@@ -7,11 +7,12 @@ from mgu.paths import LOCALNTP_CA, LOCALNTP_CONF, LOCALNTP_KEYS, under_root
 from ntp import conf
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError
-from wire import files
 from wire.lean import TYPE_CHECKING, Final
 from wire.record import Record, replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ntp.auth import Key
 
 _OTHERS: Final = 0o077
@@ -40,7 +41,7 @@ def configured() -> Configuration:
     """
     path = under_root(LOCALNTP_CONF)
     try:
-        text = files.read(path).decode("utf-8")
+        text = _octets(path).decode("utf-8")
     except FileNotFoundError:
         return Configuration()
     except UnicodeDecodeError:
@@ -68,7 +69,7 @@ def given(
     known = _read_keys(keys, is_installed=False)
     if keys and not known:  # to go on would mean to ask without authentication
         raise ConfigurationError(f"{keys} holds no key; a line is: identifier, algorithm, key")
-    if ca and _CERTIFICATE not in files.read(ca):
+    if ca and _CERTIFICATE not in _octets(ca):
         raise ConfigurationError(f"{ca} holds no certificate in PEM form")
     if key is None and known:
         key = next(iter(known))
@@ -107,13 +108,20 @@ def install(setup: Setup) -> None:
 def _copy(source: str, to: str, mode: int = 0o644) -> None:
     from mgu.files import write_whole
 
-    write_whole(under_root(to), files.read(source), mode)
+    write_whole(under_root(to), _octets(source), mode)
+
+
+def _octets(name: "Path | str") -> bytes:
+    from wire import files  # late: a query of a server that is named needs no file
+
+    return files.read(name)
 
 
 def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
     if not name:
         return {}
     from ntp import keys
+    from wire import files
 
     try:
         octets, status = files.read_with_status(name)

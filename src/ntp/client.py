@@ -71,6 +71,7 @@ class Client:
             Peer(each, self._policy) for source in sources for each in source.members or (source,)
         ]
         self._pools = [source for source in sources if source.pool]
+        self._needs_nts = bool([source for source in sources if source.nts])
         self._commands: list[Command] = []
         self._requests: dict[int, Peer] = {}
         self._count = 0
@@ -137,10 +138,6 @@ class Client:
                 self._peer(event.server).give_up(failure, event.why)
             case Start() | TimerFired():
                 pass
-
-    @property
-    def _needs_nts(self) -> bool:
-        return any(peer.source.nts for peer in self._peers)
 
     def _peer(self, name: str) -> Peer:
         return next(peer for peer in self._peers if peer.name == name)
@@ -327,12 +324,11 @@ class Client:
     def _is_over(self, now: float) -> bool:
         if self._grace_end is not None and now >= self._grace_end:
             return True
-        if not all(peer.settled for peer in self._waited_for()):
-            return False
-        if all(peer.settled for peer in self._peers):
+        waiting = [peer for peer in self._peers if not peer.settled]
+        if not waiting:
             return True
-        if self._grace_end is None:  # the others decide nothing; but what they say is told
-            self._grace_end = now + self._policy.grace
+        if self._grace_end is None and all(peer.settled for peer in self._waited_for()):
+            self._grace_end = now + self._policy.grace  # for those who decide nothing
         return False
 
     def _waited_for(self) -> Sequence[Peer]:

@@ -15,6 +15,8 @@ _WANDER = 1_000_000  # ns; how far our own clock may go astray within a round
 
 def deciding(peers: Sequence[Peer]) -> Sequence[Peer]:
     """Whose word counts: those whose answers prove whose they are, if there are any."""
+    if len(peers) == 1:
+        return peers
     return [peer for peer in peers if peer.source.authenticates] or peers
 
 
@@ -52,7 +54,7 @@ def conclude(
     plain answers said before it.
     """
     counting = deciding(peers)
-    if not secured and any(peer.source.nts for peer in counting):
+    if not secured and [peer for peer in counting if peer.source.nts]:
         if candidate_of(peers) is None:
             return _decided(peers, peers)
         why = "the time was over before NTS keys could be exchanged"
@@ -66,12 +68,12 @@ def conclude(
             "one of the servers lies"
         )
         return _no(Verdict.REFUSED, why, peers)
-    return _above_floor(outcome, outcome.trust, floor)
+    if outcome.date < floor.below(outcome.trust.level):
+        return _below_floor(outcome, outcome.trust, floor)
+    return outcome
 
 
-def _above_floor(outcome: Outcome, trust: Trust, floor: Floor) -> Outcome:
-    if outcome.date >= floor.below(trust.level):
-        return outcome
+def _below_floor(outcome: Outcome, trust: Trust, floor: Floor) -> Outcome:
     said, saved = date_text(outcome.date), date_text(floor.saved)
     why = (
         f"{', '.join(trust.by)}: it says {said}, which is before the floor, {saved}, "
@@ -98,7 +100,6 @@ def _decided(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
         return _no(Verdict.NO_MAJORITY, why, peers)
     level = _level(agreement, votes, by_majority=by_majority)
     date = agreement.best.date - agreement.best.offset + agreement.offset
-    by = tuple(name for name in votes if name in agreement.survivors)
     return Outcome(
         verdict=Verdict.UNCONFIRMED if level is Level.UNCONFIRMED else Verdict.AGREED,
         why="",
@@ -109,12 +110,19 @@ def _decided(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
         date=date,
         at=agreement.best.at,
         leap=agreement.leap,
-        trust=Trust(level=level, by=by, since=date, error=agreement.error),
+        trust=Trust(
+            level=level,
+            by=tuple(filter(agreement.survivors.__contains__, votes)),
+            since=date,
+            error=agreement.error,
+        ),
     )
 
 
 def _level(agreement: Agreement, votes: Mapping[str, Sample], *, by_majority: bool) -> Level:
-    if all(votes[name].authenticated for name in agreement.survivors):
+    if agreement.best.authenticated and all(
+        votes[name].authenticated for name in agreement.survivors
+    ):
         return Level.AUTHENTICATED
     if by_majority and len(agreement.survivors) > 1:
         return Level.AGREED
@@ -145,14 +153,12 @@ def _failed(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
 
 
 def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report, ...]:
-    counting = deciding(peers)
-    distinct = one_each(counting)
     reports = []
     for peer in peers:
         survivor = agreement is not None and peer.name in agreement.survivors
         why = "" if survivor else peer.why
-        if peer.vote and not survivor and not why:
-            why = _without_part(peer, peer in counting, peer in distinct, agreement)
+        if not survivor and not why and peer.vote:
+            why = _without_part(peer, peers, agreement)
         reports.append(
             Report(
                 server=peer.name,
@@ -167,12 +173,13 @@ def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report
     return tuple(reports)
 
 
-def _without_part(peer: Peer, counts: bool, is_distinct: bool, agreement: Agreement | None) -> str:
+def _without_part(peer: Peer, peers: Sequence[Peer], agreement: Agreement | None) -> str:
     """Why somebody who answered well has no part in the result."""
-    if counts and not is_distinct:
+    counting = deciding(peers)
+    if peer in counting and peer not in one_each(counting):
         return f"another server has its address, {peer.answered}; both are one"
     vote = peer.vote
-    if counts or not vote or not agreement:
+    if peer in counting or not vote or not agreement:
         return "the others contradict it"
     low, high = agreement.offset - agreement.error, agreement.offset + agreement.error
     says = "it agrees" if overlaps(vote, low, high) else "it says otherwise"

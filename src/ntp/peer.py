@@ -46,6 +46,7 @@ class Peer:
     def __init__(self, source: Source, policy: Policy) -> None:
         self.source = source
         self.policy = policy
+        self._farthest = policy.maxdistance * SECOND
         self.next_at: float | None = None
         self.pending: Request | None = None
         self.number = 0  # of the pending request
@@ -77,10 +78,9 @@ class Peer:
     def vote(self) -> Sample | None:
         """The best sample, if it is good enough to vote."""
         best = self.best
-        return best if best and self._near(best) and self.failure is not Failure.REFUSED else None
-
-    def _near(self, sample: Sample) -> bool:
-        return sample.error < self.policy.maxdistance * SECOND
+        if best is None or best.error >= self._farthest or self.failure is Failure.REFUSED:
+            return None
+        return best
 
     def asked(self, request: Request, number: int, address: Address, now: float) -> None:
         self.pending, self.number, self.last = request, number, address
@@ -99,7 +99,7 @@ class Peer:
         self.pending, self.failure, self.why = None, Failure.SILENT, ""
         self.samples.append(sample)
         self.answered = self.last
-        if not self._near(sample):
+        if sample.error >= self._farthest:
             self.failure = Failure.UNUSABLE
             self.why = (
                 f"it may be {sample.error / SECOND:.1f} s wrong by its own account, more than "

@@ -72,7 +72,8 @@ class Source:
         self._tried += 1
         self.reach = (self.reach << 1 | (best is not None)) & (1 << _ROUNDS) - 1
         if best:
-            self._offsets = [best.offset, *self._offsets[: _ROUNDS - 1]]
+            self._offsets.insert(0, best.offset)
+            del self._offsets[_ROUNDS:]
 
     def clock_was_set(self) -> None:
         """What was measured against our clock before says nothing any more."""

@@ -53,7 +53,7 @@ class Floor(Record, kw_only=True):
 
     @property
     def latest(self) -> int:
-        return max(self.released, self.saved)
+        return self.saved if self.saved > self.released else self.released
 
     def below(self, level: Level) -> int:
         """Before which date an answer of that `level` is refused, Unix ns."""
