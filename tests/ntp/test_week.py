@@ -127,7 +127,7 @@ class Week(RuleBasedStateMachine):
 
     @invariant()
     def a_lone_server_moves_the_floor_by_no_more_than_has_passed(self) -> None:
-        if self.count == 1:
+        if self.count == 1 and not self.keyed:
             assert 0 <= self.gateway.saved - SAVED <= self.gateway.now * SECOND
 
     def teardown(self) -> None:
