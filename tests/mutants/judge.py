@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _FORK: Final = multiprocessing.get_context("fork")
 _OPTIONS: Final = (
-    *("-q", "-x", "--tb=no", "--no-header", "-m", "not interop and not kernel"),
+    *("-q", "-x", "--tb=no", "--no-header", "-m", "not interop and not kernel and not long"),
     *("-p", "no:cacheprovider", "-p", "no:xdist"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what was imported before the fork
 )

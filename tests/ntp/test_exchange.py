@@ -1,5 +1,6 @@
 """Stamps as the kernel hands them over, and what is to be done when it does not."""
 
+import errno
 import socket
 import struct
 import time
@@ -47,10 +48,12 @@ def pair() -> tuple[socket.socket, Exchange]:
     return server, Exchange(1, Address("127.0.0.1", server.getsockname()[1]), bytes(48))
 
 
-def test_both_stamps_lie_between_sending_and_reading(pair: tuple[socket.socket, Exchange]) -> None:
-    server, exchange = pair
+def test_both_stamps_lie_between_sending_and_reading() -> None:
+    before = time.time_ns()
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    exchange = Exchange(1, Address("127.0.0.1", server.getsockname()[1]), bytes(48))
     with server, exchange.socket:
-        before = time.time_ns() - 10_000_000
         _, source = server.recvfrom(100)
         server.sendto(b"answer", source)
         received = exchange.read()
@@ -93,3 +96,13 @@ def test_the_gateways_shift_moves_both_stamps() -> None:
             assert received is not None
             assert abs(received.stamps.sent - (time.time_ns() - 10**18)) < 10**9
             assert abs(received.stamps.received - (time.time_ns() - 10**18)) < 10**9
+
+
+def test_a_link_local_address_is_asked_on_the_interface_that_it_names() -> None:
+    number = socket.if_nametoindex("lo")
+    for zone in ("lo", str(number)):
+        with pytest.raises(OSError) as raised:
+            Exchange(1, Address(f"fe80::1%{zone}"), bytes(48))
+        assert raised.value.errno != errno.EINVAL  # as it was: there is no such address on lo
+    with pytest.raises(OSError, match="no interface"):
+        Exchange(1, Address("fe80::1%no-such0"), bytes(48))

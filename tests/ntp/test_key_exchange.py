@@ -192,3 +192,32 @@ def test_a_file_of_authorities_that_is_none_is_named(server: Server) -> None:
     server.ca.write_text("nothing")
     command = ExchangeKeys(server="s", host=HERE, port=1, at=0)
     assert str(server.ca) in refusal(exchange_keys(command, str(server.ca))).why
+
+
+@contextmanager
+def taking_nobody(family: socket.AddressFamily, host: str, port: int) -> Iterator[int]:
+    """A port of TCP where a connection is neither taken nor refused: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(family))
+        listening.bind((host, port))
+        listening.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket(family))
+            caller.setblocking(False)
+            caller.connect_ex(listening.getsockname()[:2])
+        yield listening.getsockname()[1]
+
+
+def test_a_name_with_several_silent_addresses_takes_no_longer_than_one() -> None:
+    found = socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)
+    with contextlib.ExitStack() as stack:
+        port = 0
+        for family, _, _, _, address in found:
+            port = stack.enter_context(taking_nobody(family, str(address[0]), port))
+        asked = ExchangeKeys(server="a", host="localhost", port=port, at=0)
+        begun = time.monotonic()
+        answer = exchange_keys(asked, within=0.5)
+        took = time.monotonic() - begun
+    assert isinstance(answer, KeysRefused)
+    assert not answer.untrusted
+    assert took < 0.5 + 0.4
