@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import pytest
+
 from lab import uml
 from lab.keying import Keying, until
 from lab.netns import Namespace, Veth
@@ -111,10 +113,11 @@ def settle(daemon: Process) -> None:
         time.sleep(0.3)
 
 
+@pytest.mark.timeout(900)
 def test_a_quick_mode_among_policies_of_others() -> None:
     assert uml.unavailable() is None
     env = {"PYTHONPATH": f"{os.getcwd()}/tests", "PYTHONDONTWRITEBYTECODE": "1"}
-    result = uml.run([sys.executable, __file__], env=env)
+    result = uml.run([sys.executable, __file__], env=env, within=850)
     print(f"\n{result.output}", end="")
     assert result.code == 0
 

@@ -2,11 +2,17 @@
 
 import os
 import stat
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ike.commands import ExportKeys
+from ike.numbers.doi import EspTransform, Integrity
+from ike.numbers.isakmp import ProtocolId
+from ike.values import Direction, IpsecSa, Mode, SaLifetime, Selector
 from mgu.keying.keys import KeyFiles
 from wire.secret import Secret
 
@@ -85,3 +91,52 @@ def test_keys_are_not_written_to_another_users_file(tmp_path: Path) -> None:
     os.chown(tmp_path / NAMES[1], 65534, -1)
     with pytest.raises(FileExistsError, match="belongs to user 65534"):
         KeyFiles(tmp_path)
+
+
+SA = IpsecSa(
+    direction=Direction.OUT,
+    source=ip_address("10.77.0.1"),
+    destination=ip_address("10.77.0.2"),
+    spi=0x2000,
+    protocol=ProtocolId.ESP,
+    mode=Mode.TUNNEL,
+    reqid=0,
+    encryption=EspTransform.AES,
+    encryption_key=Secret(bytes(range(16))),
+    integrity=Integrity.HMAC_SHA1,
+    integrity_key=Secret(bytes(range(20))),
+    lifetime=SaLifetime(),
+    selector=Selector(local=ip_network("10.1.0.0/24"), remote=ip_network("10.2.0.0/24")),
+    pair=0x1000,
+)
+SHA1 = '"HMAC-SHA-1-96 [RFC2404]","0x000102030405060708090a0b0c0d0e0f10111213"'
+AES = '"AES-CBC [RFC3602]","0x000102030405060708090a0b0c0d0e0f"'
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, f'"IPv4","10.77.0.1","10.77.0.2","0x00002000",{AES},{SHA1}'),
+        (
+            {"encryption": EspTransform.NULL, "encryption_key": Secret(b"")},
+            f'"IPv4","10.77.0.1","10.77.0.2","0x00002000","NULL","0x",{SHA1}',
+        ),
+        (
+            {"integrity": Integrity.NONE, "integrity_key": Secret(b"")},
+            f'"IPv4","10.77.0.1","10.77.0.2","0x00002000",{AES},"NULL",""',
+        ),
+        (
+            {"source": ip_address("fd00::1"), "destination": ip_address("fd00::2")},
+            f'"IPv6","fd00::1","fd00::2","0x00002000",{AES},{SHA1}',
+        ),
+    ],
+    ids=["aes-sha1", "null", "no-integrity", "ipv6"],
+)
+def test_the_keys_of_an_sa_are_a_line_of_wiresharks_table(
+    tmp_path: Path, changes: dict[str, Any], line: str
+) -> None:
+    files = KeyFiles(tmp_path)
+    files.write(replace(SA, **changes))
+    files.close()
+    assert (tmp_path / "esp_sa").read_text() == f"{line}\n"
+    assert (tmp_path / "ikev1_decryption_table").read_text() == ""

@@ -15,6 +15,7 @@ from ike.reqids import CONNECTIONS, GENERATED
 from lab.plane import Plane
 from mgu.connections.connection import Connection
 from mgu.keying.backend import XfrmBackend
+from mgu.keying.leftovers import acquire_of
 from mgu.keying.values import association, policies_of, policy_entry
 from wire.secret import Secret
 from xfrm import dataplane, model
@@ -34,7 +35,9 @@ INBOUND = ike.IpsecSa(
     encryption_key=Secret(bytes(16)),
     integrity=Integrity.HMAC_SHA1,
     integrity_key=Secret(bytes(20)),
-    lifetime=ike.SaLifetime(soft_seconds=2880, hard_seconds=3600, hard_kilobytes=10),
+    lifetime=ike.SaLifetime(
+        soft_seconds=2880, hard_seconds=3600, soft_kilobytes=8, hard_kilobytes=10
+    ),
     selector=ike.Selector(
         local=ip_network("10.77.0.1/32"), remote=ip_network("10.77.0.2/32"), protocol=6
     ),
@@ -83,11 +86,37 @@ def test_a_policy_is_three_and_the_inbound_ones_are_turned_round() -> None:
     assert forward.templates == inbound.templates
 
 
+async def test_the_policies_are_those_that_ask_for_sas() -> None:
+    wanted = [entry(), entry(tunnel=True, protocol=6)]
+    plane = Plane([*installed(*wanted), *inbound_and_bypass()[-1:]])
+    assert await XfrmBackend(plane).policies() == wanted
+
+
+@pytest.mark.parametrize(
+    ("cipher", "name"),
+    [
+        (EspTransform.DES, "cbc(des)"),
+        (EspTransform.TRIPLE_DES, "cbc(des3_ede)"),
+        (EspTransform.CAST, "cbc(cast5)"),
+        (EspTransform.BLOWFISH, "cbc(blowfish)"),
+        (EspTransform.NULL, "ecb(cipher_null)"),
+        (EspTransform.AES, "cbc(aes)"),
+        (EspTransform.CAMELLIA, "cbc(camellia)"),
+    ],
+)
+def test_each_cipher_has_its_name_in_linux(cipher: EspTransform, name: str) -> None:
+    size = {EspTransform.DES: 8, EspTransform.TRIPLE_DES: 24, EspTransform.NULL: 0}.get(cipher, 16)
+    made = association(replace(OUTBOUND, encryption=cipher, encryption_key=Secret(bytes(size))))
+    assert made.encryption is not None
+    assert made.encryption.name == name
+
+
 def test_ipv6_neighbours_are_found_in_the_clear() -> None:
     six = Connection(name="n", dst=ip_address("fd00::2")).policy(ip_address("fd00::1"))
     policies = list(policies_of(six))
     clear = [p for p in policies if not p.templates]
     assert {(p.selector.protocol, p.selector.src_port) for p in clear} == {(58, 135), (58, 136)}
+    assert sorted(p.direction for p in clear) == sorted([*model.Direction][:3] * 2)
     assert max(p.priority for p in clear) < min(p.priority for p in policies if p.templates)
 
 
@@ -97,7 +126,9 @@ def test_an_sa_has_the_kernels_names_and_the_rfcs_lengths() -> None:
     assert made.authentication is not None
     assert (made.encryption.name, made.authentication.name) == ("cbc(aes)", "hmac(sha1)")
     assert made.authentication.icv_bits == 96
-    assert (made.lifetime.soft_seconds, made.lifetime.hard_octets) == (2880, 10240)
+    assert made.lifetime == model.Lifetime(
+        soft_seconds=2880, hard_seconds=3600, soft_octets=8 * 1024, hard_octets=10 * 1024
+    )
     assert made.replay_window > 0
     assert made.selector == model.Selector(
         src=ip_network("10.77.0.1/32"), dst=ip_network("10.77.0.2/32"), protocol=6
@@ -111,6 +142,24 @@ def test_an_sa_has_the_kernels_names_and_the_rfcs_lengths() -> None:
 def test_an_algorithm_that_xfrm_lacks_is_a_refusal_with_its_name() -> None:
     with pytest.raises(BackendError, match="no encryption IDEA"):
         association(replace(OUTBOUND, encryption=EspTransform.IDEA))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [(ProtocolId.ESP, model.Protocol.ESP), (ProtocolId.AH, model.Protocol.AH)],
+)
+def test_an_sa_keeps_its_protocol_its_mode_and_its_reqid(
+    protocol: ProtocolId, expected: model.Protocol
+) -> None:
+    for mode, wanted in (
+        (ike.Mode.TRANSPORT, model.Mode.TRANSPORT),
+        (ike.Mode.TUNNEL, model.Mode.TUNNEL),
+    ):
+        made = association(replace(OUTBOUND, protocol=protocol, mode=mode, reqid=9))
+        assert (made.protocol, made.mode, made.reqid) == (expected, wanted, 9)
+        assert (made.selector is None) is (mode is ike.Mode.TUNNEL)
+    no_cipher = association(replace(OUTBOUND, protocol=ProtocolId.AH, encryption=None))
+    assert no_cipher.encryption is None
 
 
 def test_behind_a_nat_the_sa_travels_in_udp() -> None:
@@ -311,13 +360,12 @@ async def test_after_lost_events_only_the_difference_is_told() -> None:
 async def test_a_list_of_policies_that_fails_changes_nothing_and_the_next_event_asks_again() -> (
     None
 ):
-    plane = Flaky([[outbound(entry(), 1)], None, [outbound(entry(), 1), outbound(entry(), 2)], []])
-    plane.told = [dataplane.Resync(), dataplane.Gone(association(OUTBOUND).id), dataplane.Resync()]
+    plane = Flaky([[outbound(entry(), 1)], None, [outbound(entry(), 1), outbound(entry(), 2)]])
+    unknown = dataplane.Gone(association(OUTBOUND).id)
+    plane.told = [dataplane.Resync(), unknown, unknown]
     assert [event async for event in XfrmBackend(plane).events()] == [
         PolicyAdded(policy=entry()),
         PolicyAdded(policy=entry()),
-        PolicyRemoved(policy=entry()),
-        PolicyRemoved(policy=entry()),
     ]
 
 
@@ -433,6 +481,43 @@ async def test_nobody_waits_for_the_answer_to_an_acquire_of_before() -> None:
             else:
                 await backend.remove_policy(policy)
             assert plane.larval == []
+
+
+def test_what_an_acquire_left_is_asked_for_with_its_own_mark_and_interface() -> None:
+    for src, dst, everything in (
+        (HERE, THERE, "0.0.0.0/0"),
+        (ip_address("fd00::1"), ip_address("fd00::2"), "::/0"),
+    ):
+        larval = model.SecurityAssociation(
+            src=src, dst=dst, spi=0, protocol=model.Protocol.AH, mode=model.Mode.TUNNEL, reqid=7,
+            larval=True, mark=model.Mark(value=5, mask=7), if_id=3,
+        )  # fmt: skip
+        template = model.Template(
+            protocol=model.Protocol.AH, mode=model.Mode.TUNNEL, src=src, dst=dst, reqid=7
+        )
+        network = ip_network(everything)
+        assert acquire_of(larval) == model.Policy(
+            selector=model.Selector(src=network, dst=network),
+            direction=model.Direction.OUT,
+            templates=(template,),
+            mark=larval.mark,
+            if_id=3,
+        )
+
+
+async def test_the_ends_of_a_policy_for_networks_in_transport_mode_are_those_of_its_packet() -> (
+    None
+):
+    wide = model.Policy(
+        selector=model.Selector(src=ip_network("10.77.0.0/24"), dst=ip_network("10.77.0.0/24")),
+        direction=model.Direction.OUT,
+        templates=(model.Template(),),
+        index=1,
+    )
+    asked = dataplane.Acquire(selector=wide.selector, src=HERE, dst=THERE, policy=wide)
+    (told,) = [event async for event in XfrmBackend(Plane([wide], [asked])).events()]
+    assert isinstance(told, Acquire)
+    assert (told.policy.local, told.policy.remote) == (HERE, THERE)
 
 
 async def test_a_plane_that_cannot_ask_again_says_why() -> None:

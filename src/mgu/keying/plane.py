@@ -5,7 +5,7 @@ MGU_DATAPLANE says `auto` (the default: the kernel is asked), `kernel` or `users
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
@@ -31,7 +31,15 @@ class Plane:
         self.sockets = sockets
 
 
-async def open_plane(stack: AsyncExitStack, listening: Listening) -> Plane:
+Opener = Callable[[AsyncExitStack, Listening], Awaitable[Plane]]
+
+
+async def open_plane(
+    stack: AsyncExitStack,
+    listening: Listening,
+    kernel: Opener | None = None,
+    userspace: Opener | None = None,
+) -> Plane:
     """Open the plane that MGU_DATAPLANE names and the sockets; `stack` closes both.
 
     Raises: XfrmError, PortInUse, OSError.
@@ -41,12 +49,12 @@ async def open_plane(stack: AsyncExitStack, listening: Listening) -> Plane:
         raise XfrmError(f"{CHOICE}={wanted} is none of {', '.join(CHOICES)}")
     if wanted != "userspace":
         try:
-            return await _kernel(stack, listening)
+            return await (kernel or _kernel)(stack, listening)
         except Unsupported as error:
             if wanted == "kernel":
                 raise
             logger.info("%s; the userspace data path does it instead", error)
-    return await _userspace(stack, listening)
+    return await (userspace or _userspace)(stack, listening)
 
 
 async def _kernel(stack: AsyncExitStack, listening: Listening) -> Plane:
@@ -65,9 +73,7 @@ async def _kernel(stack: AsyncExitStack, listening: Listening) -> Plane:
 async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
     from xfrm.tun.datapath import MARK, DataPath, Settings
 
-    ports = {where.port for where in (*listening.isakmp, *listening.natt)}
-    ports |= {listening.isakmp_port, listening.natt_port}
-    settings = Settings(ike_ports=frozenset(ports))
+    settings = Settings(ike_ports=ike_ports(listening))
     path: DataPath | None = None
 
     def take_esp(octets: bytes, source: Address, port: int) -> None:
@@ -77,13 +83,23 @@ async def _userspace(stack: AsyncExitStack, listening: Listening) -> Plane:
     async with AsyncExitStack() as trial:
         sockets = Sockets(replace(listening, bypass=False, mark=MARK, take_esp=take_esp))
         trial.callback(sockets.close)
-        path = await DataPath.open(settings, send_udp=_sender(sockets))
+        path = await DataPath.open(settings, send_udp=udp_sender(sockets))
         trial.push_async_callback(path.close)
         stack.push_async_callback(trial.pop_all().aclose)
     return Plane("userspace", path, sockets)
 
 
-def _sender(sockets: Sockets) -> Callable[[SecurityAssociation], Callable[[bytes, int], object]]:
+def ike_ports(listening: Listening) -> frozenset[int]:
+    """What comes in clear to these is for us, whatever the policies say."""
+    named = {where.port for where in (*listening.isakmp, *listening.natt)}
+    return frozenset(named | {listening.isakmp_port, listening.natt_port})
+
+
+def udp_sender(
+    sockets: Sockets,
+) -> Callable[[SecurityAssociation], Callable[[bytes, int], object]]:
+    """What sends an SA's packets in UDP, from the port that IKE uses, too (RFC 3948, 2.1)."""
+
     def send_udp(sa: SecurityAssociation) -> Callable[[bytes, int], object]:
         ports = sa.encapsulation
         if ports is None:
