@@ -18,6 +18,7 @@ from ike.config import (
 from ike.events import (
     Acquire,
     Flush,
+    Reload,
 )
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, Integrity
 from ike.numbers.isakmp import ProtocolId
@@ -331,6 +332,34 @@ def test_after_a_failed_negotiation_the_policys_next_packet_may_ask_again(
     asked = [command for command in near.commands if isinstance(command, AskAgain)]
     assert asked
     assert {command.policy for command in asked} == set(near.policies)
+
+
+def test_a_policy_that_is_refused_again_and_again_asks_less_often_until_it_is_served() -> None:
+    """Each packet asks, as with the kernel after the larval SA has gone."""
+    triple = (EspEncryption(EspTransform.TRIPLE_DES),)
+    world = World()
+    near, far = pair(world, right=config(LEFT, encryption=triple))
+
+    def failures(seconds: float) -> int:
+        """How many negotiations a packet every 20 ms begins."""
+        allowed, begun, end = True, 0, world.now + seconds
+        while world.now < end:
+            if allowed:
+                world.tell(near, Acquire(policy=near.policies[0]))
+                begun += 1
+            near.commands.clear()
+            world.run(0.02)
+            allowed = any(isinstance(command, AskAgain) for command in near.commands)
+        return begun
+
+    assert failures(60.0) <= 12
+    world.tell(far, Reload(config=config(LEFT)))
+    assert world.run(8.1, lambda: any(isinstance(c, AskAgain) for c in near.commands))
+    assert connect(world, near)
+    world.tell(near, Flush())
+    world.tell(far, Reload(config=config(LEFT, encryption=triple)))
+    world.run(1)
+    assert failures(0.5) == 2  # at once again
 
 
 def test_a_negotiation_that_succeeds_has_nobody_ask_again() -> None:

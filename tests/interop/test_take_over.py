@@ -155,6 +155,35 @@ def test_without_the_memory_of_its_policies_what_was_routed_stays_blocked_until_
     assert ways(near) == ""
 
 
+def test_the_policy_of_a_peer_outlives_a_kill_and_is_the_next_daemons_to_remove(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, far = ends
+    near.ipsec("--stop", "--name=t")
+    remote = "etc/racoon/remote-10.77.0.2.conf"
+    near.edit(remote, "nat_traversal on;", "nat_traversal on; generate_policy on;")
+    with (near.root / "etc/racoon.conf").open("a") as conf:
+        conf.write(
+            "sainfo address 10.1.0.0/24 any address 10.2.0.0/24 any {\n"
+            "  encryption_algorithm aes 128; authentication_algorithm hmac_sha1;\n"
+            "  compression_algorithm deflate;\n}\n"
+        )
+    with far.iked():
+        with near.iked() as daemon:
+            until(lambda: far.ping("10.1.0.1", source="10.2.0.1"), 5)
+            kill(daemon)
+        in_clear(far, "10.1.0.1")
+        assert "unreachable 10.2.0.0/24" in ways(near)
+        assert re.search(r"packets [1-9]\d* bytes \d+ drop", refusals(near))
+        with near.iked() as again:
+            again.wait_line(r"its policies \(1\) are taken over")
+            assert "10.2.0.0/24 dev mgu0" in ways(near)
+            far.racoonctl("vpn-disconnect", "10.77.0.1")
+            until(lambda: far.ping("10.1.0.1", source="10.2.0.1"), 5)
+            assert near.tunnels() == 1
+    assert ways(near) + refusals(near) == ""
+
+
 def test_a_rule_of_another_version_goes_when_ours_is_there(ends: tuple[Keying, Keying]) -> None:
     near, _ = ends
     rule = ("rule", "add", "not", "fwmark", "0x4d4755", "priority", "450", "table", "4500")

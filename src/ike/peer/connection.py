@@ -34,6 +34,7 @@ class Connection:
 
     __slots__ = (
         "_db",
+        "_failures",
         "_replaces",
         "_waiting",
         "bundles",
@@ -58,6 +59,7 @@ class Connection:
         self.bundles: dict[SaBundle, None] = {}
         self.negotiations: dict[Negotiation, None] = {}
         self._db = databases
+        self._failures = 0  # wishes since there was an SA last
         self._waiting: Timer | None = None  # for a phase 1
         self._replaces: SaBundle | None = None  # what the wish that waits is to replace
 
@@ -121,8 +123,17 @@ class Connection:
 
     def _unserved(self) -> None:
         """A wish came to nothing: the next packet may wish again, if there is no SA for it."""
-        if self.is_idle and self.installed and not self.removed:
-            self._db.context.emit(AskAgain(policy=self.policy))
+
+        def ask_again() -> None:
+            if self.is_idle and self.installed and not self.removed:
+                self._db.context.emit(AskAgain(policy=self.policy))
+
+        wait = renewal.ASK_AGAIN[min(self._failures, len(renewal.ASK_AGAIN) - 1)]
+        self._failures += 1
+        if wait:
+            self._db.context.later("ask again", wait, ask_again)
+        else:
+            ask_again()
 
     def go_on(self) -> None:
         """There is a phase 1 now, or there is none coming any more: see what can be done."""
@@ -162,6 +173,7 @@ class Connection:
     def established(self, negotiation: Negotiation, bundle: SaBundle) -> None:
         self._ended(negotiation)
         self.bundles[bundle] = None
+        self._failures = 0
         for sa in bundle.ids():
             self._db.sad[sa] = self
         self.peer.add_outbound(self, bundle)

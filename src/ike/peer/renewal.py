@@ -40,6 +40,10 @@ OUTDONE: Final = 1.0
 """Seconds for which an exchange of the peer may still be completed that should have yielded."""
 RETRY: Final = 10.0
 """Seconds until a failed renewal is tried again, as long as the old SAs live."""
+ASK_AGAIN: Final = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds until a packet without SAs may ask again, the longer the more wishes came to nothing: a
+mended configuration is tried soon, and a peer that refuses is not asked for each packet.
+"""
 
 
 def _jitter(context: Context) -> float:
