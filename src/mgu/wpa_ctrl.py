@@ -67,8 +67,11 @@ class Client:
 
     def _connect(self) -> None:
         self._remove()  # of a client that died and had our number
-        self._socket.bind(self._own)
-        os.chmod(self._own, 0o777)  # the supplicant may have dropped what lets root write anywhere
+        mask = os.umask(0)  # the supplicant may have dropped what lets root write anywhere
+        try:
+            self._socket.bind(self._own)
+        finally:
+            os.umask(mask)
         try:
             with short_name(self.path) as name:
                 self._socket.connect(name)

@@ -298,6 +298,23 @@ async def test_listeners_hear_notices_until_they_leave(wire: Wire, config: Confi
     assert len(heard) == count
 
 
+async def test_no_text_of_others_makes_lines_or_colours_in_the_log(
+    wire: Wire, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    named = replace(config.networks[0], id_str="a\r\n\x1b[2Jb")
+    async with supervisor(wire, replace(config, networks=(named,))) as port:
+        await soon(port.authorized())
+        await until(lambda: "CTRL-EVENT-CONNECTED" in caplog.text)
+    assert "id_str=a\\r\\n\\x1b[2Jb]" in caplog.text
+
+
+def test_a_name_that_no_file_can_have_is_refused(wire: Wire, config: Config) -> None:
+    port = supervisor(wire, config)
+    with pytest.raises(CredentialError, match="zero octet"):
+        port.use(replace(config.networks[0], private_key="/etc/a\0b"))
+
+
 async def test_what_only_fills_the_log_is_at_debug_and_certificates_are_never_there(
     wire: Wire, config: Config, caplog: pytest.LogCaptureFixture
 ) -> None:

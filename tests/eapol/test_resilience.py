@@ -1,6 +1,7 @@
 """Bad wires and strangers: the port opens or a failure is reported, and nothing is ever stuck."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from eapol.events import (
     LinkChanged,
     Logoff,
     Logon,
+    Looked,
     PortAuthorized,
     PortUnauthorized,
     Reauthenticate,
@@ -23,11 +25,13 @@ from eapol.events import (
     SetPortControl,
     SetTimer,
     TimerName,
+    UseNetwork,
+    UseTls,
 )
 from eapol.frame import Frame, PacketType
 from eapol.settings import TlsPolicy, TlsVersion
 from eapol.status import PortControl, PortStatus
-from lab.eapol_pair import Pair, client_context, pair, server_context
+from lab.eapol_pair import NETWORK, Pair, client_context, pair, server_context
 from lab.virtual import Weather
 from wire.timer import TimerFired
 
@@ -95,7 +99,7 @@ def events() -> st.SearchStrategy[Event | TimerFired]:
     date = datetime.now(UTC)
 
     def received(octets: bytes) -> FrameReceived:
-        return FrameReceived(octets=octets, source=bytes(6), date=date)
+        return FrameReceived(octets=octets, source=octets[-1:] * 6, date=date)
 
     eap_frames = bodies().map(lambda body: bytes(Frame(PacketType.EAP_PACKET, body)))
     others: st.SearchStrategy[Event | TimerFired] = st.sampled_from(
@@ -108,6 +112,11 @@ def events() -> st.SearchStrategy[Event | TimerFired]:
             Disconnect(),
             Reconnect(),
             TimerFired(),
+            UseTls(tls=client_context()),
+            UseNetwork(network=NETWORK, tls=client_context()),
+            UseNetwork(network=NETWORK, tls=None, waits="a file"),
+            UseNetwork(network=replace(NETWORK, disabled=True), tls=None),
+            *(Looked(date=date + timedelta(days=days)) for days in (-9000, 0, 9000)),
             *(SetPortControl(control=control) for control in PortControl),
             *(SetTimer(name=name, value=value) for name in TimerName for value in (-1, 0, 1, 99)),
         ]

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -14,10 +17,11 @@ from eapol.aio.control import Control
 from eapol.errors import EapolError
 from eapol.events import Logoff, Reauthenticate, SetTimer, TimerName
 from eapol.notices import Connected, Disconnected, EapSuccess, Terminating
+from lab.gateway import short_folder
 from lab.port import Port
 from mgu import exits
 from mgu.commands import wpa_cli
-from mgu.wpa_ctrl import wire_form
+from mgu.wpa_ctrl import Client, wire_form
 
 
 @pytest.fixture
@@ -252,3 +256,17 @@ async def test_a_refusal_is_shown_with_its_reason(
     port.fault = None
     assert await run("-i", "eth0", "remove_network", "0") == exits.FAILED
     assert capsys.readouterr() == ("FAIL\n", "")
+
+
+def test_the_supplicant_may_answer_whatever_the_umask_of_who_asks() -> None:
+    before = os.umask(0o077)
+    try:
+        with short_folder() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as served:
+            served.bind(str(folder / "eth0"))
+            with Client(folder, "eth0", str(folder)):
+                (own,) = folder.glob("wpa_ctrl_*")
+                assert stat.S_IMODE(own.stat().st_mode) == 0o777
+            assert list(folder.glob("wpa_ctrl_*")) == []
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)

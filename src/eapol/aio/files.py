@@ -68,13 +68,13 @@ def exposed(name: str) -> bool:
     """Whether others than its owner may read the file `name`."""
     try:
         return bool(Path(name).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # no such file; no such name
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
