@@ -42,7 +42,7 @@ class Countdown:
     @property
     def due(self) -> bool:
         """Whether it was set, and has reached zero since."""
-        return self.at != NOT_SET and self.zero
+        return NOT_SET < self.at <= self._clock.now
 
     @property
     def zero(self) -> bool:
@@ -51,4 +51,5 @@ class Countdown:
 
 def earliest(timers: Iterable[Countdown]) -> float | None:
     """When the next of `timers` reaches zero, or None if all have."""
-    return min((timer.at for timer in timers if timer.running), default=None)
+    ahead = [timer.at for timer in timers if timer.at > timer._clock.now]
+    return min(ahead, default=None)

@@ -118,7 +118,7 @@ def _proposes(v: Variables) -> bool:
 
 
 def _worn_out(v: Variables) -> bool:
-    return _rx(v, EapCode.REQUEST) and (v.rounds >= ROUNDS or v.futile >= FUTILE)
+    return (v.rounds >= ROUNDS or v.futile >= FUTILE) and _rx(v, EapCode.REQUEST)
 
 
 def disabled(v: Variables) -> None:
@@ -330,10 +330,10 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
         S.INITIALIZE: ((uct, S.IDLE),),
         S.IDLE: (
             (lambda v: v.eapReq, S.RECEIVED),
-            (lambda v: v.endWhen.due, S.FAILURE),
             # altAccept and altReject, the lower layer's own indications, do not exist here
             (lambda v: v.idleWhile.zero and v.decision is Decision.UNCOND_SUCC, S.SUCCESS),
             (lambda v: v.idleWhile.zero and v.decision is not Decision.UNCOND_SUCC, S.FAILURE),
+            (lambda v: v.endWhen.due, S.FAILURE),
         ),
         S.RECEIVED: (
             (_worn_out, S.FAILURE),

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from eapol import backend, pae, peer
-from eapol.countdown import Clock, Countdown, earliest
+from eapol.countdown import NOT_SET, Clock, Countdown, earliest
 from eapol.eap import EapType
 from eapol.engine import ClientTlsContext
 from eapol.events import (
@@ -120,26 +120,26 @@ class Supplicant:
         self._pae = Machine(pae.FIGURE, v, PaeState.DISCONNECTED, self._pae_entered)
         self._backend = Machine(backend.FIGURE, v, BackendState.INITIALIZE, self._backend_entered)
         self._peer = Machine(peer.FIGURE, v, EapState.DISABLED, self._peer_entered)
+        self._countdowns = (*v.countdowns(), self._look)
+        self.deadline: float | None = None
         self._settle()
         v.initialize = False
 
-    @property
-    def deadline(self) -> float | None:
-        return earliest((*self._v.countdowns(), self._look))
-
     def handle(self, event: Event | TimerFired, now: float) -> Sequence[Command]:
-        due = self.deadline
+        due = self.deadline is not None and self.deadline <= now
         self._clock.now = now
         before = self._picture()
-        if due is not None and due <= now:
+        if due:
             self._settle()
         self._take(event)
-        self._enable()
-        self._settle()
-        self._report(before)
+        if due or self._v.retry or not isinstance(event, Looked):  # or nothing moves
+            self._enable()
+            self._settle()
+            self._report(before)
         self._look_when_due()
         if isinstance(event, Terminate):
             self._out += [Tell(notice=Terminating()), Terminated()]
+        self.deadline = earliest(self._countdowns)
         out, self._out = self._out, []
         return out
 
@@ -253,12 +253,12 @@ class Supplicant:
         if self._network is None or self._network.disabled:
             self._look.clear()
             return
-        if self._look.due:
-            self._look.clear()
+        now, at = self._clock.now, self._look.at
+        if NOT_SET < at <= now:
             self._out.append(Look())
         resting = self._stopped or self._v.suppPortStatus is PortStatus.AUTHORIZED
         period = LOOK_OPEN if resting else LOOK_CLOSED
-        if not self._look.running or self._look.at > self._clock.now + period:
+        if not now < at <= now + period:
             self._look.set(period)
 
     def _begin_anew(self) -> None:

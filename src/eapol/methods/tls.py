@@ -7,7 +7,6 @@ server's EAP-Failure is awaited (RFC 5216, 2.1.3).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from eapol.eap import Packet
@@ -37,6 +36,7 @@ class TlsMethod:
         self._started = False
         self._failed = False
         self._promised = False
+        self._progress = True  # of the request that is being answered
         self._keys: Keys | None = None
 
     @property
@@ -54,6 +54,7 @@ class TlsMethod:
             return None
         if packet.start or not self._started:
             return self._start(packet)
+        self._progress = self._outgoing is not None or (bool(packet.data) and not self._failed)
         if self._outgoing is not None:
             return self._send() if packet.acknowledges else None
         try:
@@ -61,9 +62,8 @@ class TlsMethod:
         except MalformedFrame as error:
             return self._fail(str(error))
         if message is None or self._failed:
-            progress = bool(packet.data) and not self._failed
-            return replace(self._outcome(TlsPacket()), progress=progress)
-        return replace(self._take(message), progress=bool(message))
+            return self._outcome(TlsPacket())
+        return self._take(message)
 
     def notices(self) -> Sequence[Notice]:
         return self._connection.notices()
@@ -114,7 +114,13 @@ class TlsMethod:
 
     def _outcome(self, packet: TlsPacket, failure: str | None = None) -> Outcome:
         state, decision = self._verdict()
-        return Outcome(data=bytes(packet), methodState=state, decision=decision, failure=failure)
+        return Outcome(
+            data=bytes(packet),
+            methodState=state,
+            decision=decision,
+            progress=self._progress,
+            failure=failure,
+        )
 
     def _verdict(self) -> tuple[MethodState, Decision]:
         if self._failed or self._outgoing is not None or not self._connection.established:
