@@ -37,7 +37,7 @@ from ike.events import (
     SpiRefused,
     Stop,
 )
-from ike.peer import takedown
+from ike.peer import renewal, takedown
 from ike.peer.connection import Connection
 from ike.peer.databases import Databases
 from ike.peer.half_open import HalfOpen
@@ -172,7 +172,7 @@ class Engine:
             return
         match event:
             case SaExpired(hard=False):
-                connection.soften(found)
+                renewal.soften(connection, found)
             case SaExpired():
                 connection.expire(found)
             case SaGone():

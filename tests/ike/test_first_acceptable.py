@@ -60,7 +60,7 @@ class Offer:
             Payload(PayloadType.SA, bytes(SaBody(proposals))),
             Payload(PayloadType.NONCE, bytes(16)),
         ]
-        self._exchange = self._sa._exchange(None)
+        self._exchange = self._sa.exchanges.fresh()
         digest = self._sa.keys.phase2_hash(self._exchange.message_id.to_bytes(4), pack_chain(rest))
         octets = self._exchange.sealed(
             ExchangeType.QUICK, (Payload(PayloadType.HASH, digest), *rest)

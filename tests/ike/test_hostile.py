@@ -316,9 +316,9 @@ def test_any_authenticated_informational_message_is_survived(content: list[Paylo
     left, right = pair(world)
     assert connect(world, left)
     sa = _sa_of(left)
-    exchange = sa._exchange(None)
+    exchange = sa.exchanges.fresh()
     payloads = informational.protect(sa.keys, exchange.message_id, content)
-    sa.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
+    sa._sender.send(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
     _flush(world, left)
     world.run(60)
     assert right.station is not None
@@ -340,10 +340,10 @@ def test_any_authenticated_quick_mode_message_is_survived(
             "000000010000000100000028010304010000123400000001c0c00000"
         )  # not quite an SA
         content = [Payload(PayloadType.SA, first), Payload(PayloadType.NONCE, bytes(16)), *content]
-    exchange = sa._exchange(None)
+    exchange = sa.exchanges.fresh()
     digest = sa.keys.phase2_hash(exchange.message_id.to_bytes(4), pack_chain(content))
     payloads = (Payload(PayloadType.HASH, digest), *content)
-    sa.transmit(exchange.sealed(ExchangeType.QUICK, payloads))
+    sa._sender.send(exchange.sealed(ExchangeType.QUICK, payloads))
     _flush(world, left)
     world.run(60)
     assert len(right.sas) == 2
@@ -370,7 +370,7 @@ def test_an_informational_message_is_taken_once() -> None:
     assert connect(world, left)
     sa = _sa_of(left)
     content = [Payload(PayloadType.NOTIFY, bytes(Notification(NotifyType.CONNECTED)))]
-    exchange = sa._exchange(None)
+    exchange = sa.exchanges.fresh()
     octets = exchange.sealed(
         ExchangeType.INFORMATIONAL,
         informational.protect(sa.keys, exchange.message_id, content),

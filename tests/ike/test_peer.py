@@ -11,7 +11,7 @@ from ike.errors import InvalidIdInformation
 from ike.events import PolicyAdded
 from ike.numbers.isakmp import ProtocolId
 from ike.peer.peer import Peer
-from ike.phase2.negotiation import Wanted
+from ike.phase2.owner import Wanted
 from ike.values import Mode, PolicyEntry, Protection, Selector
 from lab.ike_world import config
 

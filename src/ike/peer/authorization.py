@@ -35,7 +35,7 @@ from ike.isakmp.payloads import Identification
 from ike.numbers.doi import Authentication
 from ike.peer.databases import Databases
 from ike.phase1.facts import Phase1
-from ike.phase2.negotiation import Wanted
+from ike.phase2.owner import Wanted
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, Endpoint, PolicyEntry, Protection, Selector
 

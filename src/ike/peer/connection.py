@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
 from ike.commands import AddPolicy, AskAgain, EventKind, RemovePolicy
+from ike.context import Context
 from ike.peer import renewal
 from ike.peer.databases import Databases, traffic
 from ike.phase2.initiator import Initiator
@@ -17,7 +18,7 @@ from ike.phase2.negotiation import Negotiation
 from ike.phase2.responder import Responder
 from ike.sa.bundle import SaBundle
 from ike.timers import Timer
-from ike.values import Address, PolicyEntry, Role, SaId
+from ike.values import Address, PolicyEntry, SaId
 
 if TYPE_CHECKING:
     from ike.peer.peer import Peer
@@ -64,6 +65,10 @@ class Connection:
         self._replaces: SaBundle | None = None  # what the wish that waits is to replace
 
     @property
+    def context(self) -> Context:
+        return self._db.context
+
+    @property
     def waits(self) -> bool:
         """Whether SAs are wanted as soon as there is a phase 1."""
         return self._waiting is not None
@@ -89,35 +94,41 @@ class Connection:
             return
         sa = self.peer.best_isakmp_sa(self.policy)
         if sa is not None:
-            negotiation = Initiator(self._db.context, self.peer, sa, self, replaces)
+            negotiation = Initiator(self.context, self.peer, sa, self, replaces)
             self._begun(negotiation)
             negotiation.start()
         elif self.peer.has_phase1_coming(self.policy, self.local_port):
             self._wait(replaces)
         else:
-            context = self._db.context
+            context = self.context
             context.report(EventKind.PHASE2_NO_PHASE1, selector=self.policy.selector)
             self._unserved()
+
+    def renew(self, bundle: SaBundle) -> None:
+        """SAs in the place of these, from the port that they were made from."""
+        in_udp = bundle.local.port == self.context.config.natt_port
+        self.local_port = ISAKMP_PORT if in_udp else bundle.local.port
+        self.want(bundle)
 
     def _wait(self, replaces: SaBundle | None) -> None:
         def give_up() -> None:
             policy = self.policy
-            self._db.context.error(
+            self.context.error(
                 "phase2 negotiation failed due to time up waiting for phase1. "
                 f"{policy.protections[0].protocol.name} {policy.remote}->{policy.local}"
             )
             self.stop_waiting()
 
-        patience = self._db.context.config.timers.phase1
+        patience = self.context.config.timers.phase1
         self._replaces = replaces
-        self._waiting = self._db.context.later("phase 2 waits for phase 1", patience, give_up)
+        self._waiting = self.context.later("phase 2 waits for phase 1", patience, give_up)
 
     def stop_waiting(self) -> None:
         """It gets no phase 1."""
         replaces = self._end_wait()
-        self._db.context.report(EventKind.PHASE2_NO_PHASE1, selector=self.policy.selector)
+        self.context.report(EventKind.PHASE2_NO_PHASE1, selector=self.policy.selector)
         if replaces is not None:
-            self._retry(replaces)
+            renewal.retry(self, replaces)
         self.release()
         self._unserved()
 
@@ -126,12 +137,12 @@ class Connection:
 
         def ask_again() -> None:
             if self.is_idle and self.installed and not self.removed:
-                self._db.context.emit(AskAgain(policy=self.policy))
+                self.context.emit(AskAgain(policy=self.policy))
 
         wait = renewal.ASK_AGAIN[min(self._failures, len(renewal.ASK_AGAIN) - 1)]
         self._failures += 1
         if wait:
-            self._db.context.later("ask again", wait, ask_again)
+            self.context.later("ask again", wait, ask_again)
         else:
             ask_again()
 
@@ -179,14 +190,14 @@ class Connection:
         self.peer.add_outbound(self, bundle)
         if not self.installed:
             self.installed = True
-            self._db.context.emit(AddPolicy(policy=self.policy))
-        self._watch(bundle)
+            self.context.emit(AddPolicy(policy=self.policy))
+        renewal.watch(self, bundle)
         if isinstance(negotiation, Initiator):
             self._outdo(negotiation, bundle)
         elif len(self.bundles) > MAX_BUNDLES:
             self.remove(min(self.bundles, key=lambda b: b.created), tell=True)
         if negotiation.aged:
-            self.soften(bundle)
+            renewal.soften(self, bundle)
 
     def _outdo(self, negotiation: Negotiation, bundle: SaBundle) -> None:
         """What we made replaces what was there when we began. What the peer began meanwhile may
@@ -194,11 +205,11 @@ class Connection:
         """
         for old in list(self.bundles):
             if old is not bundle and old.created <= negotiation.started:
-                self._retire(old)
+                renewal.retire(self, old)
         for theirs in [n for n in self.negotiations if isinstance(n, Responder)]:
             if renewal.yields(theirs.facts.peer_nonce, negotiation.facts.own_nonce):
                 outdone = partial(self._abandon, theirs)
-                self._db.context.later("outdone", renewal.OUTDONE, outdone)
+                self.context.later("outdone", renewal.OUTDONE, outdone)
 
     def _abandon(self, negotiation: Negotiation) -> None:
         """End it without a word, if it is still under way."""
@@ -224,81 +235,26 @@ class Connection:
             if negotiation.wanted_here and sa.established:
                 self.want(replaces)
             elif replaces is not None:
-                self._retry(replaces)
+                renewal.retry(self, replaces)
             return
         silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
         if silent and sa.established:
-            self._db.context.warning(
+            self.context.warning(
                 f"the peer may have lost the ISAKMP-SA {sa.cookies}: a new one is tried",
                 sa.remote.address,
             )
             sa.close(EventKind.PHASE1_DOWN)
             self.want(replaces)
         elif replaces is not None:
-            self._retry(replaces)
+            renewal.retry(self, replaces)
 
     # --- bundles ---
-
-    def _watch(self, bundle: SaBundle) -> None:
-        """From now on the lifetime counts."""
-        context, hard = self._db.context, bundle.lifetime.hard_seconds
-        if hard is not None:
-            expire = context.later("phase 2 expires", hard, lambda: self.expire(bundle))
-            bundle.timers.append(expire)
-        soft = renewal.bundle_soft_limit(context, bundle)
-        if soft is not None:
-            bundle.timers.append(context.later("phase 2 rekey", soft, lambda: self.soften(bundle)))
-
-    def soften(self, bundle: SaBundle) -> None:
-        """The soft limit passed: whoever was the initiator renews first."""
-        if bundle.aging:
-            return
-        bundle.aging = True
-        if bundle.role is Role.INITIATOR:
-            self._renew(bundle)
-            return
-        context = self._db.context
-        wait = renewal.responder_waits(context, bundle)
-        bundle.timers.append(context.later("phase 2 rekey", wait, lambda: self._renew(bundle)))
-
-    def _renew(self, bundle: SaBundle) -> None:
-        if bundle not in self.bundles or not self.peer.may_renew:
-            return
-        if renewal.bundle_is_due(bundle, list(self.bundles)):
-            in_udp = bundle.local.port == self._db.context.config.natt_port
-            self.local_port = ISAKMP_PORT if in_udp else bundle.local.port
-            self.want(bundle)
-
-    def _retry(self, bundle: SaBundle) -> None:
-        """Its renewal failed."""
-        self._db.context.later("renewal again", renewal.RETRY, lambda: self._renew(bundle))
-
-    def _retire(self, bundle: SaBundle) -> None:
-        """Stop sending, tell the peer to, and receive what is on its way. The hard limit, which
-        takes both directions at once, should not come first. A delete may be lost and is not
-        answered: it is said twice.
-        """
-
-        def stop_sending() -> None:
-            if bundle in self.bundles and bundle.sends:
-                bundle.stop_sending()
-                self.peer.say_deleted(bundle)
-
-        def end() -> None:
-            if bundle in self.bundles:
-                self.peer.say_deleted(bundle)
-                self.remove(bundle, tell=False)
-
-        bundle.aging = True
-        grace = bundle.within_life(renewal.REPLACED_GRACE)
-        self._db.context.later("replaced SAs send", grace, stop_sending)
-        self._db.context.later("replaced SAs", grace + renewal.IN_FLIGHT, end)
 
     def expire(self, bundle: SaBundle) -> None:
         """The hard limit passed."""
         inbound, outbound = bundle.pairs[0].inbound, bundle.pairs[0].outbound
         for sa in (inbound, outbound):
-            self._db.context.info(
+            self.context.info(
                 f"IPsec-SA expired: {sa.protocol.name}/{sa.mode.value} "
                 f"{sa.source}[0]->{sa.destination}[0] spi={sa.spi}(0x{sa.spi:x})"
             )
@@ -321,7 +277,7 @@ class Connection:
             if isinstance(negotiation, Initiator) and negotiation.replaces is bundle:
                 negotiation.hand_over()
         self.release()
-        self._db.context.report(
+        self.context.report(
             EventKind.PHASE2_DOWN,
             bundle.local,
             bundle.remote,
@@ -347,8 +303,8 @@ class Connection:
         self.peer.connections[traffic(policy)] = self
         self._db.spd.add(self)
         if self.installed:
-            self._db.context.emit(RemovePolicy(policy=old))
-            self._db.context.emit(AddPolicy(policy=policy))
+            self.context.emit(RemovePolicy(policy=old))
+            self.context.emit(AddPolicy(policy=policy))
 
     def find(self, sa: SaId) -> SaBundle | Negotiation | None:
         """What an SA of this connection belongs to."""
@@ -378,7 +334,7 @@ class Connection:
             return
         if self.generated and self.installed:
             self.installed = False
-            self._db.context.emit(RemovePolicy(policy=self.policy))
+            self.context.emit(RemovePolicy(policy=self.policy))
         if self.generated or self.removed:
             self._db.spd.remove(self)
             self.peer.drop(self)

@@ -14,25 +14,22 @@ from typing import Final
 from ike.commands import EventKind
 from ike.config import Remote
 from ike.context import Context
-from ike.crypto.keys import Cookies
-from ike.errors import InvalidIdInformation, LocalError, NoProposalChosen, OutOfTurn
-from ike.isakmp.header import NO_COOKIE
+from ike.errors import InvalidIdInformation, NoProposalChosen, OutOfTurn
 from ike.isakmp.message import Message
 from ike.isakmp.payloads import Delete, Notification
-from ike.numbers.isakmp import ExchangeType, NotifyType, ProtocolId
-from ike.peer import authorization, renewal, takedown
+from ike.numbers.isakmp import ExchangeType, ProtocolId
+from ike.peer import authorization, opening, renewal, selection, takedown
 from ike.peer.authorization import ProvedIdentity
 from ike.peer.connection import Connection
 from ike.peer.databases import Databases, Traffic, traffic
-from ike.phase1.facts import Phase1
 from ike.phase1.main import initial_contact
-from ike.phase2.initiator import Initiator
-from ike.phase2.negotiation import Entry, Negotiation, Wanted
+from ike.phase2.negotiation import Negotiation
+from ike.phase2.owner import Entry, Wanted
 from ike.phase2.responder import Responder
 from ike.sa.bundle import SaBundle
-from ike.sa.isakmp_sa import MODES, IsakmpSa
+from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import SecuredExchange
-from ike.values import Address, Endpoint, Phase1State, PolicyEntry, Role, SaId
+from ike.values import Address, Endpoint, Phase1State, PolicyEntry, SaId
 
 MAX_ATTEMPTS: Final = 3
 """Phase 1 negotiations in a row, when the peer forgets one before it is over."""
@@ -171,40 +168,7 @@ class Peer:
 
     def start_phase1(self, local: Endpoint, to: Endpoint) -> IsakmpSa | None:
         """A new phase 1 as initiator; None if we cannot, which is logged."""
-        context, remote = self.context, self.remote
-        assert remote is not None
-        modes = [mode for mode in remote.exchange_modes if mode in MODES]
-        if not modes:
-            context.error(f"remote {remote.name}: exchange_mode must be main or aggressive")
-            return None
-        cookies = Cookies(initiator=context.entropy(8), responder=NO_COOKIE)
-        facts = Phase1(
-            role=Role.INITIATOR,
-            exchange=modes[0],
-            remote=remote,
-            pre_shared_keys=context.config.keys,
-            entropy=context.entropy,
-            cookies=cookies,
-            local=local,
-            peer=to,
-            date=lambda: context.date,
-            first_contact=lambda: self._is_first_contact(local.address),
-        )
-        sa = IsakmpSa(context, self, facts)
-        context.info(f"initiate new phase 1 negotiation: {local}<=>{to}")
-        context.info(f"begin {MODES[modes[0]]} mode.")
-        self.isakmp_sas[sa] = None
-        self._db.cookies.add(sa)
-        try:
-            sa.handshake.start()
-        except LocalError as error:
-            context.error(str(error), to.address)
-            sa.close(EventKind.PHASE1_AUTH_FAILED)
-            return None
-        return sa
-
-    def _is_first_contact(self, local: Address) -> bool:
-        return not self.has_established(local) and not any(self.bundles())
+        return opening.start_phase1(self._db, self, local, to)
 
     def phase1_established(self, sa: IsakmpSa) -> None:
         """Whoever began it."""
@@ -246,8 +210,7 @@ class Peer:
         """One that we began: who has answered decides whose it is."""
         return self._db.pad.authenticated(sa)
 
-    def phase1_refused(self, sa: IsakmpSa) -> None:
-        """Only strangers are asked for this: `ike.admission`."""
+    def phase1_refused(self, sa: IsakmpSa) -> None: ...
 
     def phase1_may_log(self) -> bool:
         return True
@@ -322,30 +285,8 @@ class Peer:
         self.negotiations[negotiation] = None
         return negotiation
 
-    def entries_for(self, wanted: Wanted) -> list[Entry]:
-        """The connection of exactly this traffic, or the narrowest that covers it; else one whose
-        policy is generated.
-        """
-        fitting = [c for c in self._candidates(wanted) if _fits(c.policy, wanted)]
-        exact = [c for c in fitting if c.policy.selector == wanted.selector]
-        if exact:
-            return [*exact]
-        covering = [c for c in fitting if c.policy.selector.covers(wanted.selector)]
-        if covering:
-            return [max(covering, key=lambda c: _narrowness(c.policy))]
-        policy = authorization.generated_policy(self._db, self, wanted)
-        return [Connection(self._db, self, policy, generated=True)]
-
-    def _candidates(self, wanted: Wanted) -> Iterator[Connection]:
-        key = (wanted.selector, wanted.local, wanted.remote)
-        named = self.connections.get(key)
-        if named is not None:
-            yield named
-            return
-        yield from self.connections.values()
-        for other in self._db.pad.at(wanted.remote):
-            if other is not self:
-                yield from (c for c in other.connections.values() if not c.generated)
+    def entries_for(self, wanted: Wanted) -> list[Connection]:
+        return selection.entries_for(self._db, self, wanted)
 
     def phase2_chosen(self, negotiation: Negotiation, entry: Entry) -> None:
         """Raises: NoProposalChosen, InvalidIdInformation."""
@@ -393,25 +334,7 @@ class Peer:
     # --- what the peer says under a phase 1 ---
 
     def notified(self, sa: IsakmpSa, notification: Notification) -> None:
-        kind, address = notification.type, sa.remote.address
-        if kind == NotifyType.INITIAL_CONTACT:
-            self.context.info("received INITIAL-CONTACT", address)
-            takedown.initial_contact(self, sa)
-        elif kind == NotifyType.INVALID_SPI:
-            self.context.info("the peer has no such SA any more: INVALID-SPI", address)
-            takedown.deleted_by_peer(self, Delete(notification.protocol, (notification.spi,)))
-        elif kind.is_error:
-            self.context.error(f"notification {kind} received.", address)
-            for negotiation in self._concerned(sa, notification):
-                negotiation.fail(f"the peer refused the negotiation: {kind}")
-        else:
-            self.context.debug(f"notification {kind} received.", address)
-
-    def _concerned(self, sa: IsakmpSa, notification: Notification) -> list[Negotiation]:
-        """Which of our negotiations an error is about: by SPI, or the only one there is."""
-        ours = [n for n in self.negotiations if n.sa is sa and isinstance(n, Initiator)]
-        named = [n for n in ours if notification.spi in n.facts.spis]
-        return [*named] or ([*ours] if len(ours) == 1 else [])
+        takedown.notified(self, sa, notification)
 
     def deleted(self, sa: IsakmpSa, delete: Delete) -> None:  # noqa: ARG002
         takedown.deleted_by_peer(self, delete)
@@ -419,19 +342,3 @@ class Peer:
 
 def _preference(sa: IsakmpSa) -> tuple[bool, float]:
     return sa.state is Phase1State.ESTABLISHED, sa.created
-
-
-def _fits(policy: PolicyEntry, wanted: Wanted) -> bool:
-    if (policy.local, policy.remote) != (wanted.local, wanted.remote):
-        return False
-    ours = [(protection.protocol, protection.mode) for protection in policy.protections]
-    return any(protection in ours for protection in wanted.protections[:1])
-
-
-def _narrowness(policy: PolicyEntry) -> tuple[int, int, int]:
-    selector = policy.selector
-    return (
-        selector.local.prefixlen + selector.remote.prefixlen,
-        int(selector.protocol != 0),
-        int(selector.local_port != 0) + int(selector.remote_port != 0),
-    )

@@ -16,13 +16,16 @@ new one takes the old one down, after a grace, so that packets on their way stil
 When both sides renew at once, the exchange with the lower nonce yields (as RFC 7296, 2.8.1 has it).
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ike.config import Remote, Switch
 from ike.context import Context
 from ike.sa.bundle import SOFT, SaBundle
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Role
+
+if TYPE_CHECKING:
+    from ike.peer.connection import Connection
 
 ISAKMP_SOFT: Final = {Role.INITIATOR: 0.8, Role.RESPONDER: 0.9}
 """When to renew an ISAKMP SA, in parts of its life: not both sides at once."""
@@ -55,17 +58,6 @@ def isakmp_soft_limit(context: Context, sa: IsakmpSa) -> float:
     return sa.lifetime * ISAKMP_SOFT[sa.facts.role] * _jitter(context)
 
 
-def bundle_soft_limit(context: Context, bundle: SaBundle) -> float | None:
-    """Seconds from its establishment to its renewal by its initiator; None for no limit."""
-    hard = bundle.lifetime.hard_seconds
-    return None if hard is None else hard * SOFT * _jitter(context)
-
-
-def responder_waits(context: Context, bundle: SaBundle) -> float:
-    """Seconds from the soft limit to the renewal by its responder."""
-    return (context.now - bundle.created) / SOFT * RESPONDER_WAITS
-
-
 def isakmp_sa_is_due(sa: IsakmpSa, remote: Remote, others: list[IsakmpSa], *, serves: bool) -> bool:
     """Whether to renew an ISAKMP SA at its soft limit; `others` are there or coming."""
     if remote.rekey is Switch.OFF:
@@ -74,12 +66,68 @@ def isakmp_sa_is_due(sa: IsakmpSa, remote: Remote, others: list[IsakmpSa], *, se
     return not younger and (serves or remote.rekey is Switch.FORCE)
 
 
-def bundle_is_due(bundle: SaBundle, others: list[SaBundle]) -> bool:
-    """Whether to renew a bundle: no younger one of its connection is there."""
-    return not any(
+def watch(connection: "Connection", bundle: SaBundle) -> None:
+    """From now on the bundle's lifetime counts."""
+    context, hard = connection.context, bundle.lifetime.hard_seconds
+    if hard is None:
+        return
+    soft = hard * SOFT * _jitter(context)
+    bundle.timers += [
+        context.later("phase 2 expires", hard, lambda: connection.expire(bundle)),
+        context.later("phase 2 rekey", soft, lambda: soften(connection, bundle)),
+    ]
+
+
+def soften(connection: "Connection", bundle: SaBundle) -> None:
+    """The soft limit passed: whoever was the initiator renews first."""
+    if bundle.aging:
+        return
+    bundle.aging = True
+    if bundle.role is Role.INITIATOR:
+        _renew(connection, bundle)
+        return
+    context = connection.context
+    wait = (context.now - bundle.created) / SOFT * RESPONDER_WAITS
+    timer = context.later("phase 2 rekey", wait, lambda: _renew(connection, bundle))
+    bundle.timers.append(timer)
+
+
+def retry(connection: "Connection", bundle: SaBundle) -> None:
+    """Its renewal failed."""
+    connection.context.later("renewal again", RETRY, lambda: _renew(connection, bundle))
+
+
+def _renew(connection: "Connection", bundle: SaBundle) -> None:
+    if bundle not in connection.bundles or not connection.peer.may_renew:
+        return
+    younger = (
         other is not bundle and other.created >= bundle.created and not other.aging
-        for other in others
+        for other in connection.bundles
     )
+    if not any(younger):
+        connection.renew(bundle)
+
+
+def retire(connection: "Connection", bundle: SaBundle) -> None:
+    """Stop sending, tell the peer to, and receive what is on its way. The hard limit, which takes
+    both directions at once, should not come first. A delete may be lost and is not answered: it is
+    said twice.
+    """
+
+    def stop_sending() -> None:
+        if bundle in connection.bundles and bundle.sends:
+            bundle.stop_sending()
+            connection.peer.say_deleted(bundle)
+
+    def end() -> None:
+        if bundle in connection.bundles:
+            connection.peer.say_deleted(bundle)
+            connection.remove(bundle, tell=False)
+
+    bundle.aging = True
+    grace = bundle.within_life(REPLACED_GRACE)
+    connection.context.later("replaced SAs send", grace, stop_sending)
+    connection.context.later("replaced SAs", grace + IN_FLIGHT, end)
 
 
 def yields(ours: bytes, theirs: bytes) -> bool:

@@ -26,8 +26,8 @@
 from typing import TYPE_CHECKING
 
 from ike.commands import EventKind
-from ike.isakmp.payloads import Delete
-from ike.numbers.isakmp import ProtocolId
+from ike.isakmp.payloads import Delete, Notification
+from ike.numbers.isakmp import NotifyType, ProtocolId
 from ike.phase2.initiator import Initiator
 from ike.phase2.negotiation import Negotiation
 from ike.sa.isakmp_sa import IsakmpSa
@@ -56,6 +56,30 @@ def deleted_by_peer(peer: "Peer", delete: Delete) -> None:
     for negotiation in list(peer.negotiations):
         if negotiation.has_any(named):
             negotiation.fail("the peer deleted the IPsec-SA before it was complete")
+
+
+def notified(peer: "Peer", sa: IsakmpSa, notification: Notification) -> None:
+    """An authenticated notification."""
+    kind, address = notification.type, sa.remote.address
+    if kind == NotifyType.INITIAL_CONTACT:
+        peer.context.info("received INITIAL-CONTACT", address)
+        initial_contact(peer, sa)
+    elif kind == NotifyType.INVALID_SPI:
+        peer.context.info("the peer has no such SA any more: INVALID-SPI", address)
+        deleted_by_peer(peer, Delete(notification.protocol, (notification.spi,)))
+    elif kind.is_error:
+        peer.context.error(f"notification {kind} received.", address)
+        for negotiation in _concerned(peer, sa, notification):
+            negotiation.fail(f"the peer refused the negotiation: {kind}")
+    else:
+        peer.context.debug(f"notification {kind} received.", address)
+
+
+def _concerned(peer: "Peer", sa: IsakmpSa, notification: Notification) -> list[Negotiation]:
+    """Which of our negotiations an error is about: by SPI, or the only one there is."""
+    ours = [n for n in peer.negotiations if n.sa is sa and isinstance(n, Initiator)]
+    named = [n for n in ours if notification.spi in n.facts.spis]
+    return [*named] or ([*ours] if len(ours) == 1 else [])
 
 
 def initial_contact(peer: "Peer", sa: IsakmpSa) -> None:

@@ -11,7 +11,8 @@ from ike.isakmp.attributes import parse_attributes
 from ike.isakmp.message import Message
 from ike.isakmp.payloads import Notification
 from ike.numbers.isakmp import NotifyType
-from ike.phase2.negotiation import Entry, Negotiation, NegotiationOwner
+from ike.phase2.negotiation import Negotiation
+from ike.phase2.owner import Entry, NegotiationOwner
 from ike.phase2.quick import build_first, build_third, take_second
 from ike.sa.bundle import SaBundle
 from ike.sa.isakmp_sa import IsakmpSa

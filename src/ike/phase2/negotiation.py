@@ -5,32 +5,30 @@ before message 2, an initiator's before message 3. Outbound SAs follow when the 
 inbound ones: an initiator's after message 3 has left, a responder's after it has come.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
 
 from ike.commands import AllocateSpi, Command, DeleteSa, EventKind, InstallSa
 from ike.config import Sainfo
 from ike.context import Answer, Context
 from ike.doi.identity import traffic_identity
-from ike.doi.proposals import Lifetime, Phase2Suite
+from ike.doi.proposals import Phase2Suite
 from ike.doi.select import phase2_suites
 from ike.errors import InvalidHashInformation, NoProposalChosen, PeerError
 from ike.events import SaInstalled, SpiAllocated
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Delete, Notification
 from ike.numbers.isakmp import NotifyType, PayloadType, ProtocolId
+from ike.phase2.outcome import ipsec_sa
+from ike.phase2.owner import Entry, NegotiationOwner
 from ike.phase2.quick import QUICK_MODE, Phase2
-from ike.sa.bundle import Pair, SaBundle, limited
+from ike.sa.bundle import Pair, SaBundle
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import SecuredExchange
 from ike.timers import Timer
 from ike.values import (
-    Address,
     Direction,
     Endpoint,
     IpsecSa,
-    Mode,
     PolicyEntry,
     Protection,
     Role,
@@ -40,43 +38,6 @@ from ike.values import (
 
 LINGER = 60.0
 """Seconds for which a finished exchange still answers repeated messages."""
-
-
-class Entry(Protocol):
-    """An SPD entry (RFC 4301, 4.4.1): what a Quick Mode makes SAs for."""
-
-    @property
-    def policy(self) -> PolicyEntry: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a peer proposes in one set of proposals, as seen from here."""
-
-    selector: Selector
-    local: Address
-    remote: Address
-    protections: tuple[tuple[ProtocolId, Mode], ...]
-
-
-class NegotiationOwner(Protocol):
-    """The peer with which is negotiated: it says for which of its entries, and gets the SAs."""
-
-    def entries_for(self, wanted: "Wanted") -> Sequence[Entry]:
-        """The peer's entries for what it proposes, the best first.
-
-        Raises: InvalidIdInformation.
-        """
-
-    def phase2_chosen(self, negotiation: "Negotiation", entry: Entry) -> None:
-        """A responder has chosen the entry. Raises: PeerError, if it cannot be."""
-
-    def phase2_installed(self, negotiation: "Negotiation", sa: SaId) -> None:
-        """The data plane has an SA of a set that is not complete yet."""
-
-    def phase2_established(self, negotiation: "Negotiation", bundle: SaBundle) -> None: ...
-
-    def phase2_failed(self, negotiation: "Negotiation", kind: EventKind) -> None: ...
 
 
 class Negotiation:
@@ -247,7 +208,7 @@ class Negotiation:
         if exchange is not None:
             exchange.close()
             exchange.receiver = None
-            forget = self.sa.forget_exchange
+            forget = self.sa.exchanges.forget
             self._context.later("exchange forgotten", LINGER, lambda: forget(exchange.message_id))
 
     # --- asking ---
@@ -340,58 +301,11 @@ class Negotiation:
 
     # --- what comes out ---
 
-    def _lifetime(self, suite: Phase2Suite) -> Lifetime:
-        assert self.sainfo is not None
-        return Lifetime(
-            seconds=suite.lifetime.seconds or self.sainfo.lifetime_seconds,
-            kilobytes=suite.lifetime.kilobytes,
-        )
-
     def _sa(self, index: int, direction: Direction) -> IpsecSa:
-        """One SA of the chosen set, with its keys."""
-        facts, sa = self.facts, self.sa
-        assert facts.chosen is not None
         assert self.policy is not None
-        assert facts.selector is not None
-        suite, protection = facts.chosen.suites[index], self.policy.protections[index]
-        ours, theirs = facts.spis[index], facts.chosen.spis[index]
-        inbound = direction is Direction.IN
-        spi, pair = (ours, theirs) if inbound else (theirs, ours)
-        source, destination = (sa.remote, sa.local) if inbound else (sa.local, sa.remote)
-        encryption_key, integrity_key = facts.keymat(suite, spi)
-        udp = suite.in_udp
-        original = self._original_addresses(suite, inbound=inbound)
-        return IpsecSa(
-            direction=direction,
-            source=source.address,
-            destination=destination.address,
-            spi=int.from_bytes(spi),
-            protocol=suite.protocol,
-            mode=suite.mode,
-            reqid=protection.reqid,
-            encryption=suite.encryption,
-            encryption_key=encryption_key,
-            integrity=suite.integrity,
-            integrity_key=integrity_key,
-            lifetime=limited(self._lifetime(suite)),
-            selector=facts.selector,
-            pair=int.from_bytes(pair),
-            udp_source=source.port if udp else None,
-            udp_destination=destination.port if udp else None,
-            nat_oa_source=original[0],
-            nat_oa_destination=original[1],
-        )
-
-    def _original_addresses(
-        self, suite: Phase2Suite, *, inbound: bool
-    ) -> tuple[Address | None, Address | None]:
-        """Source and destination as the sender of this direction knew them (RFC 3947, 5.2)."""
-        known = self.facts.peer_original_addresses
-        if not suite.in_udp or suite.mode is not Mode.TRANSPORT or len(known) != 2:
-            return None, None
-        initiator, responder = known
-        from_initiator = inbound is (self.role is Role.RESPONDER)
-        return (initiator, responder) if from_initiator else (responder, initiator)
+        assert self.sainfo is not None
+        reqid = self.policy.protections[index].reqid
+        return ipsec_sa(self.facts, self.sa.facts, self.sainfo, index, reqid, direction)
 
     def _established(self) -> None:
         facts, sa, context = self.facts, self.sa, self._context

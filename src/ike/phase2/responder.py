@@ -14,7 +14,8 @@ from ike.errors import (
 )
 from ike.isakmp.message import Message
 from ike.numbers.isakmp import NotifyType
-from ike.phase2.negotiation import Entry, Negotiation, NegotiationOwner, Wanted
+from ike.phase2.negotiation import Negotiation
+from ike.phase2.owner import Entry, NegotiationOwner, Wanted
 from ike.phase2.quick import build_second, prepare_second, take_first, take_third
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import SecuredExchange

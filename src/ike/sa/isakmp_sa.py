@@ -1,80 +1,31 @@
 """One ISAKMP SA: its phase 1 exchange, then the protection of all phase 2 exchanges under it."""
 
-from typing import Final, Protocol
+from typing import Final
 
-from ike.commands import EventKind, ExportKeys, SendDatagram
-from ike.config import Switch
+from ike.commands import EventKind, ExportKeys
 from ike.context import Context
-from ike.crypto.channel import Channel
 from ike.crypto.keys import Cookies, Phase1Keys
 from ike.errors import OutOfTurn, PeerError, UnsupportedExchangeType
-from ike.isakmp.fragment import split
 from ike.isakmp.header import Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Delete, Notification
 from ike.isakmp.vendor import Vendor
-from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
+from ike.numbers.isakmp import ExchangeType, Flags, PayloadType, ProtocolId
 from ike.phase1.facts import Phase1
 from ike.phase1.handshake import Handshake
-from ike.phase1.nat import KEEPALIVE
 from ike.phase1.refusals import Refusals
-from ike.sa import informational
-from ike.sa.dpd import DeadPeerDetection, acknowledgement
+from ike.sa import informational, notices
+from ike.sa.dpd import DeadPeerDetection
+from ike.sa.exchanges import Exchanges
+from ike.sa.keepalive import NatKeepalive
+from ike.sa.owner import HandshakeOwner, IsakmpOwner
 from ike.sa.protected import MessageIds, Receiver, SecuredExchange
+from ike.sa.sender import Sender
 from ike.timers import Timer
 from ike.values import Endpoint, Phase1State
 
 MODES: Final = {ExchangeType.MAIN: "Identity Protection", ExchangeType.AGGRESSIVE: "Aggressive"}
 """The exchanges of phase 1 that are spoken, by racoon's names."""
-
-
-class HandshakeOwner(Protocol):
-    """Who began a phase 1, or let the peer begin it."""
-
-    def phase1_authenticated(self, sa: "IsakmpSa") -> "IsakmpOwner":
-        """Whose it is from now on, by the identity that was proved."""
-
-    def phase1_refused(self, sa: "IsakmpSa") -> None:
-        """The peer that began it, or somebody, says that it is not taken there."""
-
-    def phase1_forgotten(self, sa: "IsakmpSa") -> bool:
-        """The peer says that it does not know a negotiation of ours: whether another was begun."""
-
-    def phase1_may_log(self) -> bool:
-        """Whether a line may be written about what anybody may have sent."""
-
-    def phase1_closed(self, sa: "IsakmpSa", kind: EventKind) -> None: ...
-
-
-class IsakmpOwner(HandshakeOwner, Protocol):
-    """The peer that an ISAKMP SA belongs to."""
-
-    def phase1_established(self, sa: "IsakmpSa") -> None: ...
-
-    def phase1_soft_limit(self, sa: "IsakmpSa") -> float:
-        """Seconds from the establishment to the time to renew it."""
-
-    def phase1_aging(self, sa: "IsakmpSa") -> None:
-        """That time has come."""
-
-    def phase1_may_move(self, sa: "IsakmpSa", local: Endpoint, remote: Endpoint) -> bool:
-        """Whether an authenticated message from another place moves the SA there."""
-
-    def phase1_moved(self, sa: "IsakmpSa") -> None:
-        """It has: a NAT has a new mapping."""
-
-    def phase1_is_last(self, sa: "IsakmpSa") -> bool:
-        """Whether no other is established with this peer. Its delete would take the IPsec SAs down
-        at the peer, and only there; its lifetime ends at both ends, delete or not.
-        """
-
-    def quick_mode(self, sa: "IsakmpSa", message: Message, exchange: SecuredExchange) -> Receiver:
-        """The peer opens a Quick Mode exchange. Raises: PeerError, before anything happened."""
-
-    def notified(self, sa: "IsakmpSa", notification: Notification) -> None:
-        """An authenticated notification that is not about the ISAKMP SA itself."""
-
-    def deleted(self, sa: "IsakmpSa", delete: Delete) -> None: ...
 
 
 class IsakmpSa:
@@ -90,19 +41,19 @@ class IsakmpSa:
         self.heard = context.now
         self.refused = False  # a message of this phase 1 was refused
         self.attempt = 1  # which one of ours in a row
-        self.exchanges: dict[int, SecuredExchange] = {}
         self.dpd: DeadPeerDetection | None = None
-        self.handshake = Handshake(context, facts, self.transmit, self._gave_up)
-        self._context = context
+        self._sender = Sender(context, facts)
+        self.handshake = Handshake(context, facts, self._sender.send, self._gave_up)
+        ids = MessageIds(context, facts.role, self._aging, self.expire)
+        self.exchanges = Exchanges(context, self.handshake, facts, self._sender, ids)
+        self.context = context
         self._state: Phase1State | None = None
-        self._seen = MessageIds(context, facts.role, self._aging, self.expire)
         self._early: list[tuple[Header, bytes, Endpoint, Endpoint]] = []
         self._timers: list[Timer] = []
-        self._keepalive_timer: Timer | None = None
-        self._fragments = 0
+        self._keepalive: NatKeepalive | None = None
         self._announced = False
         self._unsupported: set[ExchangeType] = set()
-        self._refusals = Refusals(context)
+        self.refusals = Refusals(context)
 
     @property
     def local(self) -> Endpoint:
@@ -154,7 +105,7 @@ class IsakmpSa:
         """A message with our cookies. Raises: PeerError for one that is refused; LocalError."""
         match header.exchange:
             case ExchangeType.INFORMATIONAL:
-                self._informational(header, data, source, local)
+                notices.receive(self, header, data, source, local)
             case ExchangeType.QUICK:
                 self._quick(header, data, source, local)
             case self.facts.exchange:
@@ -170,8 +121,8 @@ class IsakmpSa:
         self.handshake.receive(header, data, source, local)
         if not self._announced and not self.facts.is_initiator and self.credible:
             self._announce()  # not before: the first message may be forged
-        if self.facts.keys is not None and not had_keys and self._context.config.export_keys:
-            self._context.emit(
+        if self.facts.keys is not None and not had_keys and self.context.config.export_keys:
+            self.context.emit(
                 ExportKeys(
                     initiator_cookie=self.cookies.initiator,
                     encryption_key=self.keys.encryption_key,
@@ -184,8 +135,8 @@ class IsakmpSa:
         """At the latest when it is established."""
         if self.handshake.done or self.owner.phase1_may_log():
             self._announced = True
-            self._context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.remote}")
-            self._context.info(f"begin {MODES[self.facts.exchange]} mode.")
+            self.context.info(f"respond new phase 1 negotiation: {self.local}<=>{self.remote}")
+            self.context.info(f"begin {MODES[self.facts.exchange]} mode.")
 
     def _gave_up(self) -> None:
         self.fail("phase1 negotiation failed due to time up.", EventKind.PHASE1_NO_RESPONSE)
@@ -193,12 +144,12 @@ class IsakmpSa:
     def fail(self, text: str, kind: EventKind) -> None:
         """The negotiation is given up."""
         if self.facts.is_initiator or self.owner.phase1_may_log():
-            self._context.error(f"{text} {self.cookies}")
-        self._refusals.conclude(self.remote.address)
+            self.context.error(f"{text} {self.cookies}")
+        self.refusals.conclude(self.remote.address)
         self.close(kind)
 
     def _establish(self) -> None:
-        context, facts = self._context, self.facts
+        context, facts = self.context, self.facts
         self._state = Phase1State.ESTABLISHED
         self.created = self.heard = context.now
         self.handshake.close(settled=True)
@@ -224,10 +175,10 @@ class IsakmpSa:
         try:
             self.receive(header, data, source, local)
         except PeerError as error:
-            self._context.info(f"early message dropped: {error}", source.address)
+            self.context.info(f"early message dropped: {error}", source.address)
 
     def _start_timers(self) -> None:
-        context, facts = self._context, self.facts
+        context, facts = self.context, self.facts
         self._timers = [
             context.later("phase 1 expires", self.lifetime, self.expire),
             context.later("phase 1 rekey", self._peer.phase1_soft_limit(self), self._aging),
@@ -239,16 +190,7 @@ class IsakmpSa:
             self.dpd.start()
         if facts.nat.detected and facts.nat.me and context.config.timers.natt_keepalive > 0:
             context.info(f"KA list add: {self.local}->{self.remote}")
-            self._keep_alive()
-
-    def _keep_alive(self) -> None:
-        """RFC 3948, 4: keep the NAT's mapping while nothing else is sent."""
-        context = self._context
-        if context.now > self.created:
-            context.emit(SendDatagram(octets=KEEPALIVE, to=self.remote, local=self.local))
-        self._keepalive_timer = context.later(
-            "NAT keepalive", context.config.timers.natt_keepalive, self._keep_alive
-        )
+            self._keepalive = NatKeepalive(context, facts)
 
     # --- the end ---
 
@@ -258,7 +200,7 @@ class IsakmpSa:
             self._peer.phase1_aging(self)
 
     def _dead(self) -> None:
-        self._context.info(
+        self.context.info(
             f"DPD: remote (ISAKMP-SA spi={self.cookies}) seems to be dead.", self.remote.address
         )
         self.close(EventKind.PHASE1_DPD_TIMEOUT)
@@ -267,7 +209,7 @@ class IsakmpSa:
         """The lifetime is over, or the message IDs are used up."""
         if self.closed:
             return
-        self._context.info(f"ISAKMP-SA expired {self.local}-{self.remote} spi:{self.cookies}")
+        self.context.info(f"ISAKMP-SA expired {self.local}-{self.remote} spi:{self.cookies}")
         if self._peer.phase1_is_last(self):
             self.close(EventKind.PHASE1_DOWN)
         else:
@@ -289,141 +231,51 @@ class IsakmpSa:
         self.handshake.close()
         for timer in self._timers:
             timer.cancel()
-        if self._keepalive_timer is not None:
-            self._keepalive_timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
         if self.dpd is not None:
             self.dpd.stop()
         if was_established:
-            self._context.info(f"ISAKMP-SA deleted {self.local}-{self.remote} spi:{self.cookies}")
+            self.context.info(f"ISAKMP-SA deleted {self.local}-{self.remote} spi:{self.cookies}")
         if report:
-            self._context.report(kind, self.local, self.remote)
+            self.context.report(kind, self.local, self.remote)
         (self.peer or self.owner).phase1_closed(self, kind)
-        for exchange in self.exchanges.values():
-            exchange.close()
-        self.exchanges.clear()
+        self.exchanges.close()
 
     # --- phase 2 ---
 
-    def _keep_early(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
+    def keep_early(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
         """The peer may be done with phase 1 before its last message gets here."""
-        limit = self._context.config.limits.queued_early
+        limit = self.context.config.limits.queued_early
         if self.handshake.channel is None or len(self._early) >= limit:
             raise OutOfTurn(f"{header.exchange} before phase 1 is done")
         self._early.append((header, data, source, local))
         if header.exchange == ExchangeType.INFORMATIONAL and self.facts.is_initiator:
-            self._refused(None)
+            notices.refused(self, None)
 
     def _quick(self, header: Header, data: bytes, source: Endpoint, local: Endpoint) -> None:
         if not header.flags & Flags.ENCRYPTED:
             raise OutOfTurn("Quick Mode in the clear")
         if not self.established:
-            self._keep_early(header, data, source, local)
+            self.keep_early(header, data, source, local)
             return
-        exchange = self.exchanges.get(header.message_id)
+        exchange = self.exchanges.find(header.message_id)
         if exchange is not None:
             if exchange.receive(header, data):
-                self._alive(source, local)
+                self.alive(source, local)
             return
-        if header.message_id in self._seen:
+        if header.message_id in self.exchanges.ids:
             raise OutOfTurn(f"message ID {header.message_id:08x} was used before")
-        exchange = self._exchange(header.message_id)
+        exchange = self.exchanges.under(header.message_id)
         receiver = self._peer.quick_mode(self, exchange.opened(header, data), exchange)
         exchange.opened_by(data, receiver)
-        self._seen.add(header.message_id)
-        self.exchanges[header.message_id] = exchange
-        self._alive(source, local)
+        self.exchanges.keep(exchange)
+        self.alive(source, local)
         receiver.proceed()
 
-    def _informational(
-        self, header: Header, data: bytes, source: Endpoint, local: Endpoint
-    ) -> None:
-        if not header.flags & Flags.ENCRYPTED:
-            message = Message.parse(header, data)
-            self._context.shows("received from", message, source)
-            self._context.padded += message.padding > 0
-            self._in_the_clear(message)
-            return
-        if not self.established:
-            if not self._refused_under_keys(header, data):
-                self._keep_early(header, data, source, local)
-            return
-        if header.message_id in self._seen:
-            raise OutOfTurn("a repeated Informational message")
-        message = informational.read(self.keys, self.handshake.last_block, header, data)
-        self._shows("received from", message)
-        content = informational.content(message)
-        self._seen.add(header.message_id)
-        self._alive(source, local)
-        for item in content:
-            if self.closed:
-                return
-            if isinstance(item, Delete):
-                self._peer.deleted(self, item)
-            else:
-                self._notified(item)
-
-    def _refused_under_keys(self, header: Header, data: bytes) -> bool:
-        """Whether this is a notification under our keys before phase 1 is over: the peer has read
-        our last message, from whose last block the vector is made, and refuses it.
-        """
-        if self.handshake.channel is None:
-            return False
-        try:
-            message = informational.read(self.keys, self.handshake.last_block, header, data)
-            self._shows("received from", message)
-            content = informational.content(message)
-        except PeerError:
-            return False
-        for item in content:
-            if isinstance(item, Notification) and item.type.is_error and not self.closed:
-                self._refusals.proved(item.type, self.remote.address)
-                self._give_up(item.type)
-        return True
-
-    def _in_the_clear(self, message: Message) -> None:
-        """Anybody may have sent this: people are told, and the exchange goes on."""
-        for item in informational.content(message):
-            if not isinstance(item, Notification):
-                continue
-            if self.closed:
-                return
-            if not self.established:
-                self._refused(item.type)
-            elif item.type == NotifyType.INVALID_COOKIE and self.dpd is not None:
-                self.dpd.probe()
-
-    def _refused(self, kind: NotifyType | None) -> None:
-        """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
-        enough = self._refusals.heard(kind, self.remote.address)
-        if not self.facts.is_initiator:
-            self.refused = True
-            self.owner.phase1_refused(self)
-        elif enough and kind == NotifyType.INVALID_COOKIE and self.owner.phase1_forgotten(self):
-            self.close(EventKind.PHASE1_DOWN, report=False)
-        elif enough:
-            self._give_up(kind)
-
-    def _give_up(self, kind: NotifyType | None) -> None:
-        proposal = kind == NotifyType.NO_PROPOSAL_CHOSEN
-        self.fail(
-            "phase1 negotiation failed, the peer refuses it.",
-            EventKind.PHASE1_NO_PROPOSAL if proposal else EventKind.PHASE1_AUTH_FAILED,
-        )
-
-    def _notified(self, notification: Notification) -> None:
-        match notification.type:
-            case NotifyType.R_U_THERE:
-                answer = acknowledgement(notification, self.cookies)
-                if answer is not None:
-                    self.notify(answer)
-            case NotifyType.R_U_THERE_ACK:
-                pass  # `_alive` has counted it already, as every authenticated message
-            case _:
-                self._peer.notified(self, notification)
-
-    def _alive(self, source: Endpoint, local: Endpoint) -> None:
+    def alive(self, source: Endpoint, local: Endpoint) -> None:
         """An authenticated message came, perhaps from a new place (RFC 3947, 4; RFC 3706, 5.5)."""
-        self.heard = self._context.now
+        self.heard = self.context.now
         if self.dpd is not None:
             self.dpd.heard()
         facts = self.facts
@@ -435,25 +287,9 @@ class IsakmpSa:
 
     def open_exchange(self, receiver: Receiver) -> SecuredExchange:
         """A Quick Mode exchange of ours."""
-        exchange = self._exchange(None)
+        exchange = self.exchanges.fresh()
         exchange.receiver = receiver
-        self.exchanges[exchange.message_id] = exchange
-        return exchange
-
-    def forget_exchange(self, message_id: int) -> None:
-        self.exchanges.pop(message_id, None)
-
-    def _exchange(self, message_id: int | None) -> SecuredExchange:
-        """A phase 2 exchange with the peer's message ID, or a fresh one of ours."""
-        if message_id is None:
-            message_id = self._context.random_number()
-            while message_id in self._seen:
-                message_id = self._context.random_number()
-            self._seen.add(message_id)
-        iv = self.keys.phase2_iv(self.handshake.last_block, message_id)
-        channel = Channel(self.keys, iv)
-        exchange = SecuredExchange(self._context, self.cookies, message_id, channel, self.transmit)
-        exchange.shows = self._shows
+        self.exchanges.keep(exchange)
         return exchange
 
     def notify(self, notification: Notification) -> None:
@@ -465,19 +301,9 @@ class IsakmpSa:
         first one only (RFC 2409, 5.7 has one).
         """
         for payload in content:
-            exchange = self._exchange(None)
+            exchange = self.exchanges.fresh()
             payloads = informational.protect(self.keys, exchange.message_id, [payload])
-            self.transmit(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
+            self._sender.send(exchange.sealed(ExchangeType.INFORMATIONAL, payloads))
 
     def _shows(self, what: str, message: Message) -> None:
-        self._context.shows(what, message, self.remote)
-
-    def transmit(self, octets: bytes) -> None:
-        """Send to where the peer is now, in fragments if it understands them."""
-        facts = self.facts
-        if Vendor.FRAGMENTATION in facts.vendors and facts.remote.ike_frag is not Switch.OFF:
-            self._fragments = self._fragments % 0xFFFF + 1
-            for piece in split(Header.parse(octets), octets, self._fragments):
-                self._context.send(piece, self.remote, self.local)
-        else:
-            self._context.send(octets, self.remote, self.local)
+        self.context.shows(what, message, self.remote)
