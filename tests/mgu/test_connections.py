@@ -50,6 +50,62 @@ def test_a_connection_is_a_tunnel_when_there_is_a_network_behind_the_peer() -> N
     )
 
 
+def test_a_connection_protects_the_traffic_that_it_names() -> None:
+    narrow = replace(
+        OFFICE, src_network=ip_network("10.1.0.0/16"), src_port=5000, on_boot=False, protocol=17
+    )
+    assert parse("office", render(narrow)) == narrow
+    lines = render(narrow).splitlines()
+    assert {"ONBOOT=no", "SRCNET=10.1.0.0/16", "SRCPORT=5000", "DSTPORT=2816"} <= set(lines)
+    assert "ONBOOT=yes" in render(OFFICE).splitlines()
+    selector = narrow.policy(ip_address("192.168.1.100")).selector
+    assert (selector.local, selector.remote) == (narrow.src_network, narrow.network)
+    assert (selector.protocol, selector.local_port, selector.remote_port) == (17, 5000, 2816)
+
+
+@pytest.mark.parametrize("protocol", [6, 17, 33, 132, 136])
+def test_tcp_udp_dccp_sctp_and_udplite_have_ports_and_no_other(protocol: int) -> None:
+    check(replace(OFFICE, protocol=protocol))
+    with pytest.raises(BadConnection):
+        check(replace(OFFICE, protocol=protocol + 1))
+
+
+def test_the_first_address_of_an_interface_is_the_gateways_own() -> None:
+    assert folder.interface_address(4, "lo") == ip_address("127.0.0.1")
+    with pytest.raises(BadConnection, match="lo has no IPv6 address: name ours with"):
+        folder.interface_address(6, "lo")  # ::1 is of the host's scope
+    with pytest.raises(BadConnection, match="none-such has no IPv4 address"):
+        folder.interface_address(4, "none-such")
+
+
+def test_an_ifcfg_file_that_cannot_be_read_is_nobodys_yet() -> None:
+    folder.save(OFFICE)
+    folder.path_of("folder").mkdir()
+    folder.path_of("octets").write_bytes(b"TYPE=IPSEC\n\xff")
+    assert folder.names() == ["office"]
+    assert folder.unreadable() == ["folder", "octets"]
+
+
+def test_a_psk_file_with_a_bad_line_is_named_with_the_line(root: Path) -> None:
+    path = root / "psk.txt"
+    path.write_bytes(b"10.0.0.1 key\nalone\n")
+    with pytest.raises(BadConnection, match=r"psk\.txt:2"):
+        keys.has_key(path, "10.0.0.1")
+
+
+def test_a_key_for_all_is_a_key_for_each(root: Path) -> None:
+    path = root / "psk.txt"
+    path.write_text("* everybody\n")
+    assert keys.has_key(path, "10.0.0.1")
+
+
+def test_a_key_is_appended_on_the_last_line(root: Path) -> None:
+    path = root / "psk.txt"
+    path.write_text("10.0.0.1 one\n")
+    keys.set_key(path, "10.0.0.2", Secret(b"two"))
+    assert path.read_text() == "10.0.0.1 one\n10.0.0.2 two\n"
+
+
 def test_lines_that_are_not_ours_stay_in_an_ifcfg_file() -> None:
     before = "# mine\nTYPE=IPSEC\nMTU=1400\nDST=10.0.0.1\nSRCPORT=7\n"
     after = render(Connection(name="office", dst=PEER), before)

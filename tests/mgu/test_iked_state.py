@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from ike.commands import Level
 from ike.conf.configuration import load
 from ike.config import Config
+from ike.events import AddressGone, Event
 from mgu.connections.served import Served
 from mgu.daemons.iked import parser
-from mgu.daemons.iked_state import State, set_levels
+from mgu.daemons.iked_state import EXPORT, State, export_folder, set_levels
 
 REMOTE = """remote 10.0.0.2 { proposal { encryption_algorithm aes; hash_algorithm sha1;
     authentication_method pre_shared_key; dh_group 2; } }
@@ -131,6 +133,49 @@ async def test_a_refused_configuration_changes_nothing_and_names_file_and_line(
     assert gc.isenabled()
     assert logging.getLogger("ike").level == level
     assert "racoon.conf:2:1" in caplog.text
+
+
+def test_keys_are_exported_where_the_command_line_or_the_environment_says(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = parser().parse_args(["--export-keys", "/keys"])
+    assert export_folder(options) == Path("/keys")
+    assert export_folder(parser().parse_args([])) is None
+    assert not state(conf).engine_config(load(conf)).export_keys
+    monkeypatch.setenv(EXPORT, "/more")
+    assert export_folder(parser().parse_args([])) == Path("/more")
+    assert export_folder(options) == Path("/keys")
+    assert state(conf).engine_config(load(conf)).export_keys
+
+
+class CountsLooks(Served):
+    """Counts how often the connections are looked through."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+        self.looked = asyncio.Event()
+
+    async def update(self) -> None:
+        self.looks += 1
+        self.looked.set()
+
+
+async def test_addresses_that_come_and_go_together_are_one_look_at_the_connections(
+    conf: Path,
+) -> None:
+    running = state(conf)
+    running.served = served = CountsLooks()
+    told: list[Event] = []
+    gone = frozenset({ip_address("10.0.0.1"), ip_address("10.0.0.2")})
+    running.addresses_changed(told.append, gone)
+    running.addresses_changed(told.append, frozenset())
+    await asyncio.wait_for(served.looked.wait(), 5)
+    assert served.looks == 1
+    assert {event.address for event in told if isinstance(event, AddressGone)} == gone
+    served.looked.clear()
+    running.addresses_changed(told.append, frozenset())
+    await asyncio.wait_for(served.looked.wait(), 5)
+    assert served.looks == 2
 
 
 class SlowlyServed(Served):

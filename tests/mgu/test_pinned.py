@@ -130,6 +130,14 @@ def test_a_remote_that_anybody_of_the_ca_can_be_is_known_as_such(before: str, af
     assert not racoon.is_pinned(PEER)
 
 
+def test_a_pin_that_is_said_twice_is_a_pin() -> None:
+    racoon.write_remote(PEER, "X509")
+    path = racoon.remote_path(PEER)
+    twice = path.read_text().replace("verify_identifier on;", "verify_identifier on; " * 2)
+    path.write_text(twice)
+    assert racoon.is_pinned(PEER)
+
+
 def test_where_there_is_no_remote_nobody_can_be_it() -> None:
     assert racoon.is_pinned(PEER)
 

@@ -156,6 +156,7 @@ async def test_ipsec_sas_are_shown_with_their_keys_as_setkey_shows_them(
         "\tA: hmac-sha1  89e1acea f22af30f 7d6dde47 139e1846 f18fb283",
     ]
     assert "\tcurrent: 544(bytes)\thard: 0(bytes)\tsoft: 0(bytes)" in lines
+    assert lines[-1] == "\tsadb_seq=0 pid=6456 refcnt=0"
 
 
 @pytest.mark.parametrize("body", ["", "020a02000200000000000000b3030000"], ids=["none", "racoon's"])
@@ -287,10 +288,10 @@ async def test_other_commands_reach_the_daemon(
 async def test_the_daemons_own_words_for_what_is_not_there_are_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bodies = {Command.ESTABLISH_SA: b"racoon.conf has no remote for 10.0.0.2"}
+    bodies = {Command.ESTABLISH_SA: b"racoon.conf has no remote for 10.0.0.2\xff"}
     words = ("es", "isakmp", "inet", "10.0.0.1", "10.0.0.2")
     assert await racoonctl(Daemon(bodies, errno=errno.ENOENT), tmp_path, *words) == 1
-    assert capsys.readouterr().err == "racoonctl: racoon.conf has no remote for 10.0.0.2\n"
+    assert capsys.readouterr().err == "racoonctl: racoon.conf has no remote for 10.0.0.2\ufffd\n"
 
 
 async def test_a_refusal_of_the_daemon_is_its_error_in_words(
@@ -335,7 +336,67 @@ def test_an_unknown_command_is_refused_in_racoons_words(
 
 def test_without_arguments_it_shows_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert capsys.readouterr().out.startswith("usage: racoonctl ")
+    usage = capsys.readouterr().out
+    assert usage.startswith("usage: racoonctl ")
+    assert usage.endswith("64 wrong usage.\n")
+    assert main(["-h"]) == 0
+    assert capsys.readouterr().out == usage
+
+
+@pytest.mark.parametrize(
+    ("short", "command"),
+    [
+        (["rc"], Command.RELOAD_CONFIG),
+        (["sc"], Command.SHOW_SCHEDULE),
+        (["ss"], Command.SHOW_SA),
+        (["fs"], Command.FLUSH_SA),
+        (["ds", "isakmp", "inet", "10.0.0.1", "10.0.0.2"], Command.DELETE_SA),
+        (["es", "isakmp", "inet", "10.0.0.1", "10.0.0.2"], Command.ESTABLISH_SA),
+        (["vc", "127.0.0.1"], Command.ESTABLISH_SA),
+        (["vd", "127.0.0.1"], Command.DELETE_ALL_SA_DST),
+        (["se"], Command.SHOW_EVENT),
+        (["st"], Command.STATUS),
+        (["gc"], Command.GET_CERT),
+        (["lu"], Command.LOGOUT_USER),
+    ],
+)
+async def test_every_short_command_is_the_long_one(
+    tmp_path: Path, short: list[str], command: Command
+) -> None:
+    daemon = Daemon(errno=errno.EINVAL)
+    assert await racoonctl(daemon, tmp_path, *short) == 1
+    assert [request.command for request in daemon.asked] == [command]
+
+
+async def test_a_gateway_is_followed_until_it_is_up_or_down(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Endpoint(ip_address("127.0.0.1"), 500)
+    up = EventRecord(type=EventType.PHASE1_UP, when=0, src=home, dst=home)
+    down = EventRecord(type=EventType.PHASE1_DOWN, when=0, src=home, dst=home)
+    for command, first, last in (("vpn-connect", down, up), ("vpn-disconnect", up, down)):
+        assert (
+            await racoonctl(Daemon(events=[first, last, first]), tmp_path, command, "127.0.0.1")
+            == 0
+        )
+        assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+async def test_what_a_reload_leaves_for_a_restart_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daemon = Daemon({Command.RELOAD_CONFIG: b"'listen' is not\n\xff"})
+    assert await racoonctl(daemon, tmp_path, "reload-config") == 0
+    assert capsys.readouterr().err == "racoonctl: 'listen' is not\nracoonctl: \ufffd\n"
+
+
+async def test_a_network_of_everything_and_any_protocol_are_the_defaults(tmp_path: Path) -> None:
+    daemon = Daemon()
+    words = ("ds", "esp", "inet", "0.0.0.0/0", "10.0.0.2/32/80")
+    assert await racoonctl(daemon, tmp_path, *words) == 0
+    index, _ = Index.parse(daemon.asked[0].body)
+    assert (index.src_prefix, index.dst_prefix, index.protocol) == (0, 32, 255)
+    assert (index.src.port, index.dst.port) == (0, 80)
 
 
 @pytest.mark.parametrize(
@@ -349,6 +410,10 @@ def test_without_arguments_it_shows_its_usage(capsys: pytest.CaptureFixture[str]
         (("status", "-f", "xml"), "invalid choice"),
         (("vpn-connect",), "the following arguments are required: gateway"),
         (("flush-sa", "all"), "'all' is none of isakmp"),
+        (("vc", "gateway"), "'gateway' is no IP address"),
+        (("ds", "esp", "inet", "10.0.0.1/32/80/tcp", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
+        (("ds", "esp", "inet", "10.0.0.1/32/65536", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
+        (("ds", "esp", "inet", "10.0.0.1", "10.0.0.2", "none"), "there is no IP protocol 'none'"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_code_64_with_or_without_a_daemon(

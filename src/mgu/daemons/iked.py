@@ -181,7 +181,7 @@ async def _serve(
         stack.push_async_callback(driver.admin.close)
     become_user("racoon")
     privileges.drop(KEEP)
-    watch = AddressWatch(partial(state.addresses_changed, driver))
+    watch = AddressWatch(partial(state.addresses_changed, driver.tell))
     stack.callback(watch.close)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, driver.reload_soon)
     daemon.ready()

@@ -10,13 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ike.aio.driver import Driver
 from ike.aio.requests import Reloaded
 from ike.commands import Level
 from ike.conf.configuration import Configuration, load
 from ike.conf.errors import ConfError
 from ike.config import Config
-from ike.events import AddressGone
+from ike.events import AddressGone, Event
 from ike.values import Address
 from mgu import logs, paths
 from mgu.connections.served import Served
@@ -85,10 +84,10 @@ class State:
             if differs:
                 yield f"'{name}' is not what the daemon was started with: restart it for that"
 
-    def addresses_changed(self, driver: Driver, gone: frozenset[Address]) -> None:
+    def addresses_changed(self, tell: Callable[[Event], None], gone: frozenset[Address]) -> None:
         """Have the engine forget what stood on an address; look for connections that can be now."""
         for address in gone:
-            driver.tell(AddressGone(address=address))
+            tell(AddressGone(address=address))
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._look())
 

@@ -22,7 +22,7 @@ from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
 from ike.commands import AllocateSpi, SendDatagram
 from ike.config import Config, PreSharedKeys, Remote, Sainfo
-from ike.events import Acquire, PolicyAdded
+from ike.events import Acquire, DatagramReceived, Event, PolicyAdded
 from ike.numbers.isakmp import ProtocolId
 from ike.values import (
     Address,
@@ -366,6 +366,40 @@ async def test_a_family_of_addresses_alone_can_be_listened_on(
         f"{anywhere}[{port + 1}]",
         f"{anywhere}[{port + 1}]",
     ]
+
+
+async def test_esp_of_port_4500_goes_to_the_data_plane_and_the_rest_does_not() -> None:
+    port = free_port()
+    taken: asyncio.Queue[tuple[bytes, Address, int]] = asyncio.Queue()
+    sockets = Sockets(
+        Listening(
+            isakmp=(Endpoint(NEAR, port),),
+            natt=(Endpoint(NEAR, port + 1),),
+            bypass=False,
+            take_esp=lambda *esp: taken.put_nowait(esp),
+        )
+    )
+    inbox: asyncio.Queue[Event] = asyncio.Queue()
+    pumping = asyncio.create_task(sockets.pump(inbox, lambda: 0.0))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((str(FAR), 0))
+        message = bytes(range(1, 17)) + MESSAGE_1
+        for octets in (b"\xff", bytes(4) + message, b"\0\0\1\0 an SPI and ESP"):
+            peer.sendto(octets, (str(NEAR), port + 1))
+        source = peer.getsockname()[1]
+    async with asyncio.timeout(5):
+        assert await taken.get() == (b"\0\0\1\0 an SPI and ESP", FAR, source)
+        event = await inbox.get()
+    assert isinstance(event, DatagramReceived)
+    assert event.octets == bytes(4) + message
+    assert event.source == Endpoint(FAR, source)
+    assert event.local == Endpoint(NEAR, port + 1)
+    assert taken.empty()
+    pumping.cancel()
+    with pytest.raises(OSError, match="no socket for") as refused:
+        sockets.sender(Endpoint(FAR, port + 1), Endpoint(NEAR, port))
+    assert refused.value.errno == errno.EADDRNOTAVAIL
+    sockets.close()
 
 
 async def test_a_local_address_without_a_socket_is_told_once(
