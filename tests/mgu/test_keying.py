@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,58 @@ def test_each_cipher_has_its_name_in_linux(cipher: EspTransform, name: str) -> N
     assert made.encryption.name == name
 
 
+@pytest.mark.parametrize(
+    ("integrity", "size", "name"),
+    [
+        (Integrity.HMAC_MD5, 16, "hmac(md5)"),
+        (Integrity.HMAC_SHA1, 20, "hmac(sha1)"),
+        (Integrity.HMAC_SHA2_256, 32, "hmac(sha256)"),
+        (Integrity.HMAC_SHA2_384, 48, "hmac(sha384)"),
+        (Integrity.HMAC_SHA2_512, 64, "hmac(sha512)"),
+    ],
+)
+def test_each_check_value_has_its_name_in_linux(integrity: Integrity, size: int, name: str) -> None:
+    wanted = replace(OUTBOUND, integrity=integrity, integrity_key=Secret(bytes(size)))
+    authentication = association(wanted).authentication
+    assert authentication is not None
+    assert authentication.name == name
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"integrity": Integrity(9)}, "no authentication"),
+        ({"encryption_key": Secret(bytes(5))}, "a key of"),
+    ],
+)
+def test_what_no_data_plane_can_do_is_a_refusal_that_says_what(
+    changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BackendError, match=said):
+        association(replace(OUTBOUND, **changes))
+
+
+def test_a_template_names_the_ends_in_tunnel_mode_only() -> None:
+    for tunnel in (True, False):
+        for policy in policies_of(entry(tunnel=tunnel)):
+            (template,) = policy.templates
+            assert (template.src is None, template.dst is None) == (not tunnel, not tunnel)
+
+
+async def test_a_data_plane_that_refuses_is_quoted_with_what_was_to_be_done() -> None:
+    class Refusing(Plane):
+        async def delete_sa(self, _: model.SaId) -> None:
+            raise dataplane.XfrmError("it is busy")
+
+    backend = XfrmBackend(Refusing(refusal=dataplane.XfrmError("it is down")))
+    with pytest.raises(BackendError, match="cannot delete the SA 0x00002000: it is busy"):
+        await backend.delete(OUTBOUND.id)
+    with pytest.raises(BackendError, match="cannot list the SAs: it is down"):
+        await backend.dump(ProtocolId.ANY)
+    with pytest.raises(BackendError, match="cannot list the policies: it is down"):
+        await backend.policies()
+
+
 def test_ipv6_neighbours_are_found_in_the_clear() -> None:
     six = Connection(name="n", dst=ip_address("fd00::2")).policy(ip_address("fd00::1"))
     policies = list(policies_of(six))
@@ -129,7 +182,7 @@ def test_an_sa_has_the_kernels_names_and_the_rfcs_lengths() -> None:
     assert made.lifetime == model.Lifetime(
         soft_seconds=2880, hard_seconds=3600, soft_octets=8 * 1024, hard_octets=10 * 1024
     )
-    assert made.replay_window > 0
+    assert made.replay_window == 64
     assert made.selector == model.Selector(
         src=ip_network("10.77.0.1/32"), dst=ip_network("10.77.0.2/32"), protocol=6
     )
@@ -179,7 +232,7 @@ async def test_an_inbound_sa_completes_the_reserved_spi() -> None:
         reqid=0,
     )
     assert await backend.allocate_spi(wanted) == 0x1000
-    assert [sa.larval for sa in plane.held.values()] == [True]
+    assert [(sa.larval, sa.src, sa.dst) for sa in plane.held.values()] == [(True, THERE, HERE)]
     await backend.install(INBOUND)
     await backend.install(OUTBOUND)
     assert [(sa.spi, sa.larval) for sa in plane.held.values()] == [(0x1000, False), (0x2000, False)]
