@@ -84,8 +84,11 @@ class PolicyGone(Record):
     policy: Policy
 
 
-class Resync(Record):
-    """Events were lost, or somebody flushed SAs or policies: look at `sas()` and `policies()`."""
+class Resync(Record, kw_only=True):
+    """Events were lost, or somebody flushed SAs or policies: what is true is to be listed anew."""
+
+    sas: bool = True
+    policies: bool = True
 
 
 Event = Acquire | Expire | Mapping | Gone | PolicyAdded | PolicyGone | Resync

@@ -410,6 +410,24 @@ async def test_after_lost_events_only_the_difference_is_told() -> None:
     ]
 
 
+async def test_flushed_sas_have_no_policies_listed_and_flushed_policies_no_sas() -> None:
+    class Counting(Flaky):
+        async def sas(self) -> list[model.SecurityAssociation]:
+            listings.append("sas")
+            return await super().sas()
+
+        async def policies(self) -> list[model.Policy]:
+            listings.append("policies")
+            return await super().policies()
+
+    listings: list[str] = []
+    plane = Counting([[outbound(entry(), 1)], []])
+    plane.told = [dataplane.Resync(policies=False), dataplane.Resync(sas=False)]
+    told = [event async for event in XfrmBackend(plane).events()]
+    assert told == [PolicyAdded(policy=entry()), PolicyRemoved(policy=entry())]
+    assert listings == ["policies", "sas", "policies"]
+
+
 async def test_a_list_of_policies_that_fails_changes_nothing_and_the_next_event_asks_again() -> (
     None
 ):

@@ -150,7 +150,7 @@ class XfrmBackend:
             if reqids_of(entry) & self._missed.intersection(CONNECTIONS):
                 yield Acquire(policy=entry)
         async for event in self._plane.events():
-            if self._stale and not isinstance(event, dataplane.Resync):
+            if self._stale:
                 for told in await self._policies_compared():
                     yield told
             for told in await self._told(event):
@@ -174,9 +174,9 @@ class XfrmBackend:
                 return self._policy_is(policy.index, None)
             case dataplane.Mapping():
                 await self._follow(event)
-            case dataplane.Resync():
-                lost = [SaGone(sa=_sa_id(sa)) for sa in await self._lost()]
-                return [*lost, *await self._policies_compared()]
+            case dataplane.Resync(sas=sas, policies=policies):
+                lost = [SaGone(sa=_sa_id(sa)) for sa in await self._lost()] if sas else []
+                return [*lost, *(await self._policies_compared() if policies else [])]
             case _:
                 pass  # an SA of others
         return []

@@ -63,9 +63,9 @@ def event_of(message: Message) -> dataplane.Event | None:
         case wire.SaIdent() as body if message.type == MessageType.DELSA:
             return dataplane.Gone(_sa_id(body))
         case wire.Flush():
-            return dataplane.Resync()
+            return dataplane.Resync(policies=False)
         case Empty() if message.type == MessageType.FLUSHPOLICY:
-            return dataplane.Resync()
+            return dataplane.Resync(sas=False)
         case wire.PolicyInfo():
             return dataplane.PolicyAdded(policy_of(message))
         case wire.PolicyIdent():
