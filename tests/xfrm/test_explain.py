@@ -153,3 +153,49 @@ def test_the_kernels_counters_are_put_into_words() -> None:
         " (XfrmInStateProtoError)"
     )
     assert all(name.startswith("Xfrm") for name in STATISTICS)
+
+
+@st.composite
+def related(draw: st.DrawFn) -> tuple[list[SecurityAssociation], list[Policy]]:
+    """SAs and policies between a few ends, so that many belong together."""
+    ends = st.sampled_from([A, B, ip_address("192.168.1.7")])
+    reqids, modes = st.sampled_from([0, 0, 7]), st.sampled_from([Mode.TUNNEL, Mode.TRANSPORT])
+    networks = st.sampled_from([ip_network(A), ip_network(B), ip_network("192.168.1.0/24")])
+    sas = [
+        replace(
+            OUT, spi=0x1000 + number, src=draw(ends), dst=draw(ends), mode=draw(modes),
+            reqid=draw(reqids), larval=draw(st.booleans()),
+        )
+        for number in range(draw(st.integers(0, 6)))
+    ]  # fmt: skip
+    made = []
+    for _ in range(draw(st.integers(0, 6))):
+        template = Template(
+            mode=draw(modes), src=draw(ends), dst=draw(ends), reqid=draw(reqids),
+            optional=draw(st.booleans()),
+        )  # fmt: skip
+        selector = Selector(src=draw(networks), dst=draw(networks))
+        way = draw(st.sampled_from([Direction.OUT, Direction.IN, Direction.FWD]))
+        made.append(Policy(selector=selector, direction=way, templates=(template,)))
+    return sas, made
+
+
+@given(related())
+def test_what_belongs_together_among_many_is_what_belongs_together_two_by_two(
+    found: tuple[list[SecurityAssociation], list[Policy]],
+) -> None:
+    def lines(start: str, sas: list[SecurityAssociation], policies: list[Policy]) -> list[str]:
+        return [line for line in said(sas, policies) if line.startswith(start)]
+
+    sas, made = found
+    for sa in sas:
+        two_by_two = [line for policy in made for line in lines("  for ", [sa], [policy])]
+        assert lines("  for ", [sa], made) == two_by_two
+    for policy in made:
+        for start in ("  by ESP", "  ! SA"):
+            alone = [line for sa in sas for line in lines(start, [sa], [policy]) if "SA 0x" in line]
+            among = [line for line in lines(start, sas, [policy]) if "SA 0x" in line]
+            assert bool(among) <= bool(alone)
+            assert set(among) <= set(alone)
+        by_one = any("SA 0x" in line for sa in sas for line in lines("  by ", [sa], [policy]))
+        assert any("SA 0x" in line for line in lines("  by ", sas, [policy])) == by_one

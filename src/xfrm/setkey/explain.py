@@ -11,12 +11,14 @@ from typing import Final
 from xfrm.algorithms import Kind, row_of
 from xfrm.model import (
     Action,
+    Address,
     Algorithm,
     Direction,
     Lifetime,
     Mode,
     Network,
     Policy,
+    Protocol,
     SecurityAssociation,
     Selector,
     Template,
@@ -62,10 +64,11 @@ def explain(
     `now` is Unix seconds.
     """
     policies = [policy for policy in policies if not policy.per_socket]
+    known = _Known(sas, policies)
     for sa in sas:
-        yield from _explain_sa(sa, policies, now)
+        yield from _explain_sa(sa, known, now)
     for policy in policies:
-        yield from _explain_policy(policy, sas, policies)
+        yield from _explain_policy(policy, known)
     if not sas and not policies:
         yield "There are no SAs and no policies: everything passes as it is."
 
@@ -84,14 +87,68 @@ def parse_statistics(text: str) -> dict[str, int]:
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdecimal()}
 
 
-def _explain_sa(sa: SecurityAssociation, policies: Sequence[Policy], now: int) -> Iterator[str]:
+_Place = tuple[Protocol, Mode, Address | None, Address | None]
+
+
+class _Known:
+    """SAs and policies by their ends, so that nothing is compared with all others."""
+
+    def __init__(self, sas: Sequence[SecurityAssociation], policies: Sequence[Policy]) -> None:
+        self._sas: dict[_Place, list[SecurityAssociation]] = {}
+        self._policies: dict[_Place, dict[int, Policy]] = {}  # each by its turn
+        self._ways = {(policy.direction, policy.selector) for policy in policies}
+        for sa in sas:
+            for place in _places_of_sa(sa):
+                self._sas.setdefault(place, []).append(sa)
+        for turn, policy in enumerate(policies):
+            for template in policy.templates:
+                self._policies.setdefault(_place(template, policy), {})[turn] = policy
+
+    def users(self, sa: SecurityAssociation) -> list[Policy]:
+        """The policies whose packets may use, or may have used, this SA, in their order."""
+        near: dict[int, Policy] = {}
+        for place in _places_of_sa(sa):
+            near |= self._policies.get(place, {})
+        policies = (near[turn] for turn in sorted(near))
+        return [each for each in policies if any(_serves(sa, t, each) for t in each.templates)]
+
+    def serving(
+        self, template: Template, policy: Policy, *, any_reqid: bool = False
+    ) -> list[SecurityAssociation]:
+        near = self._sas.get(_place(template, policy), [])
+        return [
+            sa
+            for sa in near
+            if not sa.larval and _serves(sa, template, policy, any_reqid=any_reqid)
+        ]
+
+    def has(self, direction: Direction, selector: Selector) -> bool:
+        return (direction, selector) in self._ways
+
+
+def _place(template: Template, policy: Policy) -> _Place:
+    """Where the SAs of a template are: of transport mode, between hosts, or between any."""
+    if template.mode == Mode.TUNNEL:
+        return template.protocol, template.mode, template.src, template.dst
+    src, dst = policy.selector.src, policy.selector.dst
+    if src.prefixlen == src.max_prefixlen and dst.prefixlen == dst.max_prefixlen:
+        return template.protocol, template.mode, src.network_address, dst.network_address
+    return template.protocol, template.mode, None, None
+
+
+def _places_of_sa(sa: SecurityAssociation) -> list[_Place]:
+    ends: _Place = (sa.protocol, sa.mode, sa.src, sa.dst)
+    return [ends] if sa.mode == Mode.TUNNEL else [ends, (sa.protocol, sa.mode, None, None)]
+
+
+def _explain_sa(sa: SecurityAssociation, known: _Known, now: int) -> Iterator[str]:
     yield f"SA {sa.protocol.name} 0x{sa.spi:08x} {sa.src} -> {sa.dst}: {_protection(sa)}"
     if sa.larval:
         age = _duration(now - sa.usage.added)
         yield f"  waits for its keys since {age}: a keying daemon is at work, or there is none"
         return
     yield f"  {_usage(sa, now)}; {_lifetime(sa.lifetime)}"
-    users = [policy for policy in policies if any(_serves(sa, t, policy) for t in policy.templates)]
+    users = known.users(sa)
     for policy in users:
         yield f"  for {_traffic(policy)}"
     yield from _sa_warnings(sa, users, now)
@@ -159,16 +216,13 @@ def _sa_warnings(sa: SecurityAssociation, users: Sequence[Policy], now: int) -> 
         )
 
 
-def _explain_policy(
-    policy: Policy, sas: Sequence[SecurityAssociation], policies: Sequence[Policy]
-) -> Iterator[str]:
+def _explain_policy(policy: Policy, known: _Known) -> Iterator[str]:
     yield f"Policy for {_traffic(policy)}: {_verdict(policy)}"
     for template in policy.templates:
-        yield from _explain_template(template, policy, sas)
+        yield from _explain_template(template, policy, known)
     if policy.direction is Direction.IN and policy.templates:
-        twin = (Direction.FWD, policy.selector)
         tunnel = any(template.mode == Mode.TUNNEL for template in policy.templates)
-        if tunnel and all((each.direction, each.selector) != twin for each in policies):
+        if tunnel and not known.has(Direction.FWD, policy.selector):
             yield "  ! no `fwd` policy beside it: a gateway would not pass these packets on"
 
 
@@ -197,13 +251,11 @@ def _selector(selector: Selector) -> str:
     return f"{end(selector.src, None)} -> {end(selector.dst, None)}{protocol}{kind}{code}"
 
 
-def _explain_template(
-    template: Template, policy: Policy, sas: Sequence[SecurityAssociation]
-) -> Iterator[str]:
+def _explain_template(template: Template, policy: Policy, known: _Known) -> Iterator[str]:
     name = f"{template.protocol.name} {template.mode.name.lower()}"
     if template.src is not None and template.dst is not None:
         name += f" {template.src} -> {template.dst}"
-    serving = [sa for sa in sas if _serves(sa, template, policy) and not sa.larval]
+    serving = known.serving(template, policy)
     if serving:
         newest = max(serving, key=lambda sa: sa.usage.added)
         yield f"  by {name}: SA 0x{newest.spi:08x}"
@@ -217,12 +269,11 @@ def _explain_template(
             f"  ! by {name}: no such SA; the next packet makes the kernel ask a keying daemon,"
             " and packets are discarded until there is one"
         )
-    for sa in sas:
-        if not sa.larval and _serves(sa, template, policy, any_reqid=True):
-            yield (
-                f"  ! SA 0x{sa.spi:08x} would fit, but its request id is {sa.reqid} and the"
-                f" policy's {template.reqid}"
-            )
+    for sa in known.serving(template, policy, any_reqid=True):
+        yield (
+            f"  ! SA 0x{sa.spi:08x} would fit, but its request id is {sa.reqid} and the"
+            f" policy's {template.reqid}"
+        )
 
 
 def _serves(
