@@ -59,8 +59,7 @@ Way = Callable[[Namespace], int]  # does it, and says how many
 def kernel_adds(host: Namespace) -> int:
     async def add() -> None:
         async with await Kernel.open() as kernel:
-            for policy in POLICIES:
-                await kernel.add_policy(policy)
+            assert not any(await kernel.add_policies(POLICIES))
 
     with host.entered():
         asyncio.run(add())
@@ -122,14 +121,14 @@ ADDING: dict[str, Way] = {
     "ip -batch": ip_adds,
     "setkey -c": setkey_adds,
     "blocking client": client_adds,
-    "asyncio Kernel (pyroute2)": kernel_adds,
+    "asyncio Kernel": kernel_adds,
     "one ip each": one_ip_each_adds,
 }
 LISTING: dict[str, Way] = {
     "ip xfrm policy": ip_lists,
     "setkey -DP": setkey_lists,
     "blocking client": client_lists,
-    "asyncio Kernel (pyroute2)": kernel_lists,
+    "asyncio Kernel": kernel_lists,
 }
 
 

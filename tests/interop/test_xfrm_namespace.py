@@ -14,6 +14,7 @@ import pytest
 
 from lab.netns import Namespace
 from lab.process import Process
+from xfrm.aio.blocking import Client
 from xfrm.aio.kernel import Kernel
 from xfrm.aio.transport import Events, Overflow, Requests
 from xfrm.dataplane import (
@@ -174,7 +175,7 @@ async def test_a_datagram_that_matches_a_policy_raises_acquire(
     assert expire.sa.larval
 
 
-async def test_notifications_of_others_do_not_disturb_a_dump(host: Namespace) -> None:
+async def test_notifications_of_others_do_not_disturb_a_list(kernel: Kernel) -> None:
     """They carry their requester's sequence numbers, which may be the same as ours."""
     heard = Events((POLICY_GROUP,))
     await heard.open()
@@ -183,7 +184,7 @@ async def test_notifications_of_others_do_not_disturb_a_dump(host: Namespace) ->
     for number in range(300):
         message = requests.policy_message(MessageType.NEWPOLICY, policy(number))
         await asking.tell(message, "add a policy")
-    counts = [len(await asking.dump(requests.dump_policies_message(), "dump")) for _ in range(20)]
+    counts = [len(await kernel.policies()) for _ in range(20)]
     assert counts == [300] * 20
     seen = 0
     async with asyncio.timeout(5):
@@ -193,6 +194,19 @@ async def test_notifications_of_others_do_not_disturb_a_dump(host: Namespace) ->
                 break
     await asking.close()
     await heard.close()
+
+
+async def test_many_policies_at_once_are_all_there_and_a_refused_one_stops_no_other(
+    kernel: Kernel,
+) -> None:
+    wrong = replace(policy(77), direction=Direction.SOCKET_OUT)
+    many = [policy(number) for number in range(1000)]
+    many[77] = wrong
+    results = await kernel.add_policies(many)
+    refused = [number for number, result in enumerate(results) if result is not None]
+    assert refused == [77]
+    assert len(await kernel.policies()) == 999
+    assert await kernel.add_policies(many[:10]) == [None] * 10  # in place of those
 
 
 async def test_many_requests_and_dumps_at_once_all_get_their_own_answers(kernel: Kernel) -> None:
@@ -214,7 +228,7 @@ async def test_lost_events_are_told_as_a_resync_and_later_ones_arrive(host: Name
     await heard.open()
     asking = Requests()
     await asking.open()
-    kernel = Kernel(asking, heard)
+    kernel = Kernel(asking, heard, Client())
     for number in range(500):
         await kernel.add_policy(policy(number))
         # The loop reads what fits; nobody takes it from there, so nothing is lost yet.

@@ -2,16 +2,18 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
 
+from xfrm.aio.blocking import Client
 from xfrm.aio.transport import Requests
 from xfrm.dataplane import XfrmError
 from xfrm.netlink import frames, requests
 from xfrm.netlink.frames import NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, Frame
 from xfrm.netlink.messages import MessageType
+from xfrm.setkey.run import Request
 
 
 @dataclass
@@ -61,26 +63,51 @@ async def test_a_late_answer_does_not_go_to_the_next_request(kernel: Kernel) -> 
     assert (await asked).type == MessageType.NEWPOLICY
 
 
-async def test_a_dump_that_was_interrupted_is_asked_for_again(kernel: Kernel) -> None:
-    dumped = asyncio.create_task(kernel.asking.dump(DUMP, "list the policies"))
-    first = await kernel.request()
-    kernel.answer(first, MessageType.NEWPOLICY, ENTRY, NLM_F_MULTI | NLM_F_DUMP_INTR)
-    kernel.answer(first, NLMSG_DONE, bytes(4), NLM_F_MULTI)
-    second = await kernel.request()
-    for _ in range(2):
-        kernel.answer(second, MessageType.NEWPOLICY, ENTRY, NLM_F_MULTI)
-    kernel.answer(second, NLMSG_DONE, bytes(4), NLM_F_MULTI)
-    assert len(await dumped) == 2
+@pytest.fixture
+def table() -> Iterator[tuple[Client, socket.socket]]:
+    """A blocking client, and the kernel's end of its socket."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with theirs, Client(ready=ours) as client:
+        yield client, theirs
 
 
-async def test_a_table_that_never_stands_still_is_an_error(kernel: Kernel) -> None:
-    dumped = asyncio.create_task(kernel.asking.dump(DUMP, "list the policies"))
-    for _ in range(10):
-        request = await kernel.request()
-        kernel.answer(request, MessageType.NEWPOLICY, ENTRY, NLM_F_MULTI | NLM_F_DUMP_INTR)
-        kernel.answer(request, NLMSG_DONE, bytes(4), NLM_F_MULTI)
+def dumped(theirs: socket.socket, sequence: int, entries: int, flags: int = 0) -> None:
+    """The kernel's answer to a dump."""
+    for _ in range(entries):
+        answer = frames.pack(MessageType.NEWPOLICY, NLM_F_MULTI | flags, sequence, ENTRY)
+        theirs.send(answer)
+    theirs.send(frames.pack(NLMSG_DONE, NLM_F_MULTI, sequence, bytes(4)))
+
+
+LISTING = Request(DUMP, "list the policies")
+
+
+def test_a_dump_that_was_interrupted_is_asked_for_again(
+    table: tuple[Client, socket.socket],
+) -> None:
+    client, theirs = table
+    dumped(theirs, 1, 1, NLM_F_DUMP_INTR)
+    dumped(theirs, 2, 2)
+    assert len(client.dump(LISTING)) == 2
+
+
+def test_a_dump_in_parts_ends_with_the_list_and_lets_others_have_their_turn_before(
+    table: tuple[Client, socket.socket],
+) -> None:
+    client, theirs = table
+    dumped(theirs, 1, 3)
+    *turns, listed = client.dump_in_parts(LISTING)
+    assert turns == [None] * 4
+    assert listed is not None
+    assert len(listed) == 3
+
+
+def test_a_table_that_never_stands_still_is_an_error(table: tuple[Client, socket.socket]) -> None:
+    client, theirs = table
+    for sequence in range(1, 11):
+        dumped(theirs, sequence, 1, NLM_F_DUMP_INTR)
     with pytest.raises(XfrmError, match="changed during each"):
-        await dumped
+        client.dump(LISTING)
 
 
 async def test_an_answer_that_makes_no_sense_is_an_error(kernel: Kernel) -> None:

@@ -44,8 +44,12 @@ class Wish(Protocol):
 class Client:
     """Belongs to the network namespace in which it is made. Raises XfrmError."""
 
-    def __init__(self, groups: Sequence[int] = ()) -> None:
+    def __init__(self, groups: Sequence[int] = (), ready: socket.socket | None = None) -> None:
+        """`ready` is a socket that is bound already, to a kernel or to what stands for it."""
         self._sequences = itertools.count(1)
+        if ready is not None:
+            self._socket = ready
+            return
         try:
             self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, frames.NETLINK_XFRM)
         except OSError as error:
@@ -72,10 +76,12 @@ class Client:
 
     def tell(self, wishes: Sequence[Wish]) -> list[XfrmError | None]:
         """Have all of them done, in order; one that is refused stops no other."""
-        results: list[XfrmError | None] = []
+        return [result for part in self.tell_in_parts(wishes) for result in part]
+
+    def tell_in_parts(self, wishes: Sequence[Wish]) -> Iterator[list[XfrmError | None]]:
+        """The same, a datagram at a time: for who has something else to do, too."""
         for at in range(0, len(wishes), _TOGETHER):
-            results += self._tell(wishes[at : at + _TOGETHER])
-        return results
+            yield self._tell(wishes[at : at + _TOGETHER])
 
     def ask(self, wish: Wish) -> Message:
         """The one message that answers."""
@@ -89,10 +95,21 @@ class Client:
 
     def dump(self, wish: Wish) -> list[Message]:
         """All entries, as they were at one moment."""
+        for part in self.dump_in_parts(wish):
+            if part is not None:
+                return part
+        raise AssertionError("a dump ends with its list, or raises")
+
+    def dump_in_parts(self, wish: Wish) -> Iterator[list[Message] | None]:
+        """None after each datagram, for who has something else to do, too; the list at the end."""
         for _ in range(_DUMPS):
-            answers = self._dump(wish)
+            answers: list[Frame] = []
+            for part in self._dump(wish):
+                answers += part
+                yield None
             if not any(frame.flags & NLM_F_DUMP_INTR for frame in answers):
-                return [understood(Message.of, frame, wish.doing) for frame in answers]
+                yield [understood(Message.of, frame, wish.doing) for frame in answers]
+                return
         raise XfrmError(f"cannot {wish.doing}: the table changed during each of {_DUMPS} dumps")
 
     def events(self) -> Iterator[Message]:
@@ -112,17 +129,20 @@ class Client:
                     results[at] = _refused(frame, wishes[at])
         return [results[at] for at in range(len(wishes))]
 
-    def _dump(self, wish: Wish) -> list[Frame]:
+    def _dump(self, wish: Wish) -> Iterator[list[Frame]]:
+        """The answers, datagram by datagram."""
         first = self._send([wish.message], NLM_F_DUMP, wish.doing)
-        answers: list[Frame] = []
         while True:
+            answers: list[Frame] = []
             for frame in self._receive(wish.doing):
                 if frame.sequence != first:
                     continue
                 _check(frame, wish)
                 if frame.type == NLMSG_DONE:
-                    return answers
+                    yield answers
+                    return
                 answers.append(frame)
+            yield answers
 
     def _send(self, messages: Sequence[Message], flags: int, doing: str) -> int:
         """The sequence number of the first message; the others count on."""

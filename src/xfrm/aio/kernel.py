@@ -5,12 +5,14 @@ the entries that it is told to: nothing is ever flushed, at start or at exit. py
 when a kernel is opened.
 """
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from wire.secret import Secret
+from xfrm.aio.blocking import Client
 from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
 from xfrm.model import (
     Address,
@@ -38,19 +40,35 @@ _HEARD: Final = (Group.ACQUIRE, Group.EXPIRE, Group.SA, Group.POLICY, Group.MAPP
 _PROBE: Final = (ip_address("192.0.2.1"), ip_address("192.0.2.2"))
 
 
-class Kernel:
-    """A `Dataplane`; make one with `Kernel.open`. Also an async context manager."""
+T = TypeVar("T")
+_AT_ONCE: Final = 256  # entries that are read between two turns of the loop
 
-    def __init__(self, requests_: "Requests", events: "Events") -> None:
+
+class _Wish(NamedTuple):
+    message: Message
+    doing: str
+
+
+class Kernel:
+    """A `Dataplane`; make one with `Kernel.open`. Also an async context manager.
+
+    Single requests go through pyroute2's loop. Many at a time, and lists, have a socket of their
+    own without it (`aio.blocking`): the kernel answers at once, and after each datagram the loop
+    has its turn.
+    """
+
+    def __init__(self, requests_: "Requests", events: "Events", bulk: Client) -> None:
         self._requests = requests_
         self._events = events
+        self._bulk = bulk
+        self._in_bulk = asyncio.Lock()
 
     @classmethod
     async def open(cls) -> Self:
         """Raises XfrmError without CAP_NET_ADMIN, Unsupported in a kernel without XFRM."""
         from xfrm.aio.transport import Events, Requests
 
-        kernel = cls(Requests(), Events(_HEARD))
+        kernel = cls(Requests(), Events(_HEARD), Client())
         try:
             await kernel._events.open()
             await kernel._requests.open()
@@ -60,6 +78,7 @@ class Kernel:
         return kernel
 
     async def close(self) -> None:
+        self._bulk.close()
         await self._requests.close()
         await self._events.close()
 
@@ -135,9 +154,22 @@ class Kernel:
 
     async def sas(self) -> list[SecurityAssociation]:
         """All, whoever installed them."""
-        doing = "list the SAs"
-        answers = await self._requests.dump(requests.dump_sas_message(), doing)
-        return [understood(sa_of, answer, doing) for answer in answers]
+        return await self._list(_Wish(requests.dump_sas_message(), "list the SAs"), sa_of)
+
+    async def add_sas(self, sas: Sequence[SecurityAssociation]) -> list[XfrmError | None]:
+        """Install many; one that is refused stops no other. Returns: a refusal or None for each."""
+        return await self._tell_all(
+            _Wish(requests.sa_message(MessageType.NEWSA, sa), f"add {sa_name(sa)}") for sa in sas
+        )
+
+    async def add_policies(self, policies: Sequence[Policy]) -> list[XfrmError | None]:
+        """As `add_policy`, for many; one that is refused stops no other."""
+        return await self._tell_all(
+            _Wish(
+                requests.policy_message(MessageType.UPDPOLICY, policy), f"add {policy_name(policy)}"
+            )
+            for policy in policies
+        )
 
     async def add_policy(self, policy: Policy) -> None:
         message = requests.policy_message(MessageType.UPDPOLICY, policy)
@@ -149,9 +181,29 @@ class Kernel:
 
     async def policies(self) -> list[Policy]:
         """All, those of sockets too (`Policy.per_socket`)."""
-        doing = "list the policies"
-        answers = await self._requests.dump(requests.dump_policies_message(), doing)
-        return [understood(policy_of, answer, doing) for answer in answers]
+        wish = _Wish(requests.dump_policies_message(), "list the policies")
+        return await self._list(wish, policy_of)
+
+    async def _tell_all(self, wishes: Iterable[_Wish]) -> list[XfrmError | None]:
+        results: list[XfrmError | None] = []
+        async with self._in_bulk:
+            for part in self._bulk.tell_in_parts(list(wishes)):
+                results += part
+                await asyncio.sleep(0)
+        return results
+
+    async def _list(self, wish: _Wish, read: Callable[[Message], T]) -> list[T]:
+        async with self._in_bulk:
+            messages: list[Message] = []
+            for part in self._bulk.dump_in_parts(wish):
+                messages = part or []
+                await asyncio.sleep(0)
+        found: list[T] = []
+        for number, message in enumerate(messages):
+            found.append(understood(read, message, wish.doing))
+            if not number % _AT_ONCE:
+                await asyncio.sleep(0)
+        return found
 
     async def events(self) -> AsyncIterator[Event]:
         """What happened since `open`; one reader. Ends when closed."""

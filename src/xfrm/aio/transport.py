@@ -6,8 +6,8 @@ shape this module:
 - It gives every message to the request with the same sequence number, and a notification carries
   the number of whoever caused it, in any process. So requests have a socket without multicast
   groups, and events a socket that asks nothing.
-- Two dumps at once on a socket are EBUSY: a lock. A dump that was interrupted by a change
-  (NLM_F_DUMP_INTR) is not one state of the tables, and it does not look: we ask again.
+- A dump takes it longer than the kernel, and it does not look whether the tables changed meanwhile:
+  lists, and many requests at a time, are `aio.blocking`'s.
 - It waits for ever: everything here has a limit.
 - A socket whose receive buffer overflowed is dead in it: events get a new one, and `Overflow`.
 """
@@ -33,7 +33,6 @@ from xfrm.netlink.messages import Message
 from xfrm.netlink.refusals import no_socket, refusal, understood
 
 ANSWER_LIMIT: Final = 5.0  # seconds for one request; the kernel answers in microseconds
-_DUMPS: Final = 10  # how often an interrupted dump is asked for again
 RECEIVE_BUFFER: Final = 8 << 20  # octets: about 10,000 events
 
 log = logging.getLogger("xfrm")
@@ -78,13 +77,12 @@ class Requests:
     """The socket that asks. Open it in the network namespace that is meant.
 
     `ready` is a netlink socket made elsewhere, such as by a parent with more privileges. `limit`
-    is the time for one request, in seconds; a dump has six times as long.
+    is the time for one request, in seconds.
     """
 
     def __init__(self, ready: socket.socket | None = None, limit: float = ANSWER_LIMIT) -> None:
         self._socket = _Socket(family=frames.NETLINK_XFRM, ext_ack=True, use_socket=ready)
         self._limit = limit
-        self._dumping = asyncio.Lock()
 
     async def open(self) -> None:
         """Raises Unsupported if the kernel was built without XFRM."""
@@ -98,30 +96,19 @@ class Requests:
 
     async def tell(self, message: Message, doing: str) -> None:
         """Have it done. Raises XfrmError: "cannot DOING: ..."."""
-        await self._exchange(message, doing, frames.NLM_F_ACK, self._limit)
+        await self._exchange(message, doing, frames.NLM_F_ACK)
 
     async def ask(self, message: Message, doing: str) -> Message:
         """The one message that answers. No acknowledgement is asked for: it would come behind."""
-        for frame in await self._exchange(message, doing, 0, self._limit):
+        for frame in await self._exchange(message, doing, 0):
             return understood(Message.of, frame, doing)
         raise XfrmError(f"cannot {doing}: the kernel gave no answer")
 
-    async def dump(self, message: Message, doing: str) -> list[Message]:
-        """All entries, as they were at one moment."""
-        async with self._dumping:
-            for _ in range(_DUMPS):
-                answers = await self._exchange(message, doing, frames.NLM_F_DUMP, 6 * self._limit)
-                if not any(frame.flags & frames.NLM_F_DUMP_INTR for frame in answers):
-                    return [understood(Message.of, frame, doing) for frame in answers]
-        raise XfrmError(f"cannot {doing}: the table changed during each of {_DUMPS} dumps")
-
-    async def _exchange(
-        self, message: Message, doing: str, flags: int, limit: float
-    ) -> list[frames.Frame]:
+    async def _exchange(self, message: Message, doing: str, flags: int) -> list[frames.Frame]:
         packet = _Packet(bytes(message))
         flags |= frames.NLM_F_REQUEST
         try:
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(self._limit):
                 answers = await self._socket.nlm_request(packet, int(message.type), flags)
                 async with aclosing(answers):
                     return [answer["frame"] async for answer in answers]
@@ -130,7 +117,7 @@ class Requests:
         except Malformed as error:
             raise XfrmError(f"cannot {doing}: the kernel's answer is no netlink: {error}") from None
         except TimeoutError:
-            raise XfrmError(f"cannot {doing}: no answer in {limit:g} s") from None
+            raise XfrmError(f"cannot {doing}: no answer in {self._limit:g} s") from None
         except OSError as error:
             raise XfrmError(f"cannot {doing}: {error.strerror}", error.errno or 0) from None
 

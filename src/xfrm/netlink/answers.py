@@ -174,6 +174,7 @@ def _policy(info: wire.PolicyInfo, attributes: attr.Attributes) -> Policy:
     )
 
 
+@lru_cache(_REMEMBERED)
 def _template(wired: attr.Template) -> Template:
     def end(octets: bytes) -> Address | None:
         return None if octets == ANY_ADDRESS else _address(octets, wired.family)
@@ -214,6 +215,7 @@ def _encapsulation(attributes: attr.Attributes) -> Encapsulation | None:
     return Encapsulation(src_port=swap16(encap.sport), dst_port=swap16(encap.dport))
 
 
+@lru_cache(_REMEMBERED)
 def _lifetime(lft: wire.LifetimeCfg) -> Lifetime:
     def limit(number: int) -> int | None:
         return None if number == INFINITE else number
@@ -246,6 +248,7 @@ def _sa_selector(sel: wire.Selector, family: int) -> Selector | None:
     return _selector(sel, family)
 
 
+@lru_cache(_REMEMBERED)
 def _selector(sel: wire.Selector, unspecified: int = AF_INET) -> Selector:
     family = sel.family or unspecified  # AF_UNSPEC: the policy of a socket
     return Selector(
