@@ -12,12 +12,19 @@ from ike.crypto.keys import Cookies, Phase1Keys
 from ike.doi.identity import address_identity, host_selector
 from ike.doi.proposals import Phase2Suite
 from ike.doi.select import choose_phase2, phase2_suites
-from ike.errors import InvalidHashInformation, InvalidIdInformation, PayloadMalformed
+from ike.errors import (
+    InvalidFlags,
+    InvalidHashInformation,
+    InvalidIdInformation,
+    OutOfTurn,
+    PayloadMalformed,
+)
 from ike.isakmp.message import Message, Payload, pack_chain
 from ike.isakmp.payloads import SaBody
 from ike.numbers.doi import Encryption, Group, Hash
 from ike.numbers.isakmp import ExchangeType, PayloadType, ProtocolId
 from ike.phase2.quick import (
+    QUICK_MODE,
     Phase2,
     build_first,
     build_second,
@@ -106,7 +113,7 @@ def _renamed(facts: Phase2) -> None:
 
 
 def test_other_identities_in_the_answer_are_refused() -> None:
-    with pytest.raises(InvalidIdInformation):
+    with pytest.raises(InvalidIdInformation, match="not those that were sent"):
         Exchange(change=_renamed).finish()
 
 
@@ -190,3 +197,35 @@ def test_a_nonce_has_8_to_256_octets(size: int, taken: bool) -> None:
     first = build_first(exchange.initiator, exchange.offers, PayloadType.NAT_OA, 16)
     with nullcontext() if taken else pytest.raises(PayloadMalformed, match="nonce"):
         take_first(responder, _with_nonce(first, size))
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [
+        (PayloadType.SA, 1),
+        (PayloadType.NONCE, 1),
+        (PayloadType.KE, 1),
+        (PayloadType.ID, 2),
+        (PayloadType.NAT_OA, 2),
+        (PayloadType.NAT_OA_DRAFT, 2),
+    ],
+)
+def test_no_payload_stands_more_often_than_the_table_says(kind: PayloadType, most: int) -> None:
+    exchange = Exchange(change=_as_it_is)
+    first = build_first(exchange.initiator, exchange.offers, PayloadType.NAT_OA, 16)
+    others = tuple(payload for payload in first if payload.type != kind)
+    for row, sender in ((0, Role.INITIATOR), (1, Role.RESPONDER)):
+        QUICK_MODE[row].check(sender, _message((*others, *[Payload(kind, b"")] * most)))
+        with pytest.raises(PayloadMalformed, match=f"{most + 1} {kind.name} payloads"):
+            QUICK_MODE[row].check(sender, _message((*others, *[Payload(kind, b"")] * (most + 1))))
+
+
+def test_the_hash_stands_in_front_and_messages_are_encrypted() -> None:
+    exchange = Exchange(change=_as_it_is)
+    first = build_first(exchange.initiator, exchange.offers, PayloadType.NAT_OA, 16)
+    with pytest.raises(PayloadMalformed, match="stands before HASH"):
+        QUICK_MODE[0].check(Role.INITIATOR, _message((*first[1:], first[0])))
+    with pytest.raises(InvalidFlags):
+        QUICK_MODE[0].check(Role.INITIATOR, replace(_message(first), encrypted=False))
+    with pytest.raises(OutOfTurn):
+        QUICK_MODE[0].check(Role.RESPONDER, _message(first))
