@@ -134,6 +134,20 @@ def test_a_number_takes_two_octets_if_it_fits_and_four_if_not() -> None:
     assert parse_attributes(Cursor(bytes.fromhex("000c000400015180")))[0].number == 86400
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(7, 7), (b"", None), (b"\1", 1), (b"\1\0", 256), (bytes(7) + b"\2", 2), (bytes(9), None)],
+)
+def test_an_attribute_of_one_to_eight_octets_is_a_number(
+    value: int | bytes, number: int | None
+) -> None:
+    assert Attribute(1, value).number == number
+
+
+def test_a_notification_is_about_isakmp_and_holds_nothing_unless_it_is_said() -> None:
+    assert bytes(Notification(NotifyType.CONNECTED)) == bytes.fromhex("0000000101004000")
+
+
 def test_main_modes_first_message_is_laid_out_as_scapy_does() -> None:
     suite = (
         numeric(1, 7),
@@ -174,20 +188,22 @@ def _changed(at: int, value: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("octets", "error"),
+    ("octets", "error", "text"),
     [
-        (GOOD[:27], PayloadMalformed),
-        (_changed(19, Flags.ENCRYPTED) + b"\0", UnequalPayloadLengths),
-        (_changed(27, 27), UnequalPayloadLengths),
-        (GOOD[:-1], UnequalPayloadLengths),
-        (_changed(17, 0x20), InvalidMajorVersion),
-        (_changed(17, 0x11), InvalidMinorVersion),
-        (_changed(19, 0x80), InvalidFlags),
-        (bytes(8) + GOOD[8:], PayloadMalformed),
+        (GOOD[:27], PayloadMalformed, "27 octets are no ISAKMP header"),
+        (_changed(19, Flags.ENCRYPTED) + b"\0", UnequalPayloadLengths, "says 52 octets, 53 came"),
+        (_changed(27, 27), UnequalPayloadLengths, "says 27 octets, 52 came"),
+        (GOOD[:-1], UnequalPayloadLengths, "says 52 octets, 51 came"),
+        (_changed(17, 0x20), InvalidMajorVersion, "version 2.0"),
+        (_changed(17, 0x11), InvalidMinorVersion, "version 1.1"),
+        (_changed(19, 0x08), InvalidFlags, "flags 0x08"),
+        (bytes(8) + GOOD[8:], PayloadMalformed, "the initiator's cookie is zero"),
     ],
 )
-def test_a_bad_header_has_the_error_of_the_standard(octets: bytes, error: type[Exception]) -> None:
-    with pytest.raises(error):
+def test_a_bad_header_has_the_error_of_the_standard(
+    octets: bytes, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
         Header.parse(octets)
 
 
