@@ -66,6 +66,7 @@ def test_the_usual_file_is_read() -> None:
 def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
     assert octets_of('"a"') == octets_of('P"\\x61"') == octets_of("61") == b"a"
     assert octets_of('P"\\n\\\\\\141"') == b"\n\\a"
+    assert octets_of('P"\\r\\t\\e\\"\\x4\\x41\\z\\777"') == b'\r\t\x1b"\x04Az\xff'
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ("ocsp=2", "ocsp=2 is not supported: certificate status comes from CRLs"),
         ("engine=1", "engine=1 is not supported: keys come from files"),
         ('private_key="pkcs11:token=x"', "is not supported: keys and certificates come from files"),
+        ('client_cert="engine:a/b:c"', "is not supported: keys and certificates come from files"),
         ("macsec_policy=1", "macsec_policy=1 is not supported: MACsec is not part of"),
         ('ca_path="/etc/ssl"', "write ca_cert="),
         ('phase1="tls_ext_cert_check=1"', "nobody can approve a certificate"),

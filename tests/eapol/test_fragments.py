@@ -56,6 +56,23 @@ def test_more_octets_than_announced_are_refused() -> None:
         incoming.add(TlsPacket(bytes(51), more=False))
 
 
+def test_more_octets_than_announced_are_refused_before_the_last_of_them_comes() -> None:
+    incoming = Incoming()
+    assert incoming.add(TlsPacket(bytes(100), total=150, more=True)) is None
+    assert incoming.add(TlsPacket(bytes(50), more=True)) is None
+    with pytest.raises(MalformedFrame, match="longer than announced or allowed"):
+        incoming.add(TlsPacket(b"x", more=True))
+
+
+def test_a_packet_says_no_more_than_it_has() -> None:
+    assert bytes(TlsPacket()) == b"\x00"
+    assert bytes(TlsPacket(b"ab", total=300, more=True)) == b"\xc0\x00\x00\x01\x2cab"
+    assert bytes(TlsPacket(start=True)) == b"\x20"
+    assert TlsPacket().acknowledges
+    assert not TlsPacket(more=True).acknowledges
+    assert not TlsPacket(start=True).acknowledges
+
+
 def test_fewer_octets_than_announced_are_refused() -> None:
     with pytest.raises(MalformedFrame):
         Incoming().add(TlsPacket(bytes(100), total=150))

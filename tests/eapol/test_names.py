@@ -1,6 +1,8 @@
 """Names in certificates against what wpa_supplicant.conf wants of them."""
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,19 @@ SERVER = site().server.certificate
 
 def test_a_subject_is_written_as_openssl_does_on_one_line() -> None:
     assert one_line(SERVER.subject) == f"/O=Branch Office Lab/CN={SERVER_NAME}"
+
+
+def test_the_short_names_are_openssls() -> None:
+    names = {
+        NameOID.COUNTRY_NAME: ("C", "DE"),
+        NameOID.ORGANIZATIONAL_UNIT_NAME: ("OU", "Lab"),
+        NameOID.SERIAL_NUMBER: ("serialNumber", "7"),
+        NameOID.GIVEN_NAME: ("GN", "Ada"),
+        NameOID.SURNAME: ("SN", "L"),
+        NameOID.EMAIL_ADDRESS: ("emailAddress", "a@b.c"),
+    }
+    name = x509.Name([x509.NameAttribute(oid, value) for oid, (_, value) in names.items()])
+    assert one_line(name) == "".join(f"/{short}={value}" for short, value in names.values())
 
 
 def test_a_subject_cannot_break_a_line_of_the_log() -> None:

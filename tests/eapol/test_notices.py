@@ -1,15 +1,19 @@
 """What is told, word for word: wpa_supplicant 2.10's events, in its order, at its levels."""
 
 from dataclasses import replace
+from datetime import timedelta
 from hashlib import sha256
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from eapol import control, intake, listeners, own, pae, peer, supplicant
+from eapol.aio import inbox
 from eapol.eap import EapCode, EapType, Packet
 from eapol.events import LinkChanged, Tell, Terminate, UseNetwork
 from eapol.frame import PacketType
+from eapol.methods import fragments
 from eapol.notices import (
     Connected,
     Disconnected,
@@ -24,8 +28,18 @@ from eapol.notices import (
     Warned,
     printable,
 )
-from eapol.settings import TlsPolicy, TlsVersion
-from eapol.status import BackendState, PaeState
+from eapol.settings import Timers, TlsPolicy, TlsVersion
+from eapol.status import (
+    BackendState,
+    Counters,
+    Decision,
+    EapState,
+    MethodState,
+    PaeState,
+    PortControl,
+    Review,
+    WpaState,
+)
 from eapol.tls import ClientContext
 from lab.eapol_pair import (
     NETWORK,
@@ -234,3 +248,30 @@ def test_packet_types_and_states_have_the_standards_numbers() -> None:
         "HELD": 7, "RESTART": 8, "S_FORCE_AUTH": 9, "S_FORCE_UNAUTH": 10,
     }  # fmt: skip
     assert [int(state) for state in BackendState] == [*range(1, 9)]
+
+
+def test_the_bounds_are_those_that_the_pages_name() -> None:
+    """docs/supplicant.md, docs/wpa_cli.md, docs/conformance."""
+    assert (peer.ROUNDS, peer.FUTILE, peer.CONVERSATION) == (100, 20, 180.0)
+    assert (peer.SLOW, intake.PATIENCE) == (10.0, 10.0)
+    assert pae.EARLY_STARTS == (1, 3, 6, 10)
+    assert (supplicant.LOOK_CLOSED, supplicant.LOOK_OPEN, supplicant.STEP) == (1.0, 60.0, 1.0)
+    assert supplicant.DAY == 24 * 3600
+    assert (inbox.FRAMES, inbox.REQUESTS) == (256, 16)
+    assert (listeners.MOST, listeners.PATIENCE, control.LONGEST) == (32, 10, 4096)
+    assert fragments.MAX_MESSAGE == 128 * 1024
+    assert timedelta(days=30) == own.SOON
+    assert Timers() == Timers(
+        startPeriod=30, maxStart=3, heldPeriod=60, authPeriod=30, ClientTimeout=60
+    )
+
+
+def test_a_supplicant_has_nothing_to_tell_before_anything_happened() -> None:
+    status = supplicant.Supplicant().status()
+    assert status.failure is None
+    assert status.review == Review()
+    assert status.counters == Counters()
+    assert (status.tls, status.eap_session_id, status.selected_method) == (None, None, None)
+    assert (status.req_method, status.method_state) == (0, MethodState.NONE)
+    assert (status.decision, status.port_control) == (Decision.FAIL, PortControl.AUTO)
+    assert (status.wpa_state, status.eap_state) == (WpaState.INACTIVE, EapState.DISABLED)

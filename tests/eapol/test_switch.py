@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eapol.aio.authenticator import Switch, main
+from eapol.aio.authenticator import Switch, main, parser, serve
 from eapol.aio.driver import Supervisor
 from eapol.aio.inbox import FRAMES
 from eapol.authenticator import Authenticator, AuthenticatorSettings
@@ -104,3 +104,74 @@ def test_what_the_switch_cannot_read_is_one_sentence(
     words = ["-i", "sw0", "--ca", missing, "--cert", missing, "--key", missing]
     assert main(words) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    server = tmp_path / "server"
+    server.mkdir()
+    files = write(server, "radius", site(depth=2).server, site(depth=2).root)
+    named = {"--ca": files.ca, "--cert": files.certificate, "--key": files.key}
+    return ["-i", "sw0", *(str(word) for pair in named.items() for word in pair)]
+
+
+async def printed(
+    words: list[str], config: Config, capsys: pytest.CaptureFixture[str], cable: Cable | None = None
+) -> str:
+    """What the program prints while a gateway comes and goes."""
+    cable = cable or Cable()
+    serving = asyncio.create_task(serve(parser().parse_args(words), cable.attach))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10), gateway(cable, config) as port:
+        await port.authorized()
+        await port.end()
+        await asyncio.sleep(0)
+    serving.cancel()
+    await asyncio.wait([serving])
+    return capsys.readouterr().out
+
+
+async def test_the_program_prints_each_change_of_its_port(
+    words: list[str], config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (await printed(words, config, capsys)).splitlines()
+    assert lines[0] == "ready"
+    assert lines[1].startswith("authorized b'gw-0001' TlsStatus(version='TLSv1.3', cipher='TLS_")
+    assert lines[2:] == ["unauthorized"]
+
+
+async def test_the_program_does_what_its_options_say(
+    words: list[str], config: Config, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "keys"
+    more = ["--tls-max", "TLSv1.2", "--fragment", "200", "--key-log", str(log)]
+    shown = await printed([*words, *more], config, capsys)
+    assert "version='TLSv1.2'" in shown
+    assert b"CLIENT_RANDOM " in read(log)
+
+
+def read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def test_the_programs_options_have_the_pages_defaults(words: list[str]) -> None:
+    options = parser().parse_args(words)
+    assert (options.fragment, options.reauth, options.no_promise) == (1020, None, False)
+    assert (options.tls_max.value, options.key_log) == ("TLSv1.3", None)
+    options = parser().parse_args([*words, "--reauth", "2.5", "--no-promise"])
+    assert (options.reauth, options.no_promise) == (2.5, True)
+
+
+@pytest.mark.parametrize("missing", ["-i", "--ca", "--cert", "--key"])
+def test_the_program_wants_its_interface_and_files(
+    words: list[str], missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = words.index(missing)
+    with pytest.raises(SystemExit):
+        main([*words[:at], *words[at + 2 :]])
+    assert missing in capsys.readouterr().err
+
+
+def test_a_switch_has_nothing_to_tell_before_anybody_came() -> None:
+    port = Authenticator(server_context())
+    assert (port.authorized, port.identity, port.keys, port.tls) == (False, b"", None, None)

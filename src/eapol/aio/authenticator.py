@@ -106,13 +106,13 @@ class Switch:
             self._inbox.put_nowait(event)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="python -m eapol.aio.authenticator",
         description="Authenticate whoever is on an interface with EAP-TLS, as a switch would.",
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("-i", dest="interface", required=True)
     add("--ca", type=Path, required=True, help="the CA of the supplicants' certificates")
     add("--cert", type=Path, required=True, help="the server's certificate and chain")
@@ -122,14 +122,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-max", type=TlsVersion, default=TlsVersion.TLS_1_3, metavar="TLSv1.2|TLSv1.3")
     add("--no-promise", action="store_true", help="leave out RFC 9190's protected success")
     add("--key-log", type=Path, metavar="FILE", help="append the TLS secrets to FILE")
-    return parser
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        asyncio.run(_serve(options))
+        asyncio.run(serve(options))
     except (EapolError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -138,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace, attach: Attach = Interface) -> None:
+    """Until it is cancelled. Raises: EapolError, OSError."""
     from eapol.tls import ServerContext
 
     credentials = Credentials(
@@ -158,6 +159,7 @@ async def _serve(options: argparse.Namespace) -> None:
             settings,
             authorized=_print_authorized,
             unauthorized=lambda: print("unauthorized", flush=True),
+            attach=attach,
         )
         async with switch:
             print("ready", flush=True)
