@@ -1,5 +1,6 @@
 """What the pages name is there: files of this repository, and tests."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -45,3 +46,18 @@ def test_every_file_and_test_that_a_page_names_exists(page: Path) -> None:
         if not exists(match["file"], match["name"], cut=match["cut"] is not None)
     ]
     assert missing == []
+
+
+def test_the_drawing_of_imports_is_that_of_the_code() -> None:
+    spec = importlib.util.spec_from_file_location("imports", ROOT / "docs/imports.py")
+    assert spec is not None
+    assert spec.loader is not None
+    imports = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(imports)
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    assert imports.page(text) == text  # else: python docs/imports.py
+
+
+def test_no_module_of_ike_has_grown_past_one_idea() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob("src/ike/**/*.py")}
+    assert {path: length for path, length in lengths.items() if length > 350} == {}
