@@ -8,11 +8,13 @@ import contextlib
 import logging
 import logging.handlers
 import os
+import select
 import socket
+import stat
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from mgu import clock
 from mgu.logbound import Bound
@@ -93,6 +95,32 @@ class _File(logging.handlers.WatchedFileHandler):
             super().emit(record)
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Standard error. Where it is a pipe or a socket whose reader sleeps, as systemd's journal may,
+    lines are lost, never time."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._number = -1  # of its file descriptor, if it may block
+        with contextlib.suppress(OSError):  # it is none of the system's
+            number = self.stream.fileno()
+            if stat.S_IFMT(os.fstat(number).st_mode) in (stat.S_IFIFO, stat.S_IFSOCK):
+                self._number = number
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._number < 0:
+            super().emit(record)
+            return
+        octets = f"{self.format(record)}\n".encode(errors=_ESCAPED)
+        room = select.poll()
+        room.register(self._number, select.POLLOUT)
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            for at in range(0, len(octets), select.PIPE_BUF):
+                if not room.poll(0):  # one is writable when it takes so much: pipe(7)
+                    return
+                os.write(self._number, octets[at : at + select.PIPE_BUF])
+
+
 class _Syslog(logging.Handler):
     """Lines to syslog. Where its daemon does not take them, lines are lost, never time."""
 
@@ -165,7 +193,7 @@ def setup(
         if opened.stream is None:
             refusals.append(f"the log file {file} cannot be written: {opened.why}")
     if stderr or refusals:
-        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers.append(_Stderr())
     for handler in handlers:
         handler.setFormatter(_DatedText())
     if syslog:

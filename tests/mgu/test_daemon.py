@@ -1,6 +1,7 @@
 """Daemons: signals, background, pid files, privileges, log lines."""
 
 import logging
+import os
 import re
 import socket
 import subprocess
@@ -278,6 +279,32 @@ def test_syslog_lines_carry_the_program_and_no_date(
         logs.setup("racoon", syslog=True, stderr=False)
         logging.getLogger("ike").info("ISAKMP-SA established")
         assert syslogd.recv(200) == b"<30>racoon: INFO: ISAKMP-SA established"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_reader_of_the_log_that_sleeps_costs_lines_and_no_time(kind: str) -> None:
+    script = """
+        import logging, sys
+        from mgu import logs
+        logs.setup("racoon")
+        for number in range(1000):
+            logging.getLogger("other").error("line %d %s", number, "x" * 5000)
+        print("done")
+    """
+    if kind == "pipe":
+        reader, writer = os.pipe()
+    else:
+        reader, writer = (each.detach() for each in socket.socketpair())
+    try:
+        argv = [sys.executable, "-c", textwrap.dedent(script)]
+        result = subprocess.run(
+            argv, stdout=subprocess.PIPE, stderr=writer, text=True, check=False, timeout=20
+        )
+        assert (result.returncode, result.stdout) == (0, "done\n")
+        assert b"ERROR: line 0 xxx" in os.read(reader, 4096)
+    finally:
+        os.close(reader)
+        os.close(writer)
 
 
 @pytest.mark.usefixtures("restored_logging")

@@ -1,7 +1,8 @@
 """Judges mutants: each in a forked process, by the tests that run the changed line.
 
 The tree is copied, once for each job; the working files are never changed. One run of the tests
-under coverage says which test runs which line, and how long each takes. Then this process imports
+under coverage says which test runs which line, itself or in a process that it starts, and how long
+each takes. Then this process imports
 what the tests need from others, and forks for each mutant: a verdict costs the import of our own
 package and its tests, the quickest first, up to the first that fails.
 """
@@ -131,6 +132,11 @@ def _measure(tree: Path, package: str, tests: list[str], answer: Connection) -> 
     pattern = f"{place}/*" if place.is_dir() else f"{place}.py"
     cover = coverage.Coverage(data_file=None, include=[pattern], config_file=False)
     contexts = _Contexts(cover)
+    traces = tree / ".traces"
+    traces.mkdir()
+    hook = str(tree / "tests/mutants/traced")
+    os.environ["PYTHONPATH"] = os.pathsep.join([hook, os.environ["PYTHONPATH"]])
+    os.environ |= {"MUTANTS_TRACE": str(traces), "MUTANTS_TREE": str(place)}
     cover.start()
     code = pytest.main([*_OPTIONS, *tests], plugins=[_Steady(), contexts])
     cover.stop()
@@ -142,7 +148,21 @@ def _measure(tree: Path, package: str, tests: list[str], answer: Connection) -> 
     for file in data.measured_files():
         lines = data.contexts_by_lineno(file)
         found.by_line[str(Path(file).relative_to(tree))] = {n: set(lines[n]) for n in lines}
+    _add_started(found, tree, traces)
     answer.send(found)
+
+
+def _add_started(found: Reach, tree: Path, traces: Path) -> None:
+    """What processes ran that the tests had started (`traced/sitecustomize.py`)."""
+    for file in traces.iterdir():
+        for part in file.read_text(encoding="utf-8").strip().split("\n\n"):
+            test, *places = part.splitlines()
+            if test not in found.seconds:
+                continue  # what a fixture of a module started
+            for name, _, line in (place.rpartition(":") for place in places):
+                lines = found.by_line.setdefault(str(Path(name).relative_to(tree)), {})
+                lines.setdefault(int(line), set()).add(test)
+    shutil.rmtree(traces)
 
 
 class _Contexts:

@@ -1,0 +1,49 @@
+"""In every Python that a test starts while the tests are measured: which lines of ours it runs.
+
+MUTANTS_TRACE is the folder that takes one file for each process: the test's name, then FILE:LINE.
+It imports nothing that Python has not imported already: some tests look at what is imported.
+"""
+
+import atexit
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+_FOLDER = os.environ.get("MUTANTS_TRACE", "")
+_TREE = os.environ.get("MUTANTS_TREE", "")
+_seen: "set[tuple[str, int]]" = set()
+_leave = os._exit
+
+
+def _trace(frame: "FrameType", event: str, argument: object) -> object:
+    if not frame.f_code.co_filename.startswith(_TREE):
+        return None
+    return _line(frame, event, argument)
+
+
+def _line(frame: "FrameType", event: str, argument: object) -> object:
+    _seen.add((frame.f_code.co_filename, frame.f_lineno))
+    return _line
+
+
+def _save() -> None:
+    sys.settrace(None)
+    if _seen:
+        test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+        with open(f"{_FOLDER}/{os.getpid()}", "a", encoding="utf-8") as file:
+            file.write("\n".join([test, *(f"{name}:{line}" for name, line in _seen), "", ""]))
+        _seen.clear()
+
+
+def _exit(code: int) -> None:
+    _save()
+    _leave(code)
+
+
+if _FOLDER:
+    os._exit = _exit  # type: ignore[assignment]
+    atexit.register(_save)
+    sys.settrace(_trace)  # type: ignore[arg-type]
