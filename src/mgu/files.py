@@ -16,7 +16,7 @@ def locked(path: Path) -> Iterator[None]:
     """One process at a time; the others wait. The file `path` is private: whoever can open it can
     hold up everybody."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
     try:
         os.fchmod(file, PRIVATE)
         fcntl.flock(file, fcntl.LOCK_EX)

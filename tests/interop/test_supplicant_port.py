@@ -352,6 +352,9 @@ def test_only_two_capabilities_are_left_and_secrets_are_for_root(
         assert "CapEff:\t0000000000002004\n" in status  # CAP_NET_RAW, CAP_DAC_READ_SEARCH
         assert "CapBnd:\t0000000000002004\n" in status
         assert "NoNewPrivs:\t1\n" in status
+        mounts = Path(f"/proc/{gateway.process.pid}/mounts").read_text().splitlines()
+        writable = {line.split()[1] for line in mounts if "rw" in line.split()[3].split(",")}
+        assert writable == {str(gateway.folder), str(tmp_path)}
         assert log.stat().st_mode & 0o777 == 0o600
         assert b"CLIENT_TRAFFIC_SECRET_0 " in log.read_bytes()
 

@@ -52,6 +52,37 @@ def test_a_daemon_that_became_its_user_reads_roots_files_and_writes_its_own_only
     assert (tmp_path / "own").stat().st_uid == 4242
 
 
+CONFINED = """
+import os, sys
+from pathlib import Path
+from mgu import privileges
+folder = Path(sys.argv[1])
+os.chdir(folder)
+opened = (folder / "log").open("a")
+privileges.confine([folder / "own"])
+privileges.drop(frozenset({"CAP_DAC_OVERRIDE"}))
+(folder / "own/state").write_text("mine")
+print("goes on", file=opened, flush=True)
+for name in (folder / "new", Path("relative"), Path("/etc/mgu-test"), Path("/var/tmp/mgu-test")):
+    try:
+        name.write_text("theirs")
+    except OSError as error:
+        print(error.strerror)
+"""
+
+
+def test_a_confined_daemon_writes_to_its_folders_and_to_nothing_else(tmp_path: Path) -> None:
+    require.root()
+    (tmp_path / "own").mkdir()
+    argv = [sys.executable, "-c", CONFINED, str(tmp_path)]
+    result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == ["Read-only file system"] * 4
+    assert (tmp_path / "own/state").read_text() == "mine"
+    assert (tmp_path / "log").read_text() == "goes on\n"
+    assert not (tmp_path / "new").exists()
+
+
 def test_below_another_root_nobody_is_looked_up_or_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,17 @@ def _kept(supervisor: "Supervisor", answers: bool) -> frozenset[str]:
     return frozenset(kept)
 
 
+def _confine(options: argparse.Namespace, control: Path | None) -> None:
+    """To the folders that it writes to: CAP_DAC_OVERRIDE opens all others."""
+    from mgu import privileges
+
+    paths = (control, options.log, options.key_log, options.pidfile)
+    try:
+        privileges.confine({path.parent for path in paths if path is not None})
+    except OSError as error:
+        _log.warning("the disk cannot be made read-only for this daemon: %s", error.strerror)
+
+
 async def _serve(
     options: argparse.Namespace, keylog: Callable[[bytes], None] | None, stop: asyncio.Event
 ) -> int:
@@ -177,6 +188,7 @@ async def _serve(
         if path is not None:
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
+        _confine(options, path)
         privileges.become_user()  # the folder of the control socket stays root's
         privileges.drop(_kept(supervisor, path is not None))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))

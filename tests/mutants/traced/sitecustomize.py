@@ -33,8 +33,12 @@ def _save() -> None:
     sys.settrace(None)
     if _seen:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
-        with open(f"{_FOLDER}/{os.getpid()}", "a", encoding="utf-8") as file:
-            file.write("\n".join([test, *(f"{name}:{line}" for name, line in _seen), "", ""]))
+        lines = [test, *(f"{name}:{line}" for name, line in _seen), "", ""]
+        try:
+            with open(f"{_FOLDER}/{os.getpid()}", "a", encoding="utf-8") as file:
+                file.write("\n".join(lines))
+        except OSError:  # it may not write any more, or the disk is full: it tests just that
+            pass
         _seen.clear()
 
 
