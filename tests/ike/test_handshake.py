@@ -261,3 +261,25 @@ def test_with_a_pre_shared_key_no_certificate_is_asked_for() -> None:
     initiator, _ = _sides(exchange=ExchangeType.AGGRESSIVE)
     sent = Message.parse(Header.parse(initiator.last), initiator.last)
     assert not sent.all(PayloadType.CERT_REQUEST)
+
+
+@pytest.mark.parametrize("exchange", [ExchangeType.MAIN, ExchangeType.AGGRESSIVE])
+def test_nats_are_found_with_a_peer_that_knows_only_a_draft(exchange: ExchangeType) -> None:
+    """draft-ietf-ipsec-nat-t-ike-03: the same with other numbers of payloads."""
+    initiator, responder = _sides(exchange=exchange)
+    new, unknown = octets(Vendor.RFC_3947), b"not RFC 3947 ..."
+    assert new in initiator.last
+    responder.hears(initiator.last.replace(new, unknown))
+    types = set()
+    hearer, speaker = initiator, responder
+    while not hearer.handshake.done:
+        if not Header.parse(speaker.last).flags & Flags.ENCRYPTED:
+            sent = Message.parse(Header.parse(speaker.last), speaker.last)
+            types |= {payload.type for payload in sent.payloads}
+        hearer.hears(speaker.last)
+        hearer, speaker = speaker, hearer
+    for side in (initiator, responder):
+        assert side.handshake.done
+        assert side.facts.nat.version is Vendor.NATT_03
+    assert PayloadType.NAT_D_DRAFT in types
+    assert PayloadType.NAT_D not in types
