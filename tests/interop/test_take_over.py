@@ -127,14 +127,12 @@ def test_what_was_stopped_while_no_daemon_ran_is_open_after_the_next_start_and_n
     with near.iked() as daemon:
         kill(daemon)
     near.ipsec("--remove", "--name=u")
-    for network in ("10.2.0.0/24", "10.3.0.0/24"):
-        assert f"unreachable {network}" in ways(near)
-        assert f"saddr {network} ip daddr 10.1.0.0/24 counter packets 0 bytes 0 drop" in refusals(
-            near
-        )
+    for network in ("10.2.0.0", "10.3.0.0"):
+        assert f"unreachable {network}/24" in ways(near)
+        assert network in refusals(near)
     with near.iked():
         assert "10.2.0.0/24 dev mgu0" in ways(near)
-        assert "10.3.0.0/24" not in ways(near) + refusals(near)
+        assert "10.3.0.0" not in ways(near) + refusals(near)
         assert near.ping("10.3.0.1", source="10.1.0.1")
     assert ways(near) + refusals(near) == ""
 

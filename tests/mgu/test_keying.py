@@ -81,6 +81,7 @@ def test_a_policy_survives_the_way_to_the_data_plane_and_back(tunnel: bool) -> N
 def test_a_policy_is_three_and_the_inbound_ones_are_turned_round() -> None:
     inbound, forward, outbound = policies_of(entry(tunnel=True, protocol=6, dst_port=80))
     assert [p.direction.name for p in (inbound, forward, outbound)] == ["IN", "FWD", "OUT"]
+    assert {p.priority for p in (inbound, forward, outbound)} == {0x8000_0000}  # setkey's default
     assert (outbound.selector.dst_port, inbound.selector.src_port) == (80, 80)
     assert inbound.selector.src == outbound.selector.dst == ip_network("10.2.0.0/24")
     assert (inbound.templates[0].src, inbound.templates[0].dst) == (THERE, HERE)
@@ -170,6 +171,10 @@ def test_ipv6_neighbours_are_found_in_the_clear() -> None:
     clear = [p for p in policies if not p.templates]
     assert {(p.selector.protocol, p.selector.src_port) for p in clear} == {(58, 135), (58, 136)}
     assert sorted(p.direction for p in clear) == sorted([*model.Direction][:3] * 2)
+    assert all(
+        (p.selector.src == ip_network("fd00::1")) is (p.direction is model.Direction.OUT)
+        for p in clear
+    )
     assert max(p.priority for p in clear) < min(p.priority for p in policies if p.templates)
 
 
@@ -229,10 +234,11 @@ async def test_an_inbound_sa_completes_the_reserved_spi() -> None:
         remote=THERE,
         protocol=ProtocolId.ESP,
         mode=ike.Mode.TRANSPORT,
-        reqid=0,
+        reqid=9,
     )
     assert await backend.allocate_spi(wanted) == 0x1000
-    assert [(sa.larval, sa.src, sa.dst) for sa in plane.held.values()] == [(True, THERE, HERE)]
+    (larval,) = plane.held.values()
+    assert (larval.larval, larval.src, larval.dst, larval.reqid) == (True, THERE, HERE, 9)
     await backend.install(INBOUND)
     await backend.install(OUTBOUND)
     assert [(sa.spi, sa.larval) for sa in plane.held.values()] == [(0x1000, False), (0x2000, False)]
@@ -487,13 +493,22 @@ async def test_half_a_policy_of_a_peer_is_made_whole_before_it_is_told() -> None
         assert told == [PolicyAdded(policy=made, generated=True)]
 
 
+@pytest.mark.parametrize("tunnel", [False, True], ids=["transport", "tunnel"])
 @pytest.mark.parametrize("protocol", [0, 1, 6, 132])
 @pytest.mark.parametrize("six", [False, True], ids=["ipv4", "ipv6"])
-async def test_any_part_of_a_connections_policies_tells_the_whole(six: bool, protocol: int) -> None:
+async def test_any_part_of_a_connections_policies_tells_the_whole(
+    six: bool, protocol: int, tunnel: bool
+) -> None:
     dst, src = (ip_address("fd00::2"), ip_address("fd00::1")) if six else (THERE, HERE)
     port = 9 if protocol > 1 else 0
+    behind = ip_network("fd01::/64" if six else "10.2.0.0/24")
     wanted = Connection(
-        name="n", dst=dst, protocol=protocol, src_port=port, reqid=CONNECTIONS[-1]
+        name="n",
+        dst=dst,
+        network=behind if tunnel else None,
+        protocol=protocol,
+        src_port=port,
+        reqid=CONNECTIONS[-1],
     ).policy(src)
     for part in policies_of(wanted):
         found = await XfrmBackend(Plane([part])).take_over()

@@ -31,7 +31,9 @@ def opener(name: str, refusal: XfrmError | None = None) -> Opener:
 async def chosen(kernel: Opener) -> str:
     async with AsyncExitStack() as stack:
         listening = Listening(isakmp_port=501)
-        return (await open_plane(stack, listening, kernel, opener("ours"))).name
+        plane = await open_plane(stack, listening, kernel, opener("ours"))
+        assert await plane.backend.policies() == []
+        return plane.name
 
 
 NO_ESP = Unsupported("this kernel has no ESP")

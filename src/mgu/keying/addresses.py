@@ -1,6 +1,6 @@
 """Tells when the host's addresses change: a lease that comes late, or a link that moves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 
 from wire.rtnetlink import Change, Item, OwnAddress
@@ -22,11 +22,18 @@ class AddressWatch:
         self._watch.close()
 
     def _told(self, changes: list[Change]) -> None:
-        before = {found for change in changes if (found := _usable(change.before))}
-        after = {found for change in changes if (found := _usable(change.after))}
-        if before or after:
-            left = {found for item in self._watch.table.items() if (found := _usable(item))}
-            self._changed(frozenset(before - left))
+        gone = addresses_gone(changes, self._watch.table.items())
+        if gone is not None:
+            self._changed(gone)
+
+
+def addresses_gone(changes: list[Change], present: Iterable[Item]) -> frozenset[Address] | None:
+    """Which went, of those that can be spoken from; None when none came or went."""
+    before = {found for change in changes if (found := _usable(change.before))}
+    after = {found for change in changes if (found := _usable(change.after))}
+    if not before | after:
+        return None
+    return frozenset(before - {found for item in present if (found := _usable(item))})
 
 
 def _usable(item: Item | None) -> Address | None:
