@@ -382,3 +382,34 @@ def test_a_forged_first_message_in_a_peers_name_moves_nothing() -> None:
     office.world.run(5)
     established = [v for v in office.gateway.engine.isakmp_sas() if v.created]
     assert [v.remote for v in established] == [v.remote for v in before]
+
+
+def test_a_policy_stays_with_its_address_when_the_peer_there_has_moved_away() -> None:
+    """Who comes to the address after it, and proves to be there, may have the policy."""
+    modes = (ExchangeType.AGGRESSIVE,)
+    names = {name: Secret(name.encode()) for name in ("first", "second")}
+    served = everybody(exchange_modes=modes)
+    world = World()
+    keys = PreSharedKeys(tuple(names.items()))
+    gateway = world.node("gateway", GATEWAY, replace(served, keys=keys))
+    gateway.policies.append(to_branch())
+
+    def node(name: str, address: Address) -> Node:
+        identifier = Identifier(IdType.FQDN, name)
+        own = branch(address, exchange_modes=modes, my_identifier=identifier)
+        key = PreSharedKeys(((str(GATEWAY), names[name]),))
+        made = world.node(name, address, replace(own, keys=key))
+        made.policies.append(tunnel(address, GATEWAY, BRANCH_NET, OFFICE))
+        return made
+
+    first = node("first", BRANCH)
+    assert connect(world, first)
+    world.remove(first)
+    moved = node("first", INSIDER)
+    assert not connect(world, moved, 20)  # the policy is for the other address
+    world.tell(gateway, SaExpired(sa=gateway.of(Direction.IN)[0].id, hard=True))
+    world.run(1)
+    second = node("second", BRANCH)
+    assert connect(world, second, 20)
+    world.run(1)
+    assert {sa.destination for sa in gateway.of(Direction.OUT)} == {BRANCH}

@@ -20,6 +20,7 @@ from lab.ike_world import (
     pair,
     receivable,
     transport,
+    tunnel,
 )
 from lab.virtual import Weather
 
@@ -175,3 +176,42 @@ def test_ipsec_sas_outlive_an_isakmp_sa_that_nobody_renews_at_both_ends() -> Non
     assert not right.engine.isakmp_sas()
     assert left.sas
     assert mirrored(left, right)
+
+
+def _both_soften(world: World, left: Node, right: Node) -> None:
+    for node in (left, right):
+        for sa in node.of(Direction.OUT):
+            world.tell(node, SaExpired(sa=sa.id, hard=False))
+
+
+@pytest.mark.parametrize("delay", [0.0005, 0.01, 0.2])
+def test_renewals_by_both_ends_at_once_settle_in_one_exchange(delay: float) -> None:
+    """Both are the initiators of their SAs, and all soft limits pass at the same moment."""
+    world = World(weather=Weather(delay=delay))
+    left, right = pair(world)
+    nets = [(f"10.1.{n}.0/24", f"10.2.{n}.0/24") for n in range(8)]
+    left.policies += [tunnel(LEFT, RIGHT, a, b) for a, b in nets]
+    right.policies += [tunnel(RIGHT, LEFT, b, a) for a, b in nets]
+    for node in (left, right):
+        for policy in node.policies[1:]:
+            world.tell(node, Acquire(policy=policy))
+    world.run(30)
+    for _ in range(5):
+        _both_soften(world, left, right)
+        world.run(40)
+        assert len(left.sas) == len(right.sas) == 16
+        assert mirrored(left, right)
+
+
+def test_equal_lifetimes_at_both_ends_do_not_multiply_the_sas() -> None:
+    world = World()
+    left, right = pair(world, left=lasting(RIGHT, 120), right=lasting(LEFT, 120))
+    world.tell(left, Acquire(policy=left.policies[0]))
+    world.tell(right, Acquire(policy=right.policies[0]))
+    world.run(20)
+    most = 0
+    for _ in range(300):
+        world.run(10)
+        most = max(most, len(left.sas))
+    assert most <= 4  # a set, and the one that replaces it
+    assert receivable(left, right)

@@ -93,7 +93,9 @@ def may_take(peer: "Peer", connection: "Connection") -> bool:
         return True
     if holder.remote is None or peer.remote is None or holder.remote.name != peer.remote.name:
         return False
-    if connection.is_idle and not any(sa.established for sa in holder.isakmp_sas):
+    there = connection.policy.remote
+    held = any(sa.established and sa.remote.address == there for sa in holder.isakmp_sas)
+    if connection.is_idle and not held:
         return True
     return (
         holder.identity is not None

@@ -50,6 +50,9 @@ class Spd:
     def find(self, policy: PolicyEntry) -> "Connection | None":
         return self._connections.get(traffic(policy))
 
+    def find_traffic(self, key: Traffic) -> "Connection | None":
+        return self._connections.get(key)
+
     def add(self, connection: "Connection") -> None:
         policy = connection.policy
         self._connections[traffic(policy)] = connection

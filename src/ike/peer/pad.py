@@ -100,6 +100,8 @@ class Pad:
         for connection in list(peer.connections.values()):
             if connection.generated:
                 connection.follow(address)
+            elif connection.is_idle and connection.policy.remote != address:
+                self.peer_of(connection.policy).take(connection)  # it is for who is there
 
     def _remove(self, peer: Peer) -> None:
         peers = self._at.get(peer.address, {})

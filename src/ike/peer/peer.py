@@ -255,9 +255,11 @@ class Peer:
         self._by_cookies.pop(bytes(sa.cookies), None)
         self._db.cookies.remove(sa)
         takedown.isakmp_sa_closed(self, sa, kind)
-        if not self.coming(sa.remote.address, sa.local.address):
+        ends = (sa.remote.address, sa.local.address)
+        if not self.coming(*ends) and not self._db.half_open.arriving(*ends):
             for connection in list(self.connections.values()):
-                if connection.waits:
+                policy = connection.policy
+                if connection.waits and (policy.remote, policy.local) == ends:
                     connection.stop_waiting()
         self._db.pad.forget_if_idle(self)
 

@@ -30,7 +30,7 @@ def entries_for(databases: Databases, peer: "Peer", wanted: Wanted) -> list[Conn
 
 def _candidates(databases: Databases, peer: "Peer", wanted: Wanted) -> Iterator[Connection]:
     """The peer's own, and those of others at its address, which it may be allowed to take."""
-    named = peer.connections.get((wanted.selector, wanted.local, wanted.remote))
+    named = databases.spd.find_traffic((wanted.selector, wanted.local, wanted.remote))
     if named is not None:
         yield named
         return
