@@ -51,6 +51,10 @@ _ZEROS: Final = (ctypes.c_ulong(0),) * 3  # prctl's arguments are longs
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class OtherThreads(RuntimeError):
+    """A fault of the program: privileges are those of a thread, and must be given up before."""
+
+
 def become_user(folders: Iterable[Path] = ()) -> None:
     """Become the user of the daemons (`mgu.account`), to whom the `folders` are given.
 
@@ -118,10 +122,11 @@ def drop(keep: frozenset[str]) -> None:
     """Keep of the permitted capabilities only those in `keep`, such as {"CAP_NET_ADMIN"}.
 
     What the process does not have is not asked for, so an ordinary user may call it too. Holds
-    for the calling thread and those it starts later: call it before any other thread runs.
-    Raises: KeyError for an unknown name; OSError if the kernel refuses.
+    for the calling thread and those it starts later.
+    Raises: KeyError for an unknown name; OSError if the kernel refuses; OtherThreads.
     """
     wanted = sum(1 << NUMBERS[name] for name in keep)
+    _check_alone()
     permitted = held()
     if permitted & _SETPCAP:
         _shrink_bounding_set(wanted)
@@ -142,6 +147,13 @@ def held() -> int:
 def holds(name: str) -> bool:
     """Whether this thread may use the capability `name`."""
     return bool(held() >> NUMBERS[name] & 1)
+
+
+def _check_alone() -> None:
+    """Raises: OtherThreads."""
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        raise OtherThreads(f"{threads} threads run: all but one would keep what is given up")
 
 
 def _shrink_bounding_set(wanted: int) -> None:

@@ -223,6 +223,26 @@ def test_only_the_capabilities_named_stay_even_for_what_is_executed() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_privileges_are_not_dropped_where_another_thread_would_keep_them() -> None:
+    result = python("""
+        import threading
+        from mgu import privileges
+        before, end = privileges.held(), threading.Event()
+        other = threading.Thread(target=end.wait)
+        other.start()
+        try:
+            privileges.drop(frozenset())
+        except privileges.OtherThreads as error:
+            assert str(error).startswith("2 threads run"), error
+        else:
+            raise AssertionError("dropped")
+        assert privileges.held() == before
+        end.set()
+        other.join()
+    """)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_an_unknown_capability_is_refused() -> None:
     with pytest.raises(KeyError):
         privileges.drop(frozenset({"CAP_NET_ADMINN"}))

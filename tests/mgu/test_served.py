@@ -1,6 +1,7 @@
 """The policies of connections, as the files say: nothing that is not understood opens a hole."""
 
 import errno
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
         (place / f"ifcfg-{name}").write_text(text)
 
     return write
+
+
+async def test_a_start_leaves_no_thread_that_would_keep_privileges(
+    files: Callable[[str, str], None], plane: Policies, told: list[Event]
+) -> None:
+    files("office", "10.0.0.2")
+    before = threading.active_count()
+    await Served(plane, told.append).start()  # type: ignore[arg-type]
+    assert plane.peers == ["10.0.0.2"]
+    assert threading.active_count() == before
 
 
 @pytest.fixture

@@ -48,17 +48,24 @@ class Served:
                 left.sas,
             )
 
+    async def start(self) -> None:
+        """The first `update`. It starts no thread: one that runs before the privileges are dropped
+        would keep them.
+        """
+        async with self._one_at_a_time:
+            await self._update(self._look())
+
     async def update(self) -> None:
         """Make the policies those of the connections that are up; errors go to the log."""
         async with self._one_at_a_time:
-            await self._update()
+            await self._update(await asyncio.to_thread(self._look))
 
-    async def _update(self) -> None:
-        def look() -> dict[str, PolicyEntry]:  # a file for each
-            return dict(self._with_reqids(dict(self._wanted())))
-
+    def _look(self) -> dict[str, PolicyEntry]:
+        """What the files say now, one for each connection."""
         self._problems = {}
-        wanted = await asyncio.to_thread(look)
+        return dict(self._with_reqids(dict(self._wanted())))
+
+    async def _update(self, wanted: dict[str, PolicyEntry]) -> None:
         for name, policy in list(self._installed.items()):
             if name in self._problems:
                 continue  # what its file says now is not understood: what it said stays protected

@@ -127,6 +127,8 @@ def _failed(text: str, code: int) -> int:
 
 
 def _run(options: argparse.Namespace, configuration: Configuration) -> int:
+    # numpy's library would start threads when it is loaded, which keep the privileges of a start
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     pidfile = options.pidfile or configuration.pidfile
     if not options.foreground:
         daemon.detach(pidfile)
@@ -175,7 +177,7 @@ async def _serve(
     state.served = Served(plane.backend, driver.tell)
     stack.push_async_callback(state.served.clear)
     await state.served.take_over()
-    await state.served.update()
+    await state.served.start()
     if not configuration.admin.disabled:  # whoever can ask finds everything in place
         driver.admin = await _open_admin(configuration.admin, driver)
         stack.push_async_callback(driver.admin.close)
