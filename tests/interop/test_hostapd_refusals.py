@@ -10,7 +10,7 @@ from lab.gateway import Supplicant, network, supplicant
 from lab.netns import Veth
 from lab.peers.authenticating import switch
 from lab.peers.freeradius import Settings
-from lab.peers.hostapd import OwnServer
+from lab.peers.hostapd import OwnServer, hostapd
 from lab.pki import KeyKind, Usage, site
 
 pytestmark = pytest.mark.interop
@@ -105,3 +105,41 @@ def test_two_ends_without_a_common_version_of_tls_end_in_held(wire: Veth, tmp_pa
     settings = Settings(server=made.server, ca=made.root, min_version="1.3")
     policy = TlsPolicy(max_version=TlsVersion.TLS_1_2)
     refused(wire, tmp_path, settings, replace(network(tmp_path, made), tls=policy))
+
+
+def test_after_a_try_at_a_wrong_date_hostapd_opens_the_port_within_seconds_of_the_right_one(
+    wire: Veth, tmp_path: Path
+) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text(f"-{20 * 365 * 86_400 * 10**9}")
+    made = site(KeyKind.P256)
+    with (
+        switch(wire, tmp_path, Settings(server=made.server, ca=made.root)) as port,
+        supplicant(wire.left[0], network(tmp_path, made), env={"MGU_CLOCK": str(clock)}) as gateway,
+    ):
+        assert "not yet valid" in gateway.held()["last_failure"]
+        clock.write_text("0")
+        gateway.authorized(within=12.0)  # hostapd swallows Starts for some seconds after a failure
+        port.authorized()
+
+
+def test_a_radius_server_that_is_silent_is_named_in_the_status(wire: Veth, tmp_path: Path) -> None:
+    """Its address is there, and nobody answers at it."""
+    made = site(KeyKind.P256)
+    with (
+        hostapd(wire.right[0], tmp_path) as port,
+        supplicant(wire.left[0], network(tmp_path, made)) as gateway,
+    ):
+        gateway.until(Supplicant_PAE_state="AUTHENTICATING")
+        gateway.ask("SET EAPOL::authPeriod 3")
+        gateway.ask("REASSOCIATE")
+        shown = gateway.until(
+            within=20.0,
+            last_failure=(
+                "no EAP request for 3 s: the switch or its RADIUS server does not answer; does the"
+                " server run, and does it know this switch (address, secret)?"
+            ),
+        )
+        assert shown["suppPortStatus"] == "Unauthorized"
+        gateway.process.wait_line("WARNING: eth0: no EAP request for 3 s: the switch or its RADIUS")
+        assert port.process.running
