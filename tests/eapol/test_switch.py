@@ -14,6 +14,7 @@ from eapol.aio.inbox import FRAMES
 from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.config import Config
 from eapol.events import PortAuthorized
+from eapol.notices import EapSuccess, Notice
 from eapol.settings import Network
 from lab.eapol_pair import START, server_context
 from lab.eapol_wire import Cable
@@ -148,6 +149,21 @@ async def test_the_program_does_what_its_options_say(
     shown = await printed([*words, *more], config, capsys)
     assert "version='TLSv1.2'" in shown
     assert b"CLIENT_RANDOM " in read(log)
+
+
+async def test_the_program_authenticates_again_so_often(words: list[str], config: Config) -> None:
+    cable = Cable()
+    options = parser().parse_args([*words, "--reauth", "0.1"])
+    serving = asyncio.create_task(serve(options, cable.attach))
+    await asyncio.sleep(0)
+    heard: asyncio.Queue[Notice] = asyncio.Queue()
+    async with asyncio.timeout(10), gateway(cable, config) as port:
+        port.listen(heard.put_nowait)
+        for _ in range(3):
+            while not isinstance(await heard.get(), EapSuccess):
+                pass
+    serving.cancel()
+    await asyncio.wait([serving])
 
 
 def read(path: Path) -> bytes:
