@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -134,12 +135,12 @@ def test_a_command_that_is_interrupted_says_nothing_and_ends_as_a_shell_expects(
 
 
 def waits(pid: int) -> Callable[[], bool]:
-    """Whether it is in the same system call as when it was looked at before: its work has begun."""
-    seen = ["running"]
+    """Whether it is in one and the same system call for some looks: its work has begun."""
+    seen = deque(["running"], maxlen=6)
 
     def look() -> bool:
         seen.append(Path(f"/proc/{pid}/syscall").read_text())
-        return seen[-1] == seen[-2] and not seen[-1].startswith("running")
+        return len(seen) == seen.maxlen and len(set(seen)) == 1 and "running" not in seen[0]
 
     return look
 
