@@ -13,6 +13,7 @@ import socket
 import stat
 import sys
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -63,6 +64,10 @@ class _DatedText(_Text):
         return f"{date:%Y-%m-%d %H:%M:%S}: {super().format(record)}"
 
 
+def _opener(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o640)
+
+
 class _File(logging.handlers.WatchedFileHandler):
     """A log file. What cannot be written is lost; one that was moved away is used until there is
     another. `why` says why there is none.
@@ -89,6 +94,10 @@ class _File(logging.handlers.WatchedFileHandler):
                 old.close()
         except OSError as error:  # of a full disk, or of a folder that is not ours
             self.why = error.strerror or str(error)
+
+    def _open(self) -> TextIOWrapper:
+        """A pipe that nobody reads must not be waited for."""
+        return open(self.baseFilename, "a", encoding="utf-8", errors=_ESCAPED, opener=_opener)
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):

@@ -327,6 +327,22 @@ def test_a_reader_of_the_log_that_sleeps_costs_lines_and_no_time(kind: str) -> N
         os.close(writer)
 
 
+def test_a_pipe_that_nobody_reads_is_no_log_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    script = """
+        import logging, sys
+        from pathlib import Path
+        from mgu import logs
+        logs.setup("racoon", file=Path(sys.argv[1]), stderr=False)
+        logging.getLogger("ike").info("goes on")
+    """
+    result = python(script, str(tmp_path / "pipe"))
+    assert result.returncode == 0
+    warning, line = result.stderr.splitlines()
+    assert warning.endswith("pipe cannot be written: No such device or address")
+    assert line.endswith("INFO: goes on")
+
+
 @pytest.mark.usefixtures("restored_logging")
 def test_a_log_that_was_moved_away_is_used_until_there_can_be_another(tmp_path: Path) -> None:
     folder = tmp_path / "log"
