@@ -12,6 +12,7 @@ doi, crypto, isakmp, numbers   what the octets mean; keys and proofs; octets; as
 from collections import Counter
 from collections.abc import Callable
 
+from ike.absence import Absence
 from ike.admission import Admission
 from ike.commands import Command, EventKind, Stopped
 from ike.config import Config
@@ -60,6 +61,7 @@ class Engine:
         self._db = Databases(self._context, Weakness(self._context), HalfOpen())
         self._db.pad = self._pad = Pad(self._db)
         self._admission = Admission(self._db)
+        self._absence = Absence(self._context)
         self._stopped = False
 
     @property
@@ -76,14 +78,25 @@ class Engine:
             return []
         self._context.now = now
         if not self._db.closing:
+            if self._absence.ends():
+                self._came_back()
             self._context.timers.fire(now)
             self._dispatch(event)
+            self._absence.watch(anything=bool(self._db.sad or self._db.cookies))
         elif isinstance(event, Answer):
             self._context.answer(event)
         if self._db.closing and not self._context.asking:
             self._context.emit(Stopped())
             self._stopped = True
         return self._context.take_commands()
+
+    def _came_back(self) -> None:
+        """The machine slept: the peers have given us up. The next packet begins anew."""
+        self._context.warning("nothing was heard or sent for minutes: all SAs are given up")
+        for peer in self._pad:
+            takedown.disconnected(peer, "the machine slept")
+        for sa in self._db.half_open:
+            sa.close(EventKind.PHASE1_DOWN)
 
     def _dispatch(self, event: Event) -> None:
         match event:

@@ -6,8 +6,9 @@ back through the inbox as an event, so that a slow kernel stalls nobody.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from wire.timer import TimerFired
 
@@ -15,6 +16,15 @@ E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
 C = TypeVar("C")
 C_co = TypeVar("C_co", covariant=True)
+
+
+PULSE: Final = 5.0
+"""Seconds until the clock is looked at again: waiting does not count the time asleep."""
+
+
+def clock() -> float:
+    """Monotonic seconds, the time that the machine was asleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Core(Protocol[E_contra, C_co]):
@@ -30,28 +40,21 @@ async def run(
     core: Core[E, C],
     inbox: asyncio.Queue[E],
     perform: Callable[[C], Coroutine[Any, Any, E] | None],
+    *,
+    clock: Callable[[], float] = clock,
 ) -> None:
     """Drive `core` until cancelled, or until `perform` raises.
 
     `perform` carries out a told command and returns None, or returns the coroutine of an asked
     one, whose result is the answering event. Asked commands still running are cancelled at exit.
     """
-    clock = asyncio.get_running_loop().time
 
     async def answer(asked: Coroutine[Any, Any, E]) -> None:
         inbox.put_nowait(await asked)
 
     async with asyncio.TaskGroup() as tasks:
         while True:
-            event: E | TimerFired
-            wait = asyncio.timeout_at(core.deadline)
-            try:
-                async with wait:
-                    event = await inbox.get()
-            except TimeoutError:
-                if not wait.expired():
-                    raise
-                event = TimerFired()
+            event = await _next(inbox, core.deadline, clock)
             for command in core.handle(event, clock()):
                 try:
                     asked = perform(command)
@@ -61,3 +64,18 @@ async def run(
                 if asked is not None:
                     tasks.create_task(answer(asked))
             await asyncio.sleep(0)  # a full inbox must not starve the other tasks
+
+
+async def _next(
+    inbox: asyncio.Queue[E], deadline: float | None, clock: Callable[[], float]
+) -> E | TimerFired:
+    while True:
+        wait = asyncio.timeout(None if deadline is None else min(deadline - clock(), PULSE))
+        try:
+            async with wait:
+                return await inbox.get()
+        except TimeoutError:
+            if not wait.expired():
+                raise
+            if deadline is not None and deadline <= clock():
+                return TimerFired()

@@ -157,6 +157,15 @@ class World:
         self.lab.remove(node.station)
         del self.nodes[node.address]
 
+    def suspend(self, node: Node) -> None:
+        """It sleeps: its clock goes on, nothing else does."""
+        assert node.station is not None
+        self.lab.remove(node.station)
+
+    def wake(self, node: Node) -> None:
+        assert node.station is not None
+        self.lab.resume(node.station)
+
     def tell(self, node: Node, event: Event, delay: float = 0.0) -> None:
         assert node.station is not None
         self.lab.tell(node.station, event, delay)

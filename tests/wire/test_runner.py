@@ -1,12 +1,13 @@
 """The runner: told commands in order, asked ones as events, deadlines kept."""
 
 import asyncio
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
 
-from wire.runner import run
+from wire.runner import clock, run
 from wire.timer import TimerFired
 
 
@@ -54,3 +55,39 @@ async def test_an_asked_command_answers_through_the_inbox_and_stalls_nobody() ->
         await run(Echo(), inbox, perform)
     assert caught.group_contains(Finished)
     assert told[:3] == ["tell one", "tell two", "tell answer one"]
+
+
+class Patient:
+    """Wants to be called an hour after its event; notes when it was called."""
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.called: list[tuple[object, float]] = []
+
+    def handle(self, event: str | TimerFired, now: float) -> Sequence[str]:
+        self.called.append((event, now))
+        if isinstance(event, TimerFired):
+            return ["end"]
+        self.deadline = now + 3600
+        return []
+
+
+async def test_a_deadline_that_passed_while_the_machine_slept_has_passed() -> None:
+    inbox: asyncio.Queue[str] = asyncio.Queue()
+    inbox.put_nowait("event")
+    core = Patient()
+
+    def end(_: str) -> None:
+        raise Finished
+
+    def jumping() -> float:
+        return 7200.0 if core.called else 10.0
+
+    with pytest.raises(ExceptionGroup):
+        await run(core, inbox, end, clock=jumping)
+    assert core.called == [("event", 10.0), (TimerFired(), 7200.0)]
+
+
+def test_the_clock_counts_the_time_asleep() -> None:
+    before, now, after = time.clock_gettime(time.CLOCK_BOOTTIME), clock(), clock()
+    assert before <= now <= after < before + 60

@@ -42,7 +42,7 @@ from ike.events import (
 )
 from ike.values import IpsecSa
 from wire.fault import CannotGoOn, Faults, Guarded
-from wire.runner import run
+from wire.runner import clock, run
 
 logger = logging.getLogger("ike")
 
@@ -153,8 +153,9 @@ class Driver:
             except BackendError as error:
                 logger.error("%s", error)
             except Exception as error:  # noqa: BLE001 - the outermost loop of a daemon
-                now = asyncio.get_running_loop().time()
-                self._faults.survive(error, "changing the data plane, or reading the files", now)
+                self._faults.survive(
+                    error, "changing the data plane, or reading the files", clock()
+                )
             finally:
                 self._told.task_done()
 

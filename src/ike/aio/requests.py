@@ -1,6 +1,5 @@
 """Answers racoonctl's requests from the engine and the data plane."""
 
-import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +28,7 @@ from ike.engine import Engine
 from ike.events import Acquire, DeleteIpsec, DeleteIsakmp, EstablishIsakmp, Event, Flush
 from ike.numbers.isakmp import ProtocolId
 from ike.values import Endpoint, IpsecView, IsakmpView, Phase1State, PolicyEntry, Role, SaId
+from wire.runner import clock
 
 logger = logging.getLogger("ike")
 
@@ -154,7 +154,7 @@ class Desk:
         )
 
     def _schedule(self) -> list[ScheduleRecord]:
-        now = asyncio.get_running_loop().time()
+        now = clock()
         return [
             ScheduleRecord(
                 due=int(timer.fires),
@@ -241,7 +241,7 @@ class Desk:
     def _wall(self, monotonic: float) -> int:
         if not monotonic:
             return 0
-        return round(self._date() - (asyncio.get_running_loop().time() - monotonic))
+        return round(self._date() - (clock() - monotonic))
 
 
 def _reply(request: Request, body: bytes = b"") -> Answer:

@@ -120,6 +120,9 @@ class Cookies:
         self._theirs: dict[bytes, IsakmpSa] = {}  # as responder, by both
         self._openings: dict[tuple[bytes, Address], IsakmpSa] = {}
 
+    def __len__(self) -> int:
+        return len(self._ours) + len(self._theirs)
+
     def add(self, sa: IsakmpSa) -> None:
         cookies = sa.cookies
         if sa.facts.is_initiator:

@@ -15,7 +15,8 @@
 | policy withdrawn                  | none           | of the policy   | of the policy   | yes              |
 | policy gone from the data plane   | none           | live to their   | go on           | no               |
 |                                   |                | end             |                 |                  |
-| disconnect, remote not configured | all            | all             | all             | yes              |
+| disconnect, remote not configured,| all            | all             | all             | yes              |
+| the machine slept                 |                |                 |                 |                  |
 | local address gone                | there          | there           | there           | no (how?)        |
 | another proved identity in the    | none           | all             | all             | no               |
 | peer's place                      |                |                 |                 |                  |
@@ -123,7 +124,7 @@ def isakmp_sa_closed(peer: "Peer", sa: IsakmpSa, kind: EventKind) -> None:
 def disconnected(
     peer: "Peer", reason: str, *, local: Address | None = None, bundles: bool = True
 ) -> None:
-    """By an administrator, or because the remote is not configured any more."""
+    """By an administrator, as the remote is not configured any more, or as the machine slept."""
     sas = [sa for sa in peer.isakmp_sas if local in (None, sa.local.address)]
     if bundles:
         _give_up([n for n in peer.negotiations if n.sa in sas], reason)

@@ -5,7 +5,6 @@ import logging
 import os
 import random
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,7 @@ from ntp.service import Service, SetClock, State
 from ntp.source import Source
 from ntp.sources import sources
 from ntp.trust import Level
+from wire.runner import clock
 
 KEEP: Final = frozenset({"CAP_SYS_TIME"})
 
@@ -79,7 +79,7 @@ class Gateway:
             offset = seconds(state.jump.offset)
             log.warning("a jump of %s s is held; it waits for %s", offset, state.jump.waits_for)
         action = self._action if outcome and outcome.trust and not state.jump else "none"
-        line = timestatus.write(state, outcome, action, time.monotonic())
+        line = timestatus.write(state, outcome, action, clock())
         daemon.notify(f"STATUS={line}")
 
 

@@ -32,7 +32,7 @@ from ntp.service import (
 )
 from ntp.source import Source
 from wire.record import replace
-from wire.runner import run
+from wire.runner import clock, run
 
 _OWN: Final = 100_000_000  # ns; news of the clock that move it less are of our own making
 
@@ -105,7 +105,7 @@ class _Running:
                 done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for end in done:
                     end.result()
-                for command in self._core.handle(Stop(), asyncio.get_running_loop().time()):
+                for command in self._core.handle(Stop(), clock()):
                     self._perform(command)
                 self._tell()
             finally:
