@@ -9,8 +9,8 @@ from ike.isakmp.message import Message, Payload
 from ike.isakmp.payloads import Notification
 from ike.numbers.doi import IdType
 from ike.numbers.isakmp import ExchangeType, Flags, NotifyType, PayloadType, ProtocolId
-from ike.phase2.negotiation import LINGER
 from ike.sa import informational
+from ike.sa.exchanges import LINGER
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.sa.protected import MAX_IDS, RENEW_IDS
 from ike.values import Endpoint, Role

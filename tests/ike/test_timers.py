@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ike.rate import RateLimiter
-from ike.timers import TimerQueue
+from ike.timers import FEW, TimerQueue
 
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=20))
@@ -29,6 +29,32 @@ def test_a_cancelled_timer_is_neither_fired_nor_shown() -> None:
     queue.fire(5.0)
     first.cancel()
     assert fired == ["second"]
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), min_size=1, max_size=400))
+def test_cancelled_timers_take_no_room_and_no_others_with_them(
+    timers: list[tuple[float, bool]],
+) -> None:
+    queue, fired = TimerQueue(), list[float]()
+    made = [
+        queue.add("t", 0.0, delay, lambda delay=delay: fired.append(delay))  # type: ignore[misc]
+        for delay, _ in timers
+    ]
+    for timer, (_, cancelled) in zip(made, timers, strict=True):
+        if cancelled:
+            timer.cancel()
+            timer.cancel()
+    kept = sorted(delay for delay, cancelled in timers if not cancelled)
+    assert len(queue) <= max(2 * len(kept), len(kept) + FEW) + 1
+    queue.fire(200.0)
+    assert sorted(fired) == kept
+
+
+def test_a_timer_made_and_cancelled_for_ever_needs_no_memory() -> None:
+    queue = TimerQueue()
+    for now in range(5000):
+        queue.add("in hours", float(now), 28800.0, lambda: None).cancel()
+        assert len(queue) <= FEW + 1
 
 
 def test_a_timer_that_sets_itself_again_without_delay_does_not_stop_the_clock() -> None:

@@ -36,9 +36,6 @@ from ike.values import (
     Selector,
 )
 
-LINGER = 60.0
-"""Seconds for which a finished exchange still answers repeated messages."""
-
 
 class Negotiation:
     """What both roles share; `Initiator` and `Responder` are in the modules of these names."""
@@ -206,10 +203,7 @@ class Negotiation:
         self._stop_waiting()
         exchange = self.exchange
         if exchange is not None:
-            exchange.close()
-            exchange.receiver = None
-            forget = self.sa.exchanges.forget
-            self._context.later("exchange forgotten", LINGER, lambda: forget(exchange.message_id))
+            self.sa.exchanges.over(exchange)
 
     # --- asking ---
 

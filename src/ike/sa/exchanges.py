@@ -1,5 +1,8 @@
 """The phase 2 exchanges under one ISAKMP SA, by their message IDs."""
 
+from functools import partial
+from typing import Final
+
 from ike.context import Context
 from ike.crypto.channel import Channel
 from ike.isakmp.message import Message
@@ -7,6 +10,12 @@ from ike.phase1.facts import Phase1
 from ike.phase1.handshake import Handshake
 from ike.sa.protected import MessageIds, SecuredExchange
 from ike.sa.sender import Sender
+from ike.timers import Timer
+
+LINGER: Final = 60.0
+"""Seconds for which a finished exchange still answers repeated messages."""
+MAX_LINGERING: Final = 256
+"""Of one ISAKMP SA: a peer that opens one after the other keeps the latest only."""
 
 
 class Exchanges:
@@ -26,6 +35,7 @@ class Exchanges:
         self._facts = facts
         self._sender = sender
         self._kept: dict[int, SecuredExchange] = {}
+        self._over: dict[int, Timer] = {}  # those of them that are finished
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -57,13 +67,27 @@ class Exchanges:
         self.ids.add(exchange.message_id)
         self._kept[exchange.message_id] = exchange
 
-    def forget(self, message_id: int) -> None:
+    def over(self, exchange: SecuredExchange) -> None:
+        """It is finished: for a while it answers repeated messages."""
+        exchange.close()
+        exchange.receiver = None
+        message_id = exchange.message_id
+        forget = partial(self._forget, message_id)
+        self._over[message_id] = self._context.later("exchange forgotten", LINGER, forget)
+        if len(self._over) > MAX_LINGERING:
+            self._forget(next(iter(self._over)))
+
+    def _forget(self, message_id: int) -> None:
         self._kept.pop(message_id, None)
+        self._over.pop(message_id).cancel()
 
     def close(self) -> None:
         for exchange in self._kept.values():
             exchange.close()
+        for timer in self._over.values():
+            timer.cancel()
         self._kept.clear()
+        self._over.clear()
 
     def _shows(self, what: str, message: Message) -> None:
         self._context.shows(what, message, self._facts.peer)
