@@ -171,6 +171,7 @@ def test_the_family_of_skeyid_follows_the_formulas(hash_algorithm: Hash) -> None
     assert keys.phase1_hash_r(PUBLIC, b"SAi", b"IDir") == _hmac(
         name, skeyid, b"gxr" * 9, b"gxi" * 9, b"respcookinitcook", b"SAi", b"IDir"
     )
+    assert keys.phase2_hash(b"M-ID", b"payloads") == _hmac(name, a, b"M-ID", b"payloads")
 
 
 def test_skeyid_for_signatures_takes_the_nonces_as_key() -> None:

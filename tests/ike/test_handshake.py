@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ike.config import Config, Switch
 from ike.context import Context
 from ike.crypto.keys import Cookies
-from ike.errors import IkeError, InvalidCertificate, PeerError
+from ike.errors import IkeError, InvalidCertificate, LocalError, PeerError
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.isakmp.message import Message, Payload
 from ike.isakmp.vendor import Vendor, octets
@@ -21,7 +21,7 @@ from ike.numbers.isakmp import ExchangeType, Flags, PayloadType
 from ike.phase1.aggressive import send_end
 from ike.phase1.facts import Phase1
 from ike.phase1.handshake import Handshake
-from ike.values import Endpoint, Role
+from ike.values import Endpoint, Phase1State, Role
 from lab.ike_rsa import NOW, credentials, ike_site, root_of, signing
 from lab.ike_world import LEFT, RIGHT, config
 from lab.pki import Usage
@@ -34,6 +34,7 @@ NATT = {"nat_traversal": Switch.ON, "ike_frag": Switch.ON}
 class Side:
     """One side of a phase 1, and what it has sent."""
 
+    context: Context
     facts: Phase1
     handshake: Handshake
     sent: list[bytes] = field(default_factory=list)
@@ -67,7 +68,7 @@ def _side(
         date=date,
     )
     sent: list[bytes] = []
-    return Side(facts, Handshake(context, facts, sent.append, lambda: None), sent)
+    return Side(context, facts, Handshake(context, facts, sent.append, lambda: None), sent)
 
 
 def _sides(
@@ -283,3 +284,36 @@ def test_nats_are_found_with_a_peer_that_knows_only_a_draft(exchange: ExchangeTy
         assert side.facts.nat.version is Vendor.NATT_03
     assert PayloadType.NAT_D_DRAFT in types
     assert PayloadType.NAT_D not in types
+
+
+def test_the_state_counts_the_messages_that_we_have_sent() -> None:
+    """racoon's column ST; the last message of the responder makes it established elsewhere."""
+    initiator, responder = _sides()
+    sides = (initiator, responder)
+    seen = [tuple(side.handshake.state for side in sides)]
+    for _ in _turns(*sides):
+        seen.append(tuple(side.handshake.state for side in sides))
+    sent = Phase1State
+    assert seen[1:] == [
+        (sent.MSG1_SENT, sent.START),
+        (sent.MSG1_SENT, sent.MSG1_SENT),
+        (sent.MSG2_SENT, sent.MSG1_SENT),
+        (sent.MSG2_SENT, sent.MSG2_SENT),
+        (sent.MSG3_SENT, sent.MSG2_SENT),
+        (sent.MSG3_SENT, sent.MSG3_SENT),
+    ]
+
+
+def test_one_octet_of_padding_is_counted() -> None:
+    initiator, responder = _sides()
+    filled = initiator.last[:24] + (len(initiator.last) + 1).to_bytes(4) + initiator.last[28:]
+    responder.hears(filled + b"\0")
+    assert responder.context.padded == 1
+    initiator.hears(responder.last)
+    assert initiator.context.padded == 0
+
+
+def test_who_checks_by_certificates_needs_a_ca() -> None:
+    ca = ike_site()
+    with pytest.raises(LocalError, match="no CA to check the peer by"):
+        _sides(signing(RIGHT, credentials(ca.client)))

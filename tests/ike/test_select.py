@@ -122,6 +122,7 @@ def test_a_shorter_key_is_taken_by_obey_only() -> None:
     ("cipher", "theirs", "ours", "accepting"),
     [
         (Encryption.AES, 100, 128, set()),  # no key of AES
+        (Encryption.AES, 192, 192, set(C)),
         (Encryption.AES, None, 128, set(C)),  # 128 when nothing is said, as we say it
         (Encryption.AES, None, 256, {C.OBEY}),
         (Encryption.TRIPLE_DES, 192, None, set(C)),  # said, though there is one length only
