@@ -76,8 +76,8 @@ def conclude(
 def _below_floor(outcome: Outcome, trust: Trust, floor: Floor) -> Outcome:
     said, saved = date_text(outcome.date), date_text(floor.saved)
     why = (
-        f"{', '.join(trust.by)}: it says {said}, which is before the floor, {saved}, "
-        "and no majority confirms it"
+        f"{', '.join(trust.by)}: it says {said}, which is before the floor, {saved}, and no "
+        "majority confirms it; name more servers, or remove the saved date if that is wrong"
     )
     return replace(outcome, verdict=Verdict.REFUSED, why=why, trust=None)
 

@@ -10,7 +10,7 @@ from lab.ntp_memory import DATE, FLOOR, Network, entropy, honest, server, source
 from lab.ntp_nts import NtsServer
 from ntp.errors import NotAuthentic, NtpError
 from ntp.messages import KeysRefused, Outcome, Verdict
-from ntp.nts import records
+from ntp.nts import records, session
 from ntp.nts.records import KeyExchangeFailed, Record, RecordType
 from ntp.nts.session import COOKIE_PLACEHOLDER, Material, Session, authenticator, unseal
 from ntp.packet import HEADER_LENGTH, ExtensionField, Packet
@@ -258,3 +258,12 @@ def test_a_record_that_nobody_knows_and_that_is_not_critical_is_passed_over() ->
 def test_the_request_is_the_published_one() -> None:
     # RFC 8915, 4.1.2, 4.1.5 and 4.1.1: each critical; NTPv4 is 0, AES-SIV-CMAC-256 is 15
     assert records.request() == bytes.fromhex("80010002000080040002000f80000000")
+
+
+def test_extension_fields_have_the_numbers_of_rfc_8915_7_5() -> None:
+    assert [
+        session.UNIQUE_IDENTIFIER,
+        session.COOKIE,
+        session.COOKIE_PLACEHOLDER,
+        session.AUTHENTICATOR,
+    ] == [0x0104, 0x0204, 0x0304, 0x0404]
