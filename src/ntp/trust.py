@@ -68,7 +68,7 @@ def may_be_saved(date: int, trust: Trust, floor: Floor, passed: float) -> int:
     surely = date - trust.error
     if trust.level is not Level.UNCONFIRMED:
         return surely
-    at_most = floor.latest + round(passed * (1 - MAXFREQ * 1e-6) * SECOND)
+    at_most = floor.latest + int(passed * (1 - MAXFREQ * 1e-6) * SECOND)
     return max(min(surely, at_most), floor.latest)
 
 
