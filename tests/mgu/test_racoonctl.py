@@ -365,7 +365,38 @@ async def test_every_short_command_is_the_long_one(
 ) -> None:
     daemon = Daemon(errno=errno.EINVAL)
     assert await racoonctl(daemon, tmp_path, *short) == 1
-    assert [request.command for request in daemon.asked] == [command]
+    (request,) = daemon.asked
+    assert request.command == command
+    about_isakmp = command in (Command.GET_CERT, Command.SHOW_SA, Command.FLUSH_SA)
+    if short[1:] or about_isakmp:
+        assert request.subject == Subject.ISAKMP
+    if short[1:]:
+        index, rest = Index.parse(request.body)
+        assert (str(index.dst.address), rest) == (short[-1], b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [("esp", Subject.ESP), ("ah", Subject.AH), ("ipsec", Subject.IPSEC)],
+)
+async def test_an_sa_is_deleted_and_established_by_its_kind(
+    tmp_path: Path, kind: str, subject: Subject
+) -> None:
+    for command in ("ds", "es"):
+        daemon = Daemon()
+        words = (command, kind, "inet", "10.0.0.1", "10.0.0.2")
+        assert await racoonctl(daemon, tmp_path, *words) == 0
+        assert [request.subject for request in daemon.asked] == [subject]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"), [(b"{}", "{}\n"), (b"two\nlines\n", "two\nlines\n"), (b"\xff", "\ufffd\n")]
+)
+async def test_a_status_ends_with_one_line_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes, shown: str
+) -> None:
+    assert await racoonctl(Daemon({Command.STATUS: body}), tmp_path, "status") == 0
+    assert capsys.readouterr().out == shown
 
 
 async def test_a_gateway_is_followed_until_it_is_up_or_down(
@@ -411,6 +442,8 @@ async def test_a_network_of_everything_and_any_protocol_are_the_defaults(tmp_pat
         (("vpn-connect",), "the following arguments are required: gateway"),
         (("flush-sa", "all"), "'all' is none of isakmp"),
         (("vc", "gateway"), "'gateway' is no IP address"),
+        (("ds", "esp", "inet", "10.0.0.1/x", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
+        (("ds", "esp", "inet", "10.0.0.1", "10.0.0.2", "tcp", "more"), "which SA?"),
         (("ds", "esp", "inet", "10.0.0.1/32/80/tcp", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ds", "esp", "inet", "10.0.0.1/32/65536", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ds", "esp", "inet", "10.0.0.1", "10.0.0.2", "none"), "there is no IP protocol 'none'"),

@@ -232,6 +232,22 @@ async def test_a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever
     await server.close()
 
 
+async def test_as_many_clients_as_stated_are_served_at_once(
+    server: AdminServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+        for _ in range(32):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(str(tmp_path / "racoon.sock"))
+        async with asyncio.timeout(5):
+            while server.clients < 32:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0)
+        assert caplog.messages == []
+        last = stack.enter_context(socket.socket(socket.AF_UNIX))
+        last.connect(str(tmp_path / "racoon.sock"))
+        assert await asyncio.to_thread(last.recv, 1) == b""
+
+
 async def test_clients_by_the_hundred_are_turned_away_with_one_line(
     server: AdminServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
