@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from eapol.aio.link import LinkWatch, address_of, set_up
 from eapol.aio.port import Port
@@ -34,6 +35,40 @@ class Attached(Protocol):
     def look(self) -> None: ...
 
 
+class Socket(Protocol):
+    """`eapol.aio.port.Port`, as far as it is used here."""
+
+    index: int | None
+
+    def open(self) -> None: ...
+
+    def start(self) -> None: ...
+
+    def send(self, octets: bytes) -> None: ...
+
+    def close_socket(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Watch(Protocol):
+    """`eapol.aio.link.LinkWatch`, as far as it is used here."""
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What this machine offers; tests have one in memory."""
+
+    socket: Callable[[str, Received], Socket] = Port
+    watch: Callable[[str, Callable[[Link | None], None]], Watch] = LinkWatch
+    address_of: Callable[[str], bytes] = address_of
+    set_up: Callable[[str], None] = set_up
+
+
 class Attach(Protocol):
     """Opens the interface `name`, as `Interface` does."""
 
@@ -45,6 +80,9 @@ class Attach(Protocol):
         *,
         bring_up: bool = False,
     ) -> Attached: ...
+
+
+LINUX: Final = Host()
 
 
 class Interface:
@@ -62,21 +100,23 @@ class Interface:
         changed: Callable[[LinkChanged], None],
         *,
         bring_up: bool = False,
+        host: Host = LINUX,
     ) -> None:
         self._name = name
+        self._host = host
         self._changed = changed
         self._bring_up = bring_up
         self._link: Link | None = None
         self.address = bytes(6)
         self.trouble: str | None = None
-        self._port = Port(name, received)
+        self._port = host.socket(name, received)
         try:
             self._port.open()
-            self.address = address_of(name)
+            self.address = host.address_of(name)
             self._set_up()
         except InterfaceMissing as error:
             self._is_waiting(f"{error}; waiting for {name}")
-        self._watch = LinkWatch(name, self._take)
+        self._watch = host.watch(name, self._take)
 
     @property
     def is_missing(self) -> bool:
@@ -127,7 +167,7 @@ class Interface:
     def _set_up(self) -> None:
         try:
             if self._bring_up:
-                set_up(self._name)
+                self._host.set_up(self._name)
         except OSError as error:
             what = f"cannot be brought up ({error.strerror}): 'ip link set {self._name} up'"
             _log.warning("%s: %s", self._name, what)
