@@ -105,6 +105,8 @@ def test_certificates_are_checked_copied_and_used(root: Path, tmp_path: Path) ->
     ("arguments", "code", "sentence"),
     [
         (["--create", "--name=n"], 64, "--create needs --dst-address=ADDRESS"),
+        (["--create", "--name=n", "--dst-address=fe80::1"], 64, "another host on each link"),
+        (["--create", "--name=n", "--dst-address=fe80::1%lo"], 64, "no addresses of one interface"),
         (["--create", "--dst-address=10.0.0.2"], 64, "which connection? add --name=NICK"),
         ([*CREATE, "--dst-network=10.1.0.1/16"], 64, "do you mean 10.1.0.0/16?"),
         ([*CREATE, "--ip-proto=sctpp"], 64, "did you mean 'sctp'?"),

@@ -444,6 +444,7 @@ async def test_a_network_of_everything_and_any_protocol_are_the_defaults(tmp_pat
         (("vc", "gateway"), "'gateway' is no IP address"),
         (("ds", "esp", "inet", "10.0.0.1/x", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ds", "esp", "inet", "10.0.0.1", "10.0.0.2", "tcp", "more"), "which SA?"),
+        (("es", "isakmp", "inet6", "fd00::1", "fe80::2%eth0"), "no addresses of one interface"),
         (("ds", "esp", "inet", "10.0.0.1/32/80/tcp", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ds", "esp", "inet", "10.0.0.1/32/65536", "10.0.0.2"), "is not ADDRESS/LENGTH/PORT"),
         (("ds", "esp", "inet", "10.0.0.1", "10.0.0.2", "none"), "there is no IP protocol 'none'"),

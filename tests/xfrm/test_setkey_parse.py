@@ -352,6 +352,11 @@ MISTAKES = {
     "spdadd 10.0.0.1 10.0.0.2 any -P out ipsec esp/transport//requier;": (1, 43, "'require'"),
     'spdadd 10.0.0.1 10.0.0.2 any -ctx 1 1 "x" -P out none;': (1, 35, "contexts"),
     'spdadd tagged "x" -P out none;': (1, 1, "no tagged policies"),
+    "spdadd fd00::1 fd00::2 any -P out ipsec esp/tunnel/fe80::1%eth0-fd00::2/use;": (
+        1,
+        41,
+        "one interface",
+    ),
 }
 
 

@@ -90,10 +90,15 @@ def _path(text: str) -> "Path":
 
 
 def _address(text: str) -> "Address":
-    from ipaddress import ip_address
+    from wire.addresses import Scoped, unscoped
 
     try:
-        return ip_address(text)
+        address = unscoped(text)
+        if address.is_link_local:
+            raise Scoped(f"'{text}' is a link-local address, which means another host on each link")
+        return address
+    except Scoped as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
 

@@ -27,6 +27,7 @@ from ike.conf.protocols import protocol_number
 from mgu import exits, paths
 from mgu.admin_client import Connection, Refused, reason
 from mgu.arguments import Parser
+from wire.addresses import Scoped, unscoped
 from wire.cursor import DecodeError
 from wire.lean import Final
 from wire.record import Record
@@ -322,7 +323,9 @@ def _end(text: str, family: str) -> tuple[Endpoint, int]:
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
-        return ipaddress.ip_address(text)
+        return unscoped(text)
+    except Scoped as error:
+        raise Refused(str(error), exits.USAGE) from None
     except ValueError:
         raise Refused(f"'{text}' is no IP address", exits.USAGE) from None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
+from wire.addresses import unscoped
 from xfrm.model import Action, Address, Direction, Mode, Protocol, Template
 from xfrm.setkey.associations import mode
 from xfrm.setkey.show import PRIORITY_DEFAULT, PRIORITY_HIGH, PRIORITY_LOW
@@ -99,7 +99,7 @@ def _ends(word: Token, found_mode: Mode, text: str) -> tuple[Address | None, Add
             "a tunnel needs its end points, such as 10.0.0.1-10.0.0.2", place_of(word)
         )
     try:
-        ends = ip_address(_PORT.sub("", src)), ip_address(_PORT.sub("", dst))
+        ends = unscoped(_PORT.sub("", src)), unscoped(_PORT.sub("", dst))
     except ValueError as error:
         raise SetkeyError(f"{error}", place_of(word)) from None
     if ends[0].version != ends[1].version:

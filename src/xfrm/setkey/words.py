@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final
 
+from wire.addresses import Scoped, unscoped
 from wire.record import Record
 from xfrm.model import Address, Network, Protocol
 from xfrm.setkey.show import TYPE_AND_CODE, UPPER_PROTOCOLS
@@ -144,7 +145,9 @@ def _upper_number(word: Token, names: Names) -> int:
 
 def _addresses(word: Token, host: str, names: Names, numeric: bool) -> Sequence[Address]:
     try:
-        return [ip_address(host)]
+        return [unscoped(host)]
+    except Scoped as error:
+        raise SetkeyError(str(error), place_of(word)) from None
     except ValueError:
         pass
     if numeric:
