@@ -51,8 +51,9 @@ last = [each for each in changes if each.after.name == "e0"][-1]
 print((last.before.carrier, last.after.carrier))
 changes.clear()
 ip("link set e0 promisc on", "link set e0 alias uplink", "link set e0 name e5")
-await until(lambda: changes)
-print([(each.before.name, each.after.name) for each in changes])
+named = lambda: [(each.before.name, each.after.name) for each in changes if "5" in each.after.name]
+await until(named)
+print(named())
 watch.close()
 """)
     assert said == "['e0', 'e1', 'lo'] []\n(False, True)\n[('e0', 'e5')]\n"
