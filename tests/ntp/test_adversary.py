@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from hashlib import md5
 from itertools import pairwise
 
 import pytest
@@ -30,7 +31,7 @@ from ntp.messages import Outcome, Verdict
 from ntp.packet import Header, Mac
 from ntp.peer import Policy
 from ntp.sample import Stamps
-from ntp.source import BANISHED
+from ntp.source import BANISHED, reference_id
 from ntp.timestamp import SECOND
 from wire.secret import Secret
 
@@ -295,3 +296,11 @@ def test_no_answer_of_48_octets_ends_in_anything_but_a_verdict(octets: bytes) ->
     assert isinstance(outcome, Outcome)
     if outcome.verdict.usable:
         assert outcome.date >= FLOOR
+
+
+def test_a_server_that_takes_its_time_from_us_is_known_by_our_address() -> None:
+    """RFC 5905, 7.3: the address, or the first octets of the MD5 of an IPv6 address."""
+    assert reference_id("192.0.2.99") == bytes((192, 0, 2, 99))
+    assert reference_id("fe80::1%eth0") == reference_id("fe80::1")
+    assert reference_id("fe80::1") == md5(bytes.fromhex("fe80") + bytes(13) + b"\1").digest()[:4]
+    assert reference_id("") == bytes(4)

@@ -124,6 +124,9 @@ def test_struct_timex_has_the_size_of_the_kernel() -> None:
     import ctypes
 
     assert ctypes.sizeof(Timex) == 208
+    fields = (Timex.modes, Timex.offset, Timex.freq, Timex.maxerror, Timex.esterror, Timex.status)
+    assert [field.offset for field in fields] == [0, 8, 16, 24, 32, 40]  # linux/timex.h
+    assert [field.offset for field in (Timex.constant, Timex.seconds)] == [48, 72]
 
 
 def link(carrier: bool) -> Link:

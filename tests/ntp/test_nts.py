@@ -148,7 +148,9 @@ def test_a_nak_in_a_later_round_leads_to_new_keys_at_once() -> None:
 
 def test_a_nak_for_another_identifier_is_passed_over() -> None:
     nts = NtsServer(naks=99, identify=lambda identifier: bytes(len(identifier)))
-    assert run(nts).verdict is Verdict.REFUSED
+    outcome = run(nts)
+    assert outcome.verdict is Verdict.REFUSED
+    assert "the reply's NTS identifier is that of another request" in outcome.why
     assert len(nts.exchanges) == 1
 
 
@@ -173,6 +175,7 @@ def test_placeholders_ask_for_the_cookies_that_were_lost() -> None:
     fields = Packet.parse(b"\x23" + sealed.octets[1:]).extensions
     placeholders = [field for field in fields if field.field_type == COOKIE_PLACEHOLDER]
     assert len(placeholders) == 3  # with the one that every answer brings: eight again
+    assert {len(field.value) for field in placeholders} == {100}  # as long as a cookie
 
 
 @given(st.binary(max_size=200), st.binary(max_size=64))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.ntp_memory import DATE, server
+from ntp.aio import server as program
 from ntp.auth import Algorithm, Key
 from ntp.messages import Address
 from ntp.packet import Header, Mode, Packet
@@ -116,3 +117,25 @@ def test_what_the_server_cannot_serve_is_one_sentence(arguments: tuple[str, ...]
     assert result.returncode in (1, 2)
     assert "Traceback" not in result.stderr
     assert arguments[-1] in result.stderr
+
+
+def test_the_program_takes_addresses_a_date_a_stratum_and_a_rate() -> None:
+    where = ["-b", "127.0.0.1", "-b", "::1", "-p", "1123"]
+    what = ["--date", "2026-12-24T12:00:00", "--stratum", "3", "--rate", "60"]
+    options = program.parser().parse_args([*where, *what])
+    assert options.bind == ["127.0.0.1", "::1"]
+    assert (options.port, options.stratum, options.rate) == (1123, 3, 60)
+    assert options.date == 1_798_113_600 * SECOND  # without a zone it is UTC
+    with_zone = program.parser().parse_args(["--date", "2026-12-24T13:00:00.5+01:00"])
+    assert with_zone.date == options.date + SECOND // 2
+    plain = program.parser().parse_args([])
+    assert (plain.port, plain.stratum, plain.rate, plain.keys) == (123, 1, 0, None)
+
+
+@pytest.mark.parametrize("wrong", ["-p 0", "--stratum 16", "--rate x", "--date yesterday"])
+def test_the_program_says_what_is_wrong_with_an_option(
+    wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        program.parser().parse_args(wrong.split())
+    assert f"argument {wrong.split()[0]}: " in capsys.readouterr().err

@@ -77,6 +77,7 @@ def test_a_date_that_is_right_is_said_with_its_trust_and_its_rounds(
     assert 20 < document["next_round_in_s"] <= 50
     assert document["poll_s"] == 64
     assert document["last"]["action"] == "slewed"
+    assert document["last"]["verdict"] == "agreed"
     assert document["held_jump"] is None
     assert document["kernel"] is None  # a simulated clock has none
 

@@ -65,6 +65,7 @@ def test_one_server_of_one_is_unconfirmed_and_a_majority_of_those_configured_is_
 
 def level(outcome: Outcome) -> tuple[Level, tuple[str, ...]]:
     assert outcome.trust is not None
+    assert outcome.why == ""
     assert outcome.trust.error == outcome.error
     assert outcome.trust.since == outcome.date
     return outcome.trust.level, outcome.trust.by

@@ -154,11 +154,12 @@ async def serve(
         await stop.wait()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Of the program's options."""
+    made = argparse.ArgumentParser(
         prog="python -m ntp.aio.server", description=__doc__, allow_abbrev=False
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("-b", dest="bind", action="append", metavar="ADDRESS", help="default: all of IPv4")
     add("-p", dest="port", type=_number(0xFFFF), default=NTP_PORT, metavar="N", help="UDP (123)")
     date = "date to serve, ISO 8601; without a zone it is UTC"
@@ -167,12 +168,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--keys", metavar="FILE", help="symmetric keys that clients may ask with (ntp.keys)")
     rate = "seconds between two requests of a client, after the first 8 (default: no limit)"
     add("--rate", type=_number(3600), default=0, metavar="S", help=rate)
-    return parser
+    return made
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    options = parser.parse_args(argv)
+    arguments = parser()
+    options = arguments.parse_args(argv)
     addresses = [Address(host, options.port) for host in options.bind or ["0.0.0.0"]]
     try:
         settings = Settings(
@@ -184,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         asyncio.run(_until_signal(settings, addresses))
     except ConfigurationError as error:
-        parser.error(str(error))
+        arguments.error(str(error))
     except OSError as error:
         what = error.filename or f"cannot serve on {', '.join(map(str, addresses))}"
         print(f"{what}: {error.strerror}", file=sys.stderr)
