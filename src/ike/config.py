@@ -220,6 +220,7 @@ class Config:
     _by_address: dict[Address | None, list[Remote]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )  # made when it is asked for: a configuration that is being read is replaced at every line
+    _by_name: dict[str, Remote] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def remote_for(self, address: Address, port: int | None = None) -> Remote | None:
         """The remote of this address (with this port first), else `anonymous`."""
@@ -232,7 +233,9 @@ class Config:
         )
 
     def remote_named(self, name: str) -> Remote | None:
-        return next((r for r in self.remotes if r.name == name), None)
+        if not self._by_name:
+            self._by_name.update((remote.name, remote) for remote in reversed(self.remotes))
+        return self._by_name.get(name)
 
     def with_keys(self, keys: PreSharedKeys) -> Self:
         return replace(self, keys=keys)

@@ -5,22 +5,24 @@ The insider has its own key and policy; it is stopped by bounds, not by trust.
 
 import time
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
-from ike.commands import SendDatagram
-from ike.config import GeneratePolicy, Limits
-from ike.events import Acquire, EstablishIsakmp
+from ike.commands import AllocateSpi, SendDatagram
+from ike.config import GeneratePolicy, Limits, PreSharedKeys, Remote
+from ike.events import Acquire, EstablishIsakmp, Reload
 from ike.isakmp.header import Header
 from ike.isakmp.message import Payload
 from ike.isakmp.payloads import Delete, Notification
 from ike.numbers.isakmp import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.peer.connection import MAX_BUNDLES
+from ike.peer.pad import SLICE
 from ike.peer.peer import MAX_ISAKMP_SAS
 from ike.sa.exchanges import MAX_LINGERING
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Endpoint, PolicyEntry
-from lab.ike_world import LEFT, RIGHT, Node, World, config, connect, mirrored, transport
+from lab.ike_world import LEFT, PSK, RIGHT, Node, World, config, connect, mirrored, transport
 from wire.timer import TimerFired
 
 INSIDER, GATEWAY = LEFT, RIGHT
@@ -166,3 +168,36 @@ def test_notifications_without_end_cost_message_ids_and_nothing_else() -> None:
         _says(world, insider, Payload(PayloadType.NOTIFY, bytes(kind)))
     assert len(gateway.engine._context.timers) == kept
     assert mirrored(gateway, insider)
+
+
+def test_many_peers_whose_remotes_are_gone_are_disconnected_in_slices() -> None:
+    """So that none of the others waits. Meanwhile nothing is negotiated with them."""
+    world = World()
+    addresses = [ip_address("10.16.0.1") + at for at in range(2 * SLICE + 1)]
+    serving = replace(
+        config(INSIDER),
+        remotes=tuple(Remote(name=str(a), address=a) for a in addresses),
+        keys=PreSharedKeys((("*", PSK),)),
+    )
+    gateway = world.node("gateway", GATEWAY, serving)
+    gateway.policies += [transport(GATEWAY, address) for address in addresses]
+    peers = [world.node(str(a), a, config(GATEWAY)) for a in addresses]
+    for peer in peers:
+        peer.policies.append(transport(peer.address, GATEWAY))
+        assert connect(world, peer)
+    world.run(1)
+    assert len(gateway.engine.ipsec_sas()) == len(peers)
+    last = peers[-1]
+    assert gateway.station is not None
+    world.lab.give(gateway.station, Reload(config=replace(serving, remotes=())))
+    assert len(gateway.engine.ipsec_sas()) == len(peers) - SLICE
+    commands = len(gateway.commands)
+    world.lab.give(gateway.station, Acquire(policy=transport(GATEWAY, last.address)))
+    assert not [c for c in gateway.commands[commands:] if isinstance(c, AllocateSpi)]
+    world.rewrite = lambda datagram: datagram if datagram.local.address != GATEWAY else None
+    world.tell(last, Acquire(policy=last.policies[0]))
+    world.run(1)
+    assert not gateway.engine.ipsec_sas()
+    assert not gateway.engine.isakmp_sas()
+    assert not gateway.sas
+    assert not gateway.reserved

@@ -1,6 +1,8 @@
 """The peers there are, by address and by proved identity (RFC 4301, 4.4.3; `authorization`)."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Final
 
 from ike.config import Config
 from ike.peer import takedown
@@ -9,6 +11,10 @@ from ike.peer.databases import Databases
 from ike.peer.peer import Peer
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, PolicyEntry
+
+SLICE: Final = 32
+"""Peers that are disconnected at a time."""
+GONE: Final = "its remote is not configured any more"
 
 
 class Pad:
@@ -117,16 +123,20 @@ class Pad:
 
     def reload(self, config: Config) -> None:
         """A new configuration. What is established stays until it is renewed under that; a peer
-        whose remote is gone goes with all that it has.
+        whose remote is gone goes with all that it has: many of them in slices, and meanwhile
+        nothing is negotiated with them.
         """
+        gone: list[Peer] = []
         for peer in self:
             old = peer.remote
             now = config.remote_for(peer.address, old.port if old is not None else None)
             kept = config.remote_named(old.name) if old is not None else None
             if kept is None or kept.address not in (None, peer.address):
-                if old is not None:
-                    takedown.disconnected(peer, "its remote is not configured any more")
-                    self._unbind(peer)
+                self._unbind(peer)
+                if old is not None and now is None:
+                    gone.append(peer)
+                elif old is not None:
+                    takedown.disconnected(peer, GONE)
                 peer.remote = now
                 self.forget_if_idle(peer)
             elif kept.address is None and now is not None and now.address is not None:
@@ -134,6 +144,16 @@ class Pad:
                 peer.remote = now
             else:
                 peer.remote = kept
+        self._disconnect_all(gone)
+
+    def _disconnect_all(self, gone: list[Peer]) -> None:
+        for peer in gone[:SLICE]:
+            if peer.remote is None:  # as another configuration may have come meanwhile
+                takedown.disconnected(peer, GONE)
+                self.forget_if_idle(peer)
+        if len(gone) > SLICE:
+            rest = partial(self._disconnect_all, gone[SLICE:])
+            self._db.context.later("remotes that are gone", 0.0, rest)
 
 
 def _lives(peer: Peer, new: IsakmpSa) -> bool:

@@ -129,6 +129,8 @@ class Peer:
 
     def best_isakmp_sa(self, policy: PolicyEntry) -> IsakmpSa | None:
         """The one to negotiate this policy under: not about to end, and the newest."""
+        if self.remote is None:
+            return None
         found = (
             sa
             for sa in self.isakmp_sas
@@ -278,6 +280,8 @@ class Peer:
     # --- Quick Modes ---
 
     def quick_mode(self, sa: IsakmpSa, message: Message, exchange: SecuredExchange) -> Responder:
+        if self.remote is None:
+            raise OutOfTurn("its remote is not configured any more")
         limit = self.context.config.limits.negotiations_per_peer
         if len(self.negotiations) >= limit:
             raise OutOfTurn(f"{len(self.negotiations)} Quick Modes at once with one peer")
