@@ -65,6 +65,7 @@ def held(v: Variables) -> None:
 
 
 def connecting(v: Variables) -> None:
+    v.retry = False
     if v.heldWhile.due:
         v.heldWhile.clear()
         v.startCount = 0

@@ -8,6 +8,7 @@ changed for the outside is found by comparing before and after (`_report`).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from eapol import backend, pae, peer
@@ -131,8 +132,7 @@ class Supplicant:
         before = self._picture()
         if due:
             self._settle()
-        self._take(event)
-        if due or self._v.retry or not isinstance(event, Looked):  # or nothing moves
+        if self._take(event) or due:
             self._enable()
             self._settle()
             self._report(before)
@@ -173,11 +173,13 @@ class Supplicant:
 
     # What comes in
 
-    def _take(self, event: Event | TimerFired) -> None:
+    def _take(self, event: Event | TimerFired) -> bool:
+        """Whether a machine may move."""
         match event:
             case FrameReceived(date=date):
-                if self._intake.take(event, self._pae.state):
-                    self._date = date
+                if not self._intake.take(event, self._pae.state):
+                    return False
+                self._date = date
             case LinkChanged(up=up, mtu=mtu):
                 self._link = up
                 self._mtu = mtu or self._mtu
@@ -187,7 +189,7 @@ class Supplicant:
             case UseTls(tls=tls):
                 self._renew(tls)
             case Looked(date=date):
-                self._looked(date)
+                return self._looked(date)
             case Logoff():
                 self._v.userLogoff = True
             case Logon():
@@ -208,6 +210,7 @@ class Supplicant:
                 self._terminate(logoff=logoff)
             case TimerFired():
                 pass
+        return True
 
     def _use(self, network: Network, tls: ClientTlsContext | None, waits: str | None) -> None:
         self._network, self._tls = network, tls
@@ -233,21 +236,24 @@ class Supplicant:
 
     # The date and our own certificate
 
-    def _looked(self, date: datetime) -> None:
-        now = self._clock.now
-        before, self._epoch = self._epoch, date.timestamp() - now
+    def _looked(self, date: datetime) -> bool:
+        before, self._epoch = self._epoch, date.timestamp() - self._clock.now
         stepped = before is not None and abs(self._epoch - before) > STEP
         if stepped:
             self._retry()
             again = "; trying again" if self._v.retry else ""
             self._tell(Noted(f"the date was set; it is {date:%Y-%m-%d %H:%M:%S} UTC now{again}"))
-        if self._tls is None:
+        if self._tls is not None:
+            self._judge_own(self._tls, date, again=stepped)
+        return self._v.retry
+
+    def _judge_own(self, tls: ClientTlsContext, date: datetime, *, again: bool) -> None:
+        now = self._clock.now
+        if not again and self._reviewed is not None and now - self._reviewed < DAY:
             return
-        if stepped or self._reviewed is None or now - self._reviewed >= DAY:
-            self._reviewed = now
-            self._review = self._tls.review(date)
-            for said in (*self._review.faults, *self._review.warnings):
-                self._tell(Warned(said))
+        self._reviewed, self._review = now, tls.review(date)
+        for said in (*self._review.faults, *self._review.warnings):
+            self._tell(Warned(said))
 
     def _look_when_due(self) -> None:
         if self._network is None or self._network.disabled:
@@ -276,7 +282,7 @@ class Supplicant:
 
     def _terminate(self, *, logoff: bool) -> None:
         if logoff and self._v.suppPortStatus is PortStatus.AUTHORIZED:
-            self._send_logoff()
+            self._send(PacketType.LOGOFF)
         self._stopped = True
 
     # The machines
@@ -286,9 +292,9 @@ class Supplicant:
 
     def _procedures(self) -> Procedures:
         return Procedures(
-            txStart=self._send_start,
-            txLogoff=self._send_logoff,
-            txSuppRsp=self._send_response,
+            txStart=partial(self._send, PacketType.START),
+            txLogoff=partial(self._send, PacketType.LOGOFF),
+            txSuppRsp=partial(self._send, PacketType.EAP_PACKET),
             buildIdentity=self._identity,
             method=self._method,
             tell=self._tell,
@@ -352,15 +358,6 @@ class Supplicant:
     def _send(self, packet_type: PacketType, body: bytes = b"") -> None:
         self._intake.sent(packet_type)
         self._out.append(SendFrame(octets=bytes(Frame(packet_type, body, self._version))))
-
-    def _send_start(self) -> None:
-        self._send(PacketType.START)
-
-    def _send_logoff(self) -> None:
-        self._send(PacketType.LOGOFF)
-
-    def _send_response(self, packet: bytes) -> None:
-        self._send(PacketType.EAP_PACKET, packet)
 
     def _picture(self) -> _Picture:
         authorized = self._v.suppPortStatus is PortStatus.AUTHORIZED

@@ -267,3 +267,14 @@ def test_versions_that_are_offered_are_named_as_configured() -> None:
     both = talking(replace(NETWORK, tls=policy))
     both.inject(frame(Packet(EapCode.FAILURE, 6)))
     assert "which offers TLSv1.2: the server" in failure(both)
+
+
+def test_the_method_that_is_asked_for_is_in_the_status() -> None:
+    both = silent()
+    both.plug_in()
+    assert both.supplicant.status().req_method == 0
+    both.inject(IDENTITY)
+    assert both.supplicant.status().req_method == EapType.IDENTITY
+    both.inject(BEGIN)
+    assert both.supplicant.status().req_method == EapType.TLS
+    assert both.supplicant.status().selected_method == EapType.TLS
