@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.xfrm_values import aes_cbc, hmac_sha1, policies, security_associations
+from xfrm.esp.reasons import Reason
 from xfrm.model import (
     Action,
     Direction,
@@ -199,3 +200,20 @@ def test_what_belongs_together_among_many_is_what_belongs_together_two_by_two(
             assert set(among) <= set(alone)
         by_one = any("SA 0x" in line for sa in sas for line in lines("  by ", [sa], [policy]))
         assert any("SA 0x" in line for line in lines("  by ", sas, [policy])) == by_one
+
+
+def test_a_policy_for_every_protocol_names_none() -> None:
+    every = replace(POLICY, selector=replace(POLICY.selector, protocol=0))
+    assert said([], [every])[0] == (
+        "Policy for leaving packets 192.168.1.100 -> 192.168.2.0/24: protect"
+    )
+
+
+def test_what_the_userspace_path_counts_has_the_kernels_names_or_is_our_own() -> None:
+    """/proc/net/xfrm_stat; an operator has one vocabulary."""
+    of_kernel = {*STATISTICS, "XfrmInHdrError", "XfrmOutError"}
+    ours = {
+        "MguInDummy", "MguInCongestion", "MguInDeviceError", "MguOutHdrError", "MguOutTooBig",
+        "MguOutLoop",
+    }  # fmt: skip
+    assert {reason.value for reason in Reason} <= of_kernel | ours

@@ -41,6 +41,7 @@ from xfrm.model import (
     Selector,
     Usage,
 )
+from xfrm.names import policy_name, sa_name
 from xfrm.netlink import attributes as attr
 from xfrm.netlink import requests, wire
 from xfrm.netlink.answers import event_of, policy_of, sa_of
@@ -377,3 +378,21 @@ def test_a_deleted_policy_that_is_not_told_whole_makes_no_sense(size: int) -> No
 
 def test_a_message_that_nobody_asked_about_is_no_event() -> None:
     assert event_of(Message.parse(0x7777, b"what is this")) is None
+
+
+def test_a_replay_window_is_read_with_both_numbers_and_their_upper_halves() -> None:
+    value = struct.pack("=IIIIII", 2, 11, 22, 33, 44, 64) + bytes(range(8))
+    found = attr.replay_esn(value)
+    assert found == (11, 22, 33, 44, 64, bytes(range(8)))
+
+
+def test_names_in_messages_say_protocol_direction_and_ends() -> None:
+    policy = Policy(
+        selector=Selector(src=ip_network("10.0.0.0/24"), dst=ip_network("10.1.0.0/24")),
+        direction=Direction.FWD,
+    )
+    assert policy.index == 0
+    assert policy_name(policy) == "the fwd policy 10.0.0.0/24 -> 10.1.0.0/24"
+    assert sa_name(SaId(ip_address("10.0.0.2"), Protocol.AH, 0x1000)) == (
+        "ah SA 0x00001000 to 10.0.0.2"
+    )

@@ -402,3 +402,11 @@ def test_words_in_any_order_raise_only_setkey_error(words: list[str]) -> None:
         parse(" ".join(["spdadd", *words, ";"]))
     except SetkeyError:
         return
+
+
+@pytest.mark.parametrize(("digits", "is_shown"), [(16, True), (17, False)])
+def test_a_number_that_is_long_enough_for_a_key_is_not_shown(digits: int, is_shown: bool) -> None:
+    number = "0x" + "7" * digits
+    with pytest.raises(SetkeyError) as caught:
+        parse(f"add 10.0.0.1 10.0.0.2 esp 500 {number};")
+    assert (number in str(caught.value)) == is_shown

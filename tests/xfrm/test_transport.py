@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import pytest
 
 from xfrm.aio.blocking import Client
 from xfrm.aio.transport import Requests
-from xfrm.dataplane import XfrmError
+from xfrm.dataplane import AlreadyThere, NoSuchEntry, XfrmError
 from xfrm.netlink import frames, requests
 from xfrm.netlink.frames import NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, Frame
 from xfrm.netlink.messages import MessageType
@@ -120,3 +121,17 @@ async def test_an_answer_that_makes_no_sense_is_an_error(kernel: Kernel) -> None
     kernel.socket.send(frames.HEADER.pack(5, 19, 0, request.sequence, 0))
     with pytest.raises(XfrmError, match="is no netlink"):
         await asked
+
+
+def test_what_the_kernel_refuses_is_told_with_its_reason_and_stops_no_other(
+    table: tuple[Client, socket.socket],
+) -> None:
+    client, theirs = table
+    for sequence, code in ((1, 0), (2, -17), (3, -3)):
+        body = struct.pack("=iIHHII", code, 16, 0, 0, sequence, 0)
+        theirs.send(frames.pack(frames.NLMSG_ERROR, 0, sequence, body))
+    first, second, third = client.tell([Request(requests.flush_sas_message(), "flush")] * 3)
+    assert first is None
+    assert isinstance(second, AlreadyThere)
+    assert isinstance(third, NoSuchEntry)
+    assert str(second).startswith("cannot flush: ")

@@ -142,3 +142,49 @@ def test_limits_of_packets_and_octets_stop_both_directions() -> None:
 def test_a_window_larger_than_the_kernels_is_refused() -> None:
     with pytest.raises(ValueError, match="4096"):
         _inbound(MAX_WINDOW + 1)
+
+
+def test_every_packet_that_fails_or_repeats_is_counted() -> None:
+    inbound = _inbound(64, esn=True)
+    assert _takes(inbound, 5)
+    for _ in range(2):
+        assert not _takes(inbound, 5)
+        assert not _takes(inbound, (7 << 32) | 6)
+    assert (inbound.replayed, inbound.failed) == (2, 2)
+
+
+@given(window=WINDOWS, sequences=st.lists(st.integers(1, 1 << 20), max_size=20))
+def test_the_bitmap_never_outgrows_the_window(window: int, sequences: list[int]) -> None:
+    inbound = _inbound(window)
+    for sequence in sequences:
+        _takes(inbound, sequence)
+        assert inbound.bitmap < 1 << window
+
+
+@pytest.mark.parametrize("limit", ["packets", "octets"])
+def test_each_limit_is_told_when_it_is_reached_and_once(limit: str) -> None:
+    lifetime = Lifetime(**{f"soft_{limit}": 2, f"hard_{limit}": 4})
+    told: list[int] = []
+    outbound = Outbound(_protect, esn=False, lifetime=lifetime, crossed=lambda: told.append(0))
+    inbound = Inbound(
+        lambda packet, _: (4, packet), window=64, esn=False, lifetime=lifetime,
+        crossed=lambda: told.append(1),
+    )  # fmt: skip
+    for number in range(1, 5):
+        outbound.seal(b"x", 4)
+        inbound.open(b"x", number)
+        assert told == [[], [0, 1], [0, 1], [0, 1, 0, 1]][number - 1]
+    assert outbound.spent
+    assert inbound.spent
+
+
+def test_limits_that_were_passed_before_an_update_are_told_at_once() -> None:
+    before = Outbound(_protect, esn=False, lifetime=NONE)
+    for _ in range(3):
+        before.seal(b"x", 4)
+    told: list[int] = []
+    after = Outbound(
+        _protect, esn=False, lifetime=Lifetime(soft_packets=2), crossed=lambda: told.append(0)
+    )
+    after.go_on_from(before)
+    assert (told, after.soft, after.packets) == ([0], True, 3)

@@ -43,7 +43,8 @@ def between_two_hosts(script: str) -> list[str]:
     body = "".join(f"    {line}\n" for line in script.strip().splitlines())
     run = 'mount -t tmpfs none /run && exec "$0" "$@"'
     argv = ["unshare", "-rnm", "sh", "-c", run, sys.executable, "-B", "-c", HEAD + body + TAIL]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    paths = [os.environ.get("PYTHONPATH", ""), *sys.path]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     done = subprocess.run(argv, capture_output=True, text=True, timeout=100, check=False, env=env)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -120,3 +120,14 @@ def test_every_policy_that_this_path_takes_fits_into_a_note_and_comes_back(polic
     note = bytes(requests.policy_message(MessageType.UPDPOLICY, policy))
     assert len(note) <= nft.LONGEST_NOTE
     assert policy_of(Message.parse(MessageType.UPDPOLICY, note)) == policy
+
+
+def test_what_is_added_is_made_where_it_is_not_and_a_list_is_of_all() -> None:
+    def flags(message: bytes) -> int:
+        return int(struct.unpack_from("=H", message, 6)[0])
+
+    rule = nft.add_rule("t", "c", nft.of_protocol(50), nft.DROP)
+    made = nft.add_set("t", "s", 1, [nft.protocol()])
+    assert (flags(rule), flags(made), flags(nft.add_table("t"))) == (0xC01, 0x401, 0x401)
+    assert flags(nft.list_sets("t")) == flags(nft.list_elements("t", "s")) == 0x301
+    assert flags(nft.delete_table("t")) == 0x1
