@@ -130,6 +130,10 @@ def test_a_port_that_is_not_open_yet_says_what_is_known(root: Path) -> None:
     assert now == boot.Look(False, "no answer")
 
 
+def test_a_port_whose_supplicant_says_nothing_is_not_open_and_nothing_is_known() -> None:
+    assert boot.PORT.look() == boot.Look(False, "")
+
+
 def test_a_look_at_the_stages_imports_nothing_that_is_slow_to_import() -> None:
     program = (
         "import sys; from mgu.commands import up\n"

@@ -161,6 +161,17 @@ def test_a_pid_file_left_by_a_dead_daemon_is_in_nobodys_way(tmp_path: Path) -> N
     assert not file.exists()
 
 
+def test_a_second_supplicant_names_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with daemon.pidfile(file):
+        words = ["-m", "mgu.main", "supplicant", "-i", "lo", "-P", str(file)]
+        argv = [sys.executable, *words]
+        result = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"mgu supplicant: {file}: ")
+    assert f"runs already as process {os.getpid()}; stop it first: kill" in result.stderr
+
+
 def test_a_pid_file_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:
     result = python(
         """

@@ -1,6 +1,7 @@
 """`mgu` and the historic names; what happens when nobody reads the output."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -38,6 +39,12 @@ def test_every_name_answers_to_help(name: str) -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout.lower().startswith("usage:")
     assert called_as("mgu", main.HISTORIC.get(name, name), "-h").stdout == result.stdout
+
+
+@pytest.mark.parametrize("name", [*main.COMMANDS, *main.DAEMONS])
+def test_every_help_says_what_the_exit_codes_mean(name: str) -> None:
+    text = " ".join(called_as("mgu", name, "-h").stdout.lower().split())
+    assert re.search(r"exit (codes?|status):? ?.*\b0 ", text), text
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
