@@ -5,6 +5,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.esp_values import AES_GCM, LEFT, RIGHT, algorithm, sa
 from xfrm.algorithms import Kind
@@ -147,3 +149,62 @@ def test_what_cannot_be_done_is_refused_with_the_reason() -> None:
         sad.add(sa(if_id=1), 0.0, DATE)
     with pytest.raises(Unsupported, match="4096"):
         sad.add(sa(replay_window=5000), 0.0, DATE)
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "update", "delete", "allocate", "expire", "use"]),
+        st.integers(0, 5),  # which SA
+        st.sampled_from([0, 7]),  # its reqid
+        st.sampled_from([None, 5, 20]),  # its hard lifetime
+    ),
+    max_size=25,
+)
+
+
+def deadline_of(sad: Sad) -> float | None:
+    return min((when for each in sad if (when := each.deadline()) is not None), default=None)
+
+
+@given(changes)
+def test_the_indexes_find_what_looking_at_each_sa_finds(
+    made: list[tuple[str, int, int, int | None]],
+) -> None:
+    sad, now = Sad(os.urandom), 100.0
+    for what, number, reqid, hard in made:
+        life = Lifetime(hard_seconds=hard, soft_seconds=hard and hard - 2, hard_packets=3)
+        dst = RIGHT if number < 3 else "192.0.2.3"
+        inside = Encapsulation() if number % 2 else None
+        one = sa(LEFT, dst, 0x1000 + number % 4, reqid=reqid, lifetime=life, encapsulation=inside)
+        entry = sad.get(one.id)
+        now += 1
+        if what == "add" and entry is None:
+            sad.add(one, now, 0)
+        elif what == "update" and entry is not None:
+            sad.update(one, now, 0)
+        elif what == "delete" and entry is not None:
+            sad.delete(one.id)
+        elif what == "allocate":
+            sad.allocate(one.src, one.dst, one.protocol, one.mode, reqid, now, 0)
+        elif what == "use" and entry is not None and not entry.sa.larval and not entry.spent:
+            entry.outbound.seal(b"x", 4)
+        elif what == "expire":
+            sad.expire(now)
+            assert not any(each.spent for each in sad)
+            assert (deadline_of(sad) or now + 1) > now
+        assert sad.deadline == deadline_of(sad)
+        for spi in range(0x1000, 0x1004):
+            wanted = {e for e in sad if e.sa.spi == spi and e.sa.encapsulation is not None}
+            assert set(sad.encapsulated(spi)) == wanted
+        for end, with_reqid in ((RIGHT, 0), (RIGHT, 7), ("192.0.2.3", 0)):
+            template = Template(
+                mode=Mode.TUNNEL, src=ip_address(LEFT), dst=ip_address(end), reqid=with_reqid
+            )
+            found = sad.outbound(template, ip_address(LEFT), ip_address(end))
+            fit = [
+                each for each in sad
+                if (each.sa.reqid, each.sa.dst) == (with_reqid, ip_address(end))
+                and not each.sa.larval and not each.spent
+            ]  # fmt: skip
+            fresh = [each for each in fit if not each.soft]
+            assert (found in (fresh or fit)) if fit else (found is None)
