@@ -220,13 +220,14 @@ class Admission:
             return
         if header.exchange == ExchangeType.INFORMATIONAL:
             return  # an answer to an answer could go on for ever
-        if sa is not None and sa.established:
-            sa.notify(self._notification(error.notify, header))
-        else:
+        if sa is None or not sa.established:
             self._answer(error.notify, header, event)
+        elif isinstance(error, UnsupportedExchangeType):  # once for each type
+            sa.notify(_notification(error.notify, header))
+        # A protected answer to anything else would cost a message ID each, whoever sent it.
 
     def _answer(self, kind: NotifyType, header: Header, event: DatagramReceived) -> None:
-        notification = self._notification(kind, header)
+        notification = _notification(kind, header)
         message = Message(
             initiator_cookie=header.initiator_cookie,
             responder_cookie=header.responder_cookie,
@@ -237,9 +238,10 @@ class Admission:
         self._context.shows("sent to", message, event.source)
         self._context.send(bytes(message), event.source, event.local)
 
-    def _notification(self, kind: NotifyType, header: Header) -> Notification:
-        spi = header.initiator_cookie + header.responder_cookie
-        return Notification(kind, ProtocolId.ISAKMP, spi)
+
+def _notification(kind: NotifyType, header: Header) -> Notification:
+    spi = header.initiator_cookie + header.responder_cookie
+    return Notification(kind, ProtocolId.ISAKMP, spi)
 
 
 def _cookies(header: Header) -> str:

@@ -472,3 +472,16 @@ def test_a_reload_changes_the_limits_that_strangers_meet() -> None:
     assert opened(41) == 43
     right.engine.handle(Reload(config=fewer), world.now)  # which gives nobody another chance
     assert opened(61) == 43
+
+
+def test_what_does_not_authenticate_under_an_established_sa_is_not_answered() -> None:
+    """A protected answer would use up message IDs, and say that the SA is there."""
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    world.run(1)
+    taped = next(d.octets for d in world.datagrams if d.octets[18] == ExchangeType.QUICK)
+    for number in range(1, 40):
+        junk = taped[:20] + number.to_bytes(4) + taped[24:-16] + bytes([number]) * 16
+        assert not _give(world, right, junk)
+        world.run(1)
