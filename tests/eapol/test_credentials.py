@@ -192,3 +192,13 @@ def test_a_file_too_large_for_a_certificate_is_not_read(folder: Path) -> None:
     (folder / "client.key").write_bytes(bytes(LARGEST + 1))
     with pytest.raises(CredentialError, match="more than"):
         Files(network(folder), {}).load()
+
+
+def test_a_bundle_whose_key_is_not_its_certificates_is_named_twice() -> None:
+    other = site(name="Other Root").client
+    octets = other.key_pem() + site().client.certificate_pem()
+    bundle = Credentials(key=NamedSecret("both.pem", Secret(octets)))
+    with pytest.raises(
+        CredentialError, match=r"^both\.pem: this key does not belong to the certificate in both"
+    ):
+        identity(bundle)

@@ -250,6 +250,26 @@ def test_packet_types_and_states_have_the_standards_numbers() -> None:
     assert [int(state) for state in BackendState] == [*range(1, 9)]
 
 
+def test_the_words_of_states_are_the_standards() -> None:
+    """RFC 4137, figure 3 and 4.2: the control interface shows them as they are."""
+    for kind in (EapState, MethodState, Decision):
+        assert [state.value for state in kind] == [state.name for state in kind]
+
+
+def test_a_switch_says_why_it_refused_somebody() -> None:
+    stranger = site(name="Other Root").client
+    client = ClientContext(POLICY, credentials(stranger, SITE.root.certificate_pem()))
+    both = pair(client=client, server=server_context(POLICY))
+    both.plug_in()
+    both.run_for(5.0)
+    said = [
+        str(command.notice)
+        for command in both.switch_commands
+        if isinstance(command, Tell) and isinstance(command.notice, Warned)
+    ]
+    assert any("was refused: " in line and "it was issued by" in line for line in said)
+
+
 def test_the_bounds_are_those_that_the_pages_name() -> None:
     """docs/supplicant.md, docs/wpa_cli.md, docs/conformance."""
     assert (peer.ROUNDS, peer.FUTILE, peer.CONVERSATION) == (100, 20, 180.0)
