@@ -130,7 +130,8 @@ def test_a_server_that_denies_is_asked_once_in_the_longest_interval(code: bytes)
     """It may have been somebody on the way, once; see ntp.source.Source.forbid."""
     network = Network({HOST: in_place_of(kiss(code))})
     asked = source(HOST)
-    network.run([asked])
+    outcome = network.run([asked])
+    assert outcome.why == f"{HOST}: it gives no time (kiss code {code.decode()})"
     assert asked.refused == code.decode()
     network.run([asked])
     assert len(network.sent) == 1

@@ -105,6 +105,7 @@ def refusal(answer: KeysAgreed | KeysRefused) -> KeysRefused:
 def test_a_sound_exchange_gives_keys_and_cookies(server: Server) -> None:
     answer = server.ask(saying(GOOD))
     assert isinstance(answer, KeysAgreed), answer
+    assert answer.server == HERE
     material = answer.material
     assert (material.host, material.port) == (HERE, 123)
     assert len(material.cookies) == 8
@@ -118,6 +119,7 @@ def test_the_certificate_is_verified_at_the_given_date_and_not_at_the_clocks(
 ) -> None:
     why = refusal(server.ask(saying(GOOD), at=NOW + timedelta(days=days))).why
     assert "certificate" in why
+    assert "verify failed" in why  # OpenSSL's own words
 
 
 def test_a_certificate_for_another_host_is_refused(tmp_path: Path) -> None:
@@ -138,7 +140,8 @@ def test_tls_1_2_is_refused(server: Server) -> None:
 
 def test_a_server_that_speaks_another_protocol_is_refused(server: Server) -> None:
     server.context.set_alpn_protocols([])
-    refusal(server.ask(saying(GOOD)))
+    why = refusal(server.ask(saying(GOOD))).why
+    assert "it does not speak NTS (no ALPN ntske/1)" in why
 
 
 @pytest.mark.parametrize("octets", [b"", GOOD[:-4], b"\0" * 7, b"\xff" * 200, GOOD[6:]])

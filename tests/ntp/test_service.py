@@ -356,6 +356,14 @@ def test_trust_ends_when_nobody_was_heard_for_so_long_that_the_clock_may_be_16_s
     assert isinstance(command, SetClock)  # as after a boot
 
 
+def test_a_service_that_began_late_holds_a_higher_level_as_long() -> None:
+    service = Running()
+    service.now = 10 * HOLDS
+    service.begin(good())
+    service.next(alone())
+    assert service.trust.level is Level.AGREED
+
+
 def test_trust_says_since_when_by_whom_and_within_which_error() -> None:
     service = Running()
     (command,) = service.begin(good())
