@@ -125,6 +125,7 @@ async def test_a_round_without_an_answer_is_told_and_logged(
             state, outcome = await machine.until("told", lambda told: told[1] is not None)
     assert outcome.verdict is Verdict.REFUSED
     assert state.trust is None
+    assert state.next_round is not None  # told at the end of the round, not of the next one
     assert any("DENY" in record.message for record in caplog.records)
 
 
