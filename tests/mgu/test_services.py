@@ -140,6 +140,17 @@ def test_a_log_that_grows_too_large_is_begun_anew_and_the_old_one_kept(tmp_path:
     rotate(tmp_path / "nothing.log")
 
 
+def test_a_log_may_have_a_mebioctet(tmp_path: Path) -> None:
+    log = tmp_path / "racoon.log"
+    log.write_bytes(bytes(1 << 20))
+    rotate(log)
+    assert log.stat().st_size == 1 << 20
+    log.write_bytes(bytes((1 << 20) + 1))
+    rotate(log)
+    assert log.stat().st_size == 0
+    assert (tmp_path / "racoon.log.1").stat().st_size == 1 << 20
+
+
 def test_two_that_start_a_daemon_at_the_same_moment_start_one() -> None:
     example = daemon_of(READY)
     with ThreadPoolExecutor(4) as people:
