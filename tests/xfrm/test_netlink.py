@@ -33,6 +33,7 @@ from xfrm.model import (
     Algorithm,
     Direction,
     Malformed,
+    Mark,
     Mode,
     Policy,
     Protocol,
@@ -396,3 +397,9 @@ def test_names_in_messages_say_protocol_direction_and_ends() -> None:
     assert sa_name(SaId(ip_address("10.0.0.2"), Protocol.AH, 0x1000)) == (
         "ah SA 0x00001000 to 10.0.0.2"
     )
+
+
+def test_an_sa_of_a_mark_is_another_than_the_one_without() -> None:
+    marked = sa(mark=Mark(value=1, mask=3))
+    assert marked.id.mark == Mark(value=1, mask=3)
+    assert marked.id != sa().id

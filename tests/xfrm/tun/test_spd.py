@@ -162,3 +162,18 @@ def test_the_index_finds_what_asking_one_by_one_finds(
     for flow in flows:
         assert decided(spd, flow) == asked_one_by_one(spd, flow)
     assert list(spd.ordered(OUT)) == sorted(spd, key=lambda each: each.rank)
+
+
+def test_one_of_two_policies_that_look_at_the_same_bits_goes_and_the_other_stays() -> None:
+    spd = Spd()
+    one, other = (policy(OUT, "10.1.0.0/16", net) for net in ("10.2.0.0/16", "10.3.0.0/16"))
+    for each in (one, other):
+        spd.put(each, 0)
+    spd.remove(other)
+    found = spd.find(OUT, FLOW)
+    assert found is not None
+    assert found.policy.selector == one.selector
+    spd.remove(one)
+    assert spd.find(OUT, FLOW) is None
+    spd.put(other, 0)
+    assert spd.find(OUT, FLOW) is None
