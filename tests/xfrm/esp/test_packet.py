@@ -125,3 +125,13 @@ def test_congestion_on_the_path_reaches_the_inner_packet(
     assert traffic_class(marked) == 0xB8 | (3 if outer == 3 else inner)
     assert ipv6 or checksum(marked[:20]) == 0
     assert marked[20 if not ipv6 else 40 :] == packet[20 if not ipv6 else 40 :]
+
+
+def test_fragments_of_ipv6_are_told_by_their_number_behind_other_extension_headers_too() -> None:
+    def key(number: int, offset: int) -> bytes | None:
+        head = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrDestOpt()
+        return fragment_key(bytes(head / IPv6ExtHdrFragment(id=number, offset=offset, m=1, nh=17)))
+
+    assert key(7, 0) == key(7, 8) != key(8, 0)
+    assert key(7, 0) is not None
+    assert fragment_key(bytes(IPv6() / IPv6ExtHdrDestOpt() / UDP())) is None
