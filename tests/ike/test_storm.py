@@ -90,6 +90,7 @@ def _lines(node: Node) -> list[str]:
     return [log.text for log in node.logs if log.level >= Level.INFO]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("remote", "first", "number", "within", "step"),
     [
