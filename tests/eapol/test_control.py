@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eapol.aio.inbox import TooBusy
-from eapol.control import LONGEST, Interpreter
+from eapol.control import LONGEST, Interpreter, name_of
 from eapol.errors import CredentialError
 from eapol.events import (
     Disconnect,
@@ -389,3 +389,12 @@ def test_an_end_of_line_or_a_zero_behind_a_command_does_not_matter(
         assert ask(interface, f"PING{end}") == "PONG\n"
     assert ask(interface, "NOTE XX") == "OK\n"
     assert "note: 'XX'" in caplog.text
+
+
+def test_octets_that_are_no_text_pass_through(interface: Interpreter, port: Port) -> None:
+    assert interface.answer(b"CTRL-RSP-IDENTITY-0:g\xffw", "/tmp/client") == b"OK\n"
+    assert port.network.identity == b"g\xffw"
+    assert interface.answer(b"CTRL-RSP-PASSPHRASE-0:\xfe", "/tmp/client") == b"OK\n"
+    assert port.secrets == [Secret(b"\xfe")]
+    assert name_of(b"\xff\xfe secret") == "\ufffd\ufffd"
+    assert name_of(b"CTRL-RSP-PASSPHRASE-0:secret") == "CTRL-RSP-PASSPHRASE-0"

@@ -250,6 +250,13 @@ def test_packet_types_and_states_have_the_standards_numbers() -> None:
     assert [int(state) for state in BackendState] == [*range(1, 9)]
 
 
+def test_a_cable_that_is_pulled_from_a_closed_port_is_told_too() -> None:
+    both = silent()
+    both.plug_in()
+    both.gateway(LinkChanged(up=False))
+    assert told(both)[-1] == "3 CTRL-EVENT-DISCONNECTED bssid=01:80:c2:00:00:03 reason=3"
+
+
 def test_the_words_of_states_are_the_standards() -> None:
     """RFC 4137, figure 3 and 4.2: the control interface shows them as they are."""
     for kind in (EapState, MethodState, Decision):
