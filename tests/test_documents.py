@@ -58,6 +58,8 @@ def test_the_drawing_of_imports_is_that_of_the_code() -> None:
     assert imports.page(text) == text  # else: python docs/imports.py
 
 
-def test_no_module_of_ike_has_grown_past_one_idea() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob("src/ike/**/*.py")}
-    assert {path: length for path, length in lengths.items() if length > 350} == {}
+def test_no_module_has_grown_past_one_idea() -> None:
+    """400 lines, and 350 in `ike`."""
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.glob("src/**/*.py")}
+    limits = {path: 350 if ROOT / "src/ike" in path.parents else 400 for path in lengths}
+    assert [path for path, length in lengths.items() if length > limits[path]] == []

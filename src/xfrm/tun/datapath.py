@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Final, Self
+from typing import Self
 
 from xfrm.dataplane import (
     Event,
@@ -30,16 +30,16 @@ from xfrm.tun.device import OffloadTun, PlainTun, can_offload, open_tun
 from xfrm.tun.forward import Forwarder, Ports, Send
 from xfrm.tun.guard import Guard
 from xfrm.tun.inlet import BURST, Inlet
-from xfrm.tun.outer import MARK, MASK, OuterSockets
+from xfrm.tun.loops import LoopWarning
+from xfrm.tun.outer import MARK, OuterSockets
 from xfrm.tun.routes import Routes
-from xfrm.tun.settings import Settings
+from xfrm.tun.settings import Settings, check
 from xfrm.tun.spd import PolicyEntry, Spd
 
 __all__ = ["MARK", "DataPath", "Settings"]
 
 logger = logging.getLogger("xfrm")
 
-_WARNED: Final = 64  # peers that are named in the log
 SendUdp = Callable[[SecurityAssociation], SendDatagrams]
 
 
@@ -81,7 +81,6 @@ class DataPath:
             if settings.offload
             else PlainTun(fd)
         )
-        self._returned: set[Address] = set()
         self._forwarder = Forwarder(self._sad, self._spd, self._ports(), settings.ike_ports)
         self._inlet = Inlet(self._sad, self._forwarder, self._is_local, self._moved)
         self._read()
@@ -165,7 +164,7 @@ class DataPath:
             to_host=self._tun.write,
             to_peer=self._to_peer,
             in_clear=self._sockets.in_clear,
-            returned=self._warn_of_loop,
+            returned=LoopWarning(self.name),
             is_local=self._is_local,
             acquire=self._events.put_nowait,
             now=time.monotonic,
@@ -188,19 +187,6 @@ class DataPath:
     def _is_local(self, address: Address) -> bool:
         return address in self._routes.local or address.is_multicast
 
-    def _warn_of_loop(self, peer: Address) -> None:
-        if peer in self._returned or len(self._returned) >= _WARNED:
-            return
-        self._returned.add(peer)
-        logger.error(
-            "what we send to %s comes back into %s, and is dropped: something on this host changes "
-            "the bits 0x%x of the mark (our value is 0x%x), as a packet filter's output hook may; "
-            "'nft list ruleset' and 'iptables-save -t mangle' show it",
-            peer, self.name, MASK, MARK,
-        )  # fmt: skip
-
-    # SAs
-
     async def allocate_spi(
         self, *, src: Address, dst: Address, protocol: Protocol, mode: Mode, reqid: int = 0
     ) -> int:
@@ -214,14 +200,14 @@ class DataPath:
             self._forwarder.ask_again(entry)
 
     async def add_sa(self, sa: SecurityAssociation) -> None:
-        self._check(sa)
+        check(sa, in_udp=self._send_udp is not None)
         if self._stale:
             await self._follow()
         self._sad.add(sa, time.monotonic(), _date())
         self._sa_changed(sa)
 
     async def update_sa(self, sa: SecurityAssociation) -> None:
-        self._check(sa)
+        check(sa, in_udp=self._send_udp is not None)
         if self._stale:
             await self._follow()
         # From here to the end nothing may wait: a packet by the old entry would use a number twice.
@@ -408,12 +394,6 @@ class DataPath:
             self._events.put_nowait(event)
             self._sa_changed(event.sa)
         self._set_timer()
-
-    def _check(self, sa: SecurityAssociation) -> None:
-        if sa.mode not in (Mode.TUNNEL, Mode.TRANSPORT):
-            raise Unsupported(f"the userspace data path has no mode {sa.mode}")
-        if sa.encapsulation is not None and self._send_udp is None:
-            raise Unsupported("ESP in UDP needs the socket of port 4500, which nobody gave")
 
 
 def _date() -> int:
