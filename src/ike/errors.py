@@ -1,4 +1,4 @@
-"""Whose fault it is decides the class; the class of a peer's fault knows what to answer."""
+"""Errors by whose fault they are: ours, or the peer's with the notification that answers it."""
 
 from collections.abc import Callable
 from functools import wraps

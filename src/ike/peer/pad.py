@@ -1,4 +1,4 @@
-"""The peers there are, by address and by proved identity (RFC 4301, 4.4.3; `authorization`)."""
+"""The peers there are, by address and by proved identity; the rules are in `authorization`."""
 
 from collections.abc import Iterator
 from functools import partial

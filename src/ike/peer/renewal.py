@@ -1,4 +1,4 @@
-"""Who renews what, and when: all of it is here.
+"""Who renews an SA, and when: all of it is here.
 
 | SA        | its initiator | its responder           | nobody, when                            |
 | --------- | ------------- | ----------------------- | --------------------------------------- |

@@ -1,4 +1,4 @@
-"""What takes what down: all of it is here.
+"""What takes SAs down (a DELETE, an expiry, a dead peer, an administrator): all of it is here.
 
 | what happens                      | ISAKMP SAs     | IPsec SAs       | Quick Modes     | told to the peer |
 | --------------------------------- | -------------- | --------------- | --------------- | ---------------- |

@@ -1,4 +1,4 @@
-"""Informational exchanges (RFC 2409, 5.7): a notification or a delete in a message, no answer.
+"""Informational exchanges (RFC 2409, 5.7) as octets: a notification or a delete in a message.
 
 Differs: several in one message are taken, too, with one HASH(1) over all of them.
 """

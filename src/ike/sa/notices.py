@@ -1,4 +1,4 @@
-"""What Informational messages do that come under an ISAKMP SA, or before it is established."""
+"""Informational messages that come in: notifications and deletes, handed on to the SA's peer."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What an ISAKMP SA asks of who owns it: its peer; before that is known, who lets strangers in."""
+"""What an ISAKMP SA asks of its owner: its peer, or `ike.admission` until the peer is known."""
 
 from typing import TYPE_CHECKING, Protocol
 
