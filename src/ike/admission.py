@@ -5,7 +5,7 @@ entry in a table, and what we answer and log is bounded by a token bucket.
 """
 
 from ike.commands import EventKind
-from ike.config import Limits, Remote, Switch
+from ike.config import Config, Limits, Remote, Switch
 from ike.context import NON_ESP_MARKER
 from ike.crypto.keys import Cookies
 from ike.errors import (
@@ -55,10 +55,18 @@ class Admission:
             total=limits.fragment_octets,
         )
 
-    def reload(self, limits: Limits) -> None:
-        """The configuration was read again; when the limits are the same, all counts go on."""
-        if limits != self._limits:
-            self._limit(limits)
+    def reload(self, config: Config) -> None:
+        """The configuration was read again: who is not authenticated yet begins anew if anything
+        is different for it. When the limits are the same, all counts go on.
+        """
+        for sa in self._db.half_open:
+            facts, name = sa.facts, sa.facts.key_name
+            now = config.remote_for(facts.peer.address, facts.remote.port)
+            key = None if name is None else facts.pre_shared_keys.find(name)
+            if now != facts.remote or (name is not None and config.keys.find(name) != key):
+                sa.close(EventKind.PHASE1_DOWN)
+        if config.limits != self._limits:
+            self._limit(config.limits)
 
     def receive(self, event: DatagramReceived) -> None:
         """One datagram; nothing in it can raise."""

@@ -125,7 +125,7 @@ class Engine:
             case Reload():
                 self._context.config = event.config
                 self._pad.reload(event.config)
-                self._admission.reload(event.config.limits)
+                self._admission.reload(event.config)
             case AddressGone():
                 for peer in self._pad:
                     takedown.address_gone(peer, event.address)
@@ -142,7 +142,9 @@ class Engine:
 
     def _policy_removed(self, event: PolicyRemoved) -> None:
         connection = self._db.spd.find(event.policy)
-        if connection is not None and connection.installed:
+        if connection is None or connection.policy != event.policy:
+            return  # news of one that another has replaced
+        if connection.installed:
             connection.removed = True
             connection.generated = False
             connection.release()
@@ -156,6 +158,8 @@ class Engine:
             found.withdraw("the policy has changed")
             self._db.spd.remove(found)
             peer.drop(found)
+            self._pad.forget_if_idle(peer)
+            peer = self._pad.peer_of(policy) if peer.is_idle else peer
         connection = peer.connection(policy, generated=generated)
         connection.installed = True
         return connection

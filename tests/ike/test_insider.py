@@ -6,10 +6,11 @@ identity: whatever an insider sends, from wherever, it gets no SA of anybody els
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from itertools import chain, count
 
 import pytest
 
-from ike.commands import AddPolicy, EventKind, SendDatagram
+from ike.commands import AddPolicy, EventKind, RemovePolicy, SendDatagram
 from ike.config import (
     Config,
     GeneratePolicy,
@@ -21,7 +22,16 @@ from ike.config import (
     SainfoId,
     Switch,
 )
-from ike.events import Acquire, DatagramReceived, Reload, SaExpired
+from ike.events import (
+    Acquire,
+    DatagramReceived,
+    EstablishIsakmp,
+    Flush,
+    PolicyAdded,
+    PolicyRemoved,
+    Reload,
+    SaExpired,
+)
 from ike.isakmp.message import Payload
 from ike.isakmp.payloads import Delete, Notification
 from ike.numbers.doi import IdType
@@ -413,3 +423,198 @@ def test_a_policy_stays_with_its_address_when_the_peer_there_has_moved_away() ->
     assert connect(world, second, 20)
     world.run(1)
     assert {sa.destination for sa in gateway.of(Direction.OUT)} == {BRANCH}
+
+
+# --- a move is no proof ---
+
+
+def _moved_to(office: Office, address: Address) -> None:
+    """One datagram of the insider, who is established, comes from this address."""
+    asked = EstablishIsakmp(local=Endpoint(INSIDER, 500), remote=GATEWAY)
+    office.world.tell(office.insider, asked)
+    office.world.run(5)
+    office.world.rewrite = lambda d: (
+        replace(d, local=Endpoint(address, d.local.port)) if d.local.address == INSIDER else d
+    )
+    assert not connect(office.world, office.insider, 5)
+
+
+def test_who_only_seems_to_have_moved_to_an_address_gets_no_policy_that_comes_for_it() -> None:
+    office = Office(Switch.FORCE, branch_is_there=False)
+    office.gateway.policies.clear()
+    office.world.tell(office.insider, Reload(config=branch(INSIDER, Switch.ON, dpd=False)))
+    _moved_to(office, BRANCH)
+    assert [view.remote.address for view in office.gateway.engine.isakmp_sas()] == [BRANCH]
+    office.gateway.policies.append(to_branch())
+    office.world.run(1)
+    office.world.rewrite = lambda d: (
+        replace(d, to=Endpoint(INSIDER, d.to.port)) if d.to.address == BRANCH else d
+    )
+    office.world.tell(office.gateway, Acquire(policy=office.gateway.policies[0]))
+    office.world.run(40)
+    assert not office.insider_knows()
+    office.world.rewrite = lambda d: d
+    there = office.world.node("branch", BRANCH, branch(BRANCH, Switch.ON))
+    there.policies.append(tunnel(BRANCH, GATEWAY, BRANCH_NET, OFFICE))
+    assert connect(office.world, there)
+
+
+@pytest.mark.parametrize("victim", ["10.2.0.9", "10.0.0.53", "9.9.9.9"])
+def test_a_policy_for_a_peers_own_address_does_not_follow_a_datagram_elsewhere(victim: str) -> None:
+    world = World()
+    served = _generating()
+    forced = replace(served.remotes[0], nat_traversal=Switch.FORCE)
+    gateway = world.node("gateway", GATEWAY, replace(served, remotes=(forced,)))
+    gateway.policies.append(to_branch())
+    insider = world.node("insider", INSIDER, branch(INSIDER, Switch.ON))
+    insider.policies.append(tunnel(INSIDER, GATEWAY, f"{INSIDER}/32", OFFICE))
+    assert connect(world, insider)
+    world.run(1)
+    before = list(gateway.policies)
+    seen = Endpoint(ip_address(victim), 4500)
+    world.rewrite = lambda d: replace(d, local=seen) if d.local.address == INSIDER else d
+    world.tell(insider, SaExpired(sa=insider.of(Direction.IN)[0].id, hard=False))
+    world.run(5)
+    assert gateway.policies == before
+
+
+# --- one policy for the same traffic ---
+
+
+def test_no_policy_is_generated_in_the_place_of_one_that_asks_for_more() -> None:
+    """The data plane would replace it, and have none when the peer goes."""
+    world = World()
+    gateway = world.node("gateway", GATEWAY, _generating())
+    host = "10.2.0.9/32"
+    configured = to_branch(remote=host)
+    gateway.policies.append(configured)
+    client = world.node("client", BRANCH, branch(BRANCH))
+    weaker = (Protection(protocol=ProtocolId.AH, mode=Mode.TUNNEL),)
+    client.policies.append(replace(tunnel(BRANCH, GATEWAY, host, OFFICE), protections=weaker))
+    assert not connect(world, client, 20)
+    assert gateway.policies == [configured]
+    assert not any(isinstance(command, AddPolicy) for command in gateway.commands)
+
+
+def test_news_of_a_policy_that_was_replaced_meanwhile_are_not_about_the_new_one() -> None:
+    world = World()
+    gateway = world.node("gateway", GATEWAY, _generating())
+    client = world.node("client", BRANCH, branch(BRANCH))
+    client.policies.append(tunnel(BRANCH, GATEWAY, "10.2.0.9/32", OFFICE))
+    assert connect(world, client)
+    world.run(1)
+    (old,) = gateway.policies
+    world.tell(client, Flush())
+    world.run(1)
+    assert connect(world, client)
+    world.run(1)
+    (new,) = gateway.policies
+    assert new != old
+    world.tell(gateway, PolicyRemoved(policy=old))
+    world.tell(gateway, PolicyAdded(policy=new, generated=True))
+    world.run(1)
+    world.tell(client, Flush())
+    world.run(1)
+    assert not gateway.policies
+
+
+def test_a_policy_that_follows_its_peer_is_replaced_and_at_no_moment_away() -> None:
+    world, home, gateway, (client, _) = _clients_at_home(unique=True)
+    assert connect(world, client)
+    world.run(1)
+    home.address = ip_address("203.0.113.99")
+    world.tell(client, SaExpired(sa=client.of(Direction.IN)[0].id, hard=False))
+    world.run(20)
+    assert [policy.remote for policy in gateway.policies] == [home.address]
+    assert not any(isinstance(command, RemovePolicy) for command in gateway.commands)
+
+
+# --- a configuration that is read again ---
+
+
+def test_clients_behind_a_nat_that_gets_a_remote_of_its_own_stay_apart() -> None:
+    world, _, gateway, clients = _clients_at_home(unique=True)
+    for client in clients:
+        assert connect(world, client)
+    world.run(1)
+    before = gateway.engine.config
+    named = replace(before.remotes[0], name="nat", address=NAT)
+    world.tell(gateway, Reload(config=replace(before, remotes=(named, *before.remotes))))
+    world.tell(clients[1], Flush(ipsec=False))
+    world.run(1)
+    assert connect(world, clients[1], 20)
+    world.run(2)
+    peers = list(gateway.engine._pad)
+    assert [len(peer.connections) for peer in peers] == [1, 1]
+    for peer in peers:
+        assert len({str(sa.facts.peer_id) for sa in peer.isakmp_sas}) <= 1
+
+
+@pytest.mark.parametrize("what", ["remotes", "keys"])
+def test_who_was_not_authenticated_yet_is_not_by_a_configuration_that_is_gone(what: str) -> None:
+    office = Office()
+    held: list[SendDatagram] = []
+
+    def hold(datagram: SendDatagram) -> SendDatagram | None:
+        if datagram.local.address == BRANCH:
+            held.append(datagram)
+        return None if len(held) > 2 and datagram.local.address == BRANCH else datagram
+
+    office.world.rewrite = hold
+    office.world.tell(office.branch, Acquire(policy=office.branch.policies[0]))
+    assert office.world.run(5, lambda: len(held) == 3)
+    gone: Config = replace(office.gateway.engine.config, **{what: type(getattr(Config(), what))()})
+    office.world.tell(office.gateway, Reload(config=gone))
+    office.world.rewrite = lambda d: d
+    office.world.run(30)
+    assert EventKind.PHASE1_UP not in office.gateway.kinds()
+    assert not office.gateway.sas
+
+
+def test_a_policy_is_served_by_whichever_remote_of_its_address_the_peer_has() -> None:
+    """Two remotes of one address are told apart by their ports."""
+    world = World()
+    remotes = tuple(Remote(name=f"{n}", address=BRANCH, port=n) for n in (500, 501))
+    gateway = world.node("gateway", GATEWAY, replace(everybody(), remotes=remotes))
+    gateway.policies.append(to_branch())
+    client = world.node("branch", BRANCH, branch(BRANCH))
+    client.policies.append(tunnel(BRANCH, GATEWAY, BRANCH_NET, OFFICE))
+    world.rewrite = lambda d: (
+        replace(d, local=Endpoint(BRANCH, 501))
+        if d.local.address == BRANCH
+        else replace(d, to=Endpoint(BRANCH, 500))
+    )
+    assert connect(world, client, 20)
+
+
+def test_a_client_that_is_gone_leaves_nothing_behind_where_nobody_renews() -> None:
+    world = World()
+    keys = PreSharedKeys((("*", KEYS[BRANCH]),))
+    made = replace(_generating(), keys=keys, sainfos=(Sainfo(lifetime_seconds=100),))
+    remote = replace(made.remotes[0], lifetime_seconds=50, passive=True)
+    gateway = world.node("gateway", GATEWAY, replace(made, remotes=(remote,)))
+    for number in range(3):
+        address = ip_address(f"203.0.113.{number}")
+        own = replace(branch(BRANCH, lifetime_seconds=50), sainfos=made.sainfos)
+        client = world.node(f"client {number}", address, own)
+        client.policies.append(tunnel(address, GATEWAY, f"172.31.0.{number}/32", OFFICE))
+        assert connect(world, client)
+        world.remove(client)
+    world.run(400)
+    assert not gateway.sas
+    assert not list(gateway.engine._pad)
+
+
+def test_who_takes_the_spi_of_another_behind_the_same_nat_is_refused_and_changes_nothing() -> None:
+    world, _, gateway, clients = _clients_at_home(unique=True)
+    assert connect(world, clients[0])
+    world.run(1)
+    (theirs,) = gateway.of(Direction.OUT)
+    gateway.refuse = lambda sa: sa.id in gateway.sas
+    world._spi = chain([theirs.spi], count(0x9000))
+    connect(world, clients[1], 20)
+    world.run(2)
+    assert any("refused an SA" in text for text in gateway.texts())
+    world.tell(gateway, SaExpired(sa=theirs.id, hard=True))
+    world.run(1)
+    assert not [sa for sa in gateway.sas.values() if sa.spi == theirs.pair]

@@ -1,7 +1,7 @@
 """IKE engines on the network in memory (`lab.virtual`), with data planes that are dictionaries."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from ipaddress import ip_address, ip_network
@@ -136,7 +136,7 @@ class World:
         self.rewrite: Rewrite = lambda datagram: datagram
         self.install_delay = install_delay
         self.date: datetime | None = None
-        self._spi = count(0x1000)
+        self._spi: Iterator[int] = count(0x1000)
 
     @property
     def now(self) -> float:
@@ -216,8 +216,9 @@ class World:
                 node.sas.pop(command.sa, None)
                 node.reserved.discard(command.sa)
             case AddPolicy():
-                node.policies.append(command.policy)
-                node.announced.append(command.policy)
+                for policies in (node.policies, node.announced):  # one for the same traffic
+                    same = [p for p in policies if p.selector == command.policy.selector]
+                    policies[:] = [p for p in policies if p not in same] + [command.policy]
             case RemovePolicy():
                 node.policies.remove(command.policy)
                 node.announced.remove(command.policy)

@@ -18,14 +18,21 @@ The identity that a peer claims besides tells peers apart that prove the same; i
 | in phase 1    | change its port             | a NAT is between us (`ike.phase1.handshake`)       |
 | authenticated | move to another port        | a NAT is between us                                |
 | authenticated | move to another address     | that too, no other remote or peer has the address, |
-|               |                             | and all its policies are generated: they follow    |
-| authenticated | take a connection           | it is for the peer's address, and idle: nobody     |
-|               |                             | there holds it, or somebody who proved the same    |
+|               |                             | and all its policies are generated and name none   |
+|               |                             | of its addresses as traffic: they follow           |
+| authenticated | take a connection           | it is for the address where the peer proved its    |
+|               |                             | identity, and idle: nobody there holds it, or      |
+|               |                             | somebody who proved the same                       |
 | authenticated | have a policy generated     | `generate_policy`; the sainfo, or a single host,   |
-|               |                             | bounds it; no other peer has a part of it          |
+|               |                             | bounds it; no other peer has a part of it, and no  |
+|               |                             | policy is for the same traffic                     |
+
+A move is no proof: the source of one datagram may be forged. Who has moved gets nothing by its new
+address until a phase 1 from there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from ike.config import GeneratePolicy, Remote
@@ -83,7 +90,25 @@ def may_move(
         return False
     if any(other is not peer for other in databases.pad.at(remote.address)):
         return False
-    return all(connection.generated for connection in peer.connections.values())
+    return all(c.generated and not _names_its_end(c.policy) for c in peer.connections.values())
+
+
+def _names_its_end(policy: PolicyEntry) -> bool:
+    """Whether the peer's side is its own address, which changes when it moves."""
+    return _is_host(policy.selector, policy.remote)
+
+
+def may_follow(databases: Databases, connection: "Connection", address: Address) -> bool:
+    """Whether a generated policy goes along to where its peer has proved its identity."""
+    if not _names_its_end(connection.policy):
+        return True
+    selector = replace(connection.policy.selector, remote=ip_network(address))
+    try:
+        _check_free(databases, connection.peer, selector, own_address=True)
+        _check_side(selector, connection.policy.local)
+    except InvalidIdInformation:
+        return False
+    return True
 
 
 def may_take(peer: "Peer", connection: "Connection") -> bool:
@@ -91,9 +116,11 @@ def may_take(peer: "Peer", connection: "Connection") -> bool:
     holder = connection.peer
     if holder is peer:
         return True
-    if holder.remote is None or peer.remote is None or holder.remote.name != peer.remote.name:
-        return False
     there = connection.policy.remote
+    if holder.remote is None or peer.remote is None or peer.proved_at != there:
+        return False
+    if holder.remote.address != peer.remote.address:  # one address may have remotes by port
+        return False
     held = any(sa.established and sa.remote.address == there for sa in holder.isakmp_sas)
     if connection.is_idle and not held:
         return True
@@ -111,14 +138,7 @@ def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> Poli
     if remote is None or remote.generate_policy is GeneratePolicy.OFF:
         raise InvalidIdInformation(f"no policy found: {selector}")
     _check_bounds(databases, remote, wanted)
-    own_address = _is_host(selector, wanted.remote)
-    for other in databases.spd.overlapping(selector.remote):
-        covers = other.policy.selector.remote != selector.remote
-        if other.peer is not peer and not (own_address and covers):
-            raise InvalidIdInformation(
-                f"no policy is generated for {selector}: {other.policy.selector} is the policy of "
-                f"{other.peer}"
-            )
+    _check_free(databases, peer, selector, own_address=_is_host(selector, wanted.remote))
     try:
         reqids = [databases.spd.fresh_reqid() for _ in wanted.protections]
     except LookupError as error:
@@ -132,6 +152,22 @@ def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> Poli
             for (protocol, mode), reqid in zip(wanted.protections, reqids, strict=True)
         ),
     )
+
+
+def _check_free(
+    databases: Databases, peer: "Peer", selector: Selector, *, own_address: bool
+) -> None:
+    """The peer's side must be nobody else's. A data plane has one policy for the same traffic: a
+    second one would take the place of the first. Raises: InvalidIdInformation.
+    """
+    for other in databases.spd.overlapping(selector.remote):
+        covers = other.policy.selector.remote != selector.remote
+        foreign = other.peer is not peer and not (own_address and covers)
+        if foreign or other.policy.selector == selector:
+            raise InvalidIdInformation(
+                f"no policy is generated for {selector}: {other.policy.selector} is the policy of "
+                f"{other.peer}"
+            )
 
 
 def _check_bounds(databases: Databases, remote: Remote, wanted: Wanted) -> None:
@@ -148,8 +184,12 @@ def _check_bounds(databases: Databases, remote: Remote, wanted: Wanted) -> None:
         raise InvalidIdInformation(
             f"no policy is generated for {selector}: a sainfo must name {selector.remote}"
         )
+    _check_side(selector, wanted.local)
+
+
+def _check_side(selector: Selector, local: Address) -> None:
     ours = selector.local.prefixlen and selector.remote.subnet_of(selector.local)  # type: ignore[arg-type]
-    if ours or _is_host(selector, wanted.local):
+    if ours or _is_host(selector, local):
         raise InvalidIdInformation(
             f"no policy is generated for {selector}: {selector.remote} is on our side"
         )

@@ -221,7 +221,8 @@ class Connection:
     def _forget(self, negotiation: Negotiation) -> None:
         self._ended(negotiation)
         for sa in negotiation.made():
-            self._db.sad.pop(sa, None)
+            if self._db.sad.get(sa) is self:  # another may have the SPI that the peer chose
+                del self._db.sad[sa]
 
     def failed(self, negotiation: Negotiation, kind: EventKind) -> None:
         self._forget(negotiation)
@@ -303,8 +304,9 @@ class Connection:
         self.peer.connections[traffic(policy)] = self
         self._db.spd.add(self)
         if self.installed:
-            self.context.emit(RemovePolicy(policy=old))
-            self.context.emit(AddPolicy(policy=policy))
+            self.context.emit(AddPolicy(policy=policy))  # in the place of the old one
+            if selector != old.selector:
+                self.context.emit(RemovePolicy(policy=old))
 
     def find(self, sa: SaId) -> SaBundle | Negotiation | None:
         """What an SA of this connection belongs to."""
@@ -338,3 +340,4 @@ class Connection:
         if self.generated or self.removed:
             self._db.spd.remove(self)
             self.peer.drop(self)
+            self._db.pad.forget_if_idle(self.peer)

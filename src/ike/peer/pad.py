@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from ike.config import Config
+from ike.config import Config, Remote
 from ike.peer import takedown
-from ike.peer.authorization import ProvedIdentity, proved_identity
+from ike.peer.authorization import ProvedIdentity, may_follow, proved_identity
 from ike.peer.databases import Databases
 from ike.peer.peer import Peer
 from ike.sa.isakmp_sa import IsakmpSa
@@ -36,6 +36,8 @@ class Pad:
         config = self._db.context.config
         remote = config.remote_named(name) if name else config.remote_for(address)
         for peer in self.at(address):
+            if peer.proved_at not in (None, address):
+                continue  # it has moved there, as far as one can see
             if name is None or peer.remote == remote:
                 return peer
         peer = Peer(self._db, remote, address)
@@ -54,10 +56,14 @@ class Pad:
         """A phase 1 is established: whose it is."""
         identity = proved_identity(sa.facts)
         peer = self._peer_of_proof(sa, identity)
+        peer.isakmp_sas[sa] = None  # from now on it is not idle
+        self._at.setdefault(peer.address, {})[peer] = None
         if sa.owner is not peer and isinstance(sa.owner, Peer):
             sa.owner.isakmp_sas.pop(sa, None)
+            self.forget_if_idle(sa.owner)
         if peer.address != sa.remote.address:
             self.moved(peer, sa.remote.address)
+        peer.proved_at = sa.remote.address
         return peer
 
     def _peer_of_proof(self, sa: IsakmpSa, identity: ProvedIdentity) -> Peer:
@@ -98,6 +104,15 @@ class Pad:
                 del self._identities[key]
         peer.identity = None
 
+    def _rename(self, peer: Peer, remote: Remote) -> None:
+        """Another entry is for the peer now. Who proves the same by that is the same."""
+        identity = peer.identity
+        self._unbind(peer)
+        peer.remote = remote
+        if identity is not None and (remote.name, identity) not in self._identities:
+            peer.identity = identity
+            self._identities[remote.name, identity] = peer
+
     def moved(self, peer: Peer, address: Address) -> None:
         """The peer is at this address now. Policies that are ours follow it."""
         self._remove(peer)
@@ -105,7 +120,8 @@ class Pad:
         self._at.setdefault(address, {})[peer] = None
         for connection in list(peer.connections.values()):
             if connection.generated:
-                connection.follow(address)
+                if may_follow(self._db, connection, address):
+                    connection.follow(address)
             elif connection.is_idle and connection.policy.remote != address:
                 self.peer_of(connection.policy).take(connection)  # it is for who is there
 
@@ -140,8 +156,7 @@ class Pad:
                 peer.remote = now
                 self.forget_if_idle(peer)
             elif kept.address is None and now is not None and now.address is not None:
-                self._unbind(peer)  # it has an entry of its own now, and must prove itself anew
-                peer.remote = now
+                self._rename(peer, now)  # it has an entry of its own now
             else:
                 peer.remote = kept
         self._disconnect_all(gone)

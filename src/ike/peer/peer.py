@@ -1,6 +1,6 @@
 """A peer: one configured remote, or one proved identity of a remote that serves many.
 
-It owns its ISAKMP SAs, its connections, its limits and the reason of its last failure
+It owns its ISAKMP SAs, its connections and its limits
 (strongSwan: peer_cfg). What a peer does concerns what it owns, and nothing else.
 
 renewal        who renews what, and when
@@ -39,8 +39,8 @@ MAX_ISAKMP_SAS: Final = 8
 
 class Peer:
     """`remote` is its entry in the PAD; None: nothing is configured for its address. `identity` is
-    None until it has proved one. The peer is the owner (`IsakmpOwner`, `NegotiationOwner`) of
-    ISAKMP SAs and Quick Modes.
+    None until it has proved one, which was at `proved_at`: it may have moved since. The peer is the
+    owner (`IsakmpOwner`, `NegotiationOwner`) of ISAKMP SAs and Quick Modes.
     """
 
     __slots__ = (
@@ -50,9 +50,9 @@ class Peer:
         "connections",
         "identity",
         "isakmp_sas",
-        "last_failure",
         "negotiations",
         "outbound",
+        "proved_at",
         "remote",
     )
 
@@ -60,11 +60,11 @@ class Peer:
         self.remote = remote
         self.address = address
         self.identity: ProvedIdentity | None = None
+        self.proved_at: Address | None = None
         self.isakmp_sas: dict[IsakmpSa, None] = {}
         self.connections: dict[Traffic, Connection] = {}
         self.negotiations: dict[Negotiation, None] = {}
         self.outbound: dict[tuple[ProtocolId, int], tuple[Connection, SaBundle]] = {}
-        self.last_failure = ""
         self._db = databases
         self._by_cookies: dict[bytes, IsakmpSa] = {}
 
@@ -98,9 +98,10 @@ class Peer:
 
     def take(self, connection: Connection) -> None:
         """Make a connection of another peer this one's."""
-        connection.peer.drop(connection)
-        connection.peer = self
+        holder, connection.peer = connection.peer, self
+        holder.drop(connection)
         self.connections[traffic(connection.policy)] = connection
+        self._db.pad.forget_if_idle(holder)
 
     def drop(self, connection: Connection) -> None:
         self.connections.pop(traffic(connection.policy), None)
@@ -176,7 +177,6 @@ class Peer:
         """Whoever began it."""
         self.isakmp_sas[sa] = None
         self._by_cookies[bytes(sa.cookies)] = sa
-        self.last_failure = ""
         self._db.weakness.warn(sa.facts)
         if sa.facts.peer_initial_contact:
             takedown.initial_contact(self, sa)
