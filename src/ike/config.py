@@ -190,7 +190,7 @@ class Limits:
 
     half_open: int = 2048  # phase 1 exchanges as responder that are not authenticated, in all
     half_open_per_prefix: int = 1024  # of them from one /24, or /48 of IPv6
-    half_open_per_address: int = 8
+    half_open_per_address: int = 256  # a NAT may have that many behind it
     opened_per_second: int = 500  # strangers' first messages, in all; half of it for one prefix
     opened_per_second_per_remote: int = 50  # of a configured peer, or one that was there before
     connections_per_peer: int = 128

@@ -39,6 +39,7 @@ from ike.numbers.isakmp import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.reqids import GENERATED
 from ike.values import Address, Direction, Endpoint, IpsecSa, Mode, PolicyEntry, Protection
 from lab.ike_world import Node, World, config, connect, naming, tunnel
+from lab.virtual import Weather
 from wire.secret import Secret
 
 GATEWAY, BRANCH, INSIDER, NAT = map(
@@ -618,3 +619,44 @@ def test_who_takes_the_spi_of_another_behind_the_same_nat_is_refused_and_changes
     world.tell(gateway, SaExpired(sa=theirs.id, hard=True))
     world.run(1)
     assert not [sa for sa in gateway.sas.values() if sa.spi == theirs.pair]
+
+
+# --- many at one address ---
+
+
+def test_a_hundred_clients_behind_one_nat_that_begin_at_once_all_come_up() -> None:
+    world = World(weather=Weather(delay=0.02))
+    keys = PreSharedKeys((("*", KEYS[BRANCH]),))
+    world.node("gateway", GATEWAY, replace(_generating(), keys=keys))
+    world.rewrite = Home()
+    clients = []
+    for number in range(100):
+        address, name = ip_address("198.18.0.1") + number, f"client-{number}"
+        own = branch(BRANCH, Switch.ON, my_identifier=Identifier(IdType.FQDN, name))
+        client = world.node(name, address, own)
+        client.policies.append(tunnel(address, GATEWAY, f"192.168.178.{number}/32", OFFICE))
+        world.tell(client, Acquire(policy=client.policies[0]), number * 0.001)
+        clients.append(client)
+    assert world.run(30, lambda: all(client.sas for client in clients))
+
+
+def test_first_messages_in_the_name_of_a_distant_peer_do_not_keep_it_out() -> None:
+    """As many as are looked at; a round trip takes 0.3 s."""
+    world = World(weather=Weather(delay=0.15))
+    named = replace(everybody(), remotes=(Remote(name="branch", address=BRANCH),))
+    gateway = world.node("gateway", GATEWAY, named)
+    gateway.policies.append(to_branch())
+    there = world.node("branch", BRANCH, branch(BRANCH))
+    there.policies.append(tunnel(BRANCH, GATEWAY, BRANCH_NET, OFFICE))
+    world.tell(there, Acquire(policy=there.policies[0]))
+    world.run(0.1)
+    first = world.datagrams[0].octets
+    world.remove(there)
+    there = world.node("branch again", BRANCH, branch(BRANCH))
+    there.policies.append(tunnel(BRANCH, GATEWAY, BRANCH_NET, OFFICE))
+    forged = {"source": Endpoint(BRANCH, 500), "local": Endpoint(GATEWAY, 500)}
+    for number in range(60 * 40):
+        octets = number.to_bytes(8) + first[8:]
+        world.tell(gateway, DatagramReceived(octets=octets, **forged), number / 60)  # type: ignore[arg-type]
+    world.run(2)
+    assert connect(world, there, 30)
