@@ -198,6 +198,7 @@ class Limits:
     sas_per_peer: int = 512  # IPsec SAs, inbound and outbound
     fragment_octets_per_source: int = 64 * 1024  # of messages that are not whole yet
     patience_after_proof: float = 10.0  # seconds from message 4 to the peer's authentication
+    per_proof: int = 1024  # identities, and generated policies, of who has one and the same key
     queued_early: int = 4  # Quick Mode messages kept for a phase 1 about to be established
     message_in_the_clear: int = 8192  # octets
     fragments: int = 64 * 1024  # octets of one fragmented message

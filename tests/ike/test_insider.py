@@ -10,7 +10,7 @@ from itertools import chain, count
 
 import pytest
 
-from ike.commands import AddPolicy, EventKind, RemovePolicy, SendDatagram
+from ike.commands import AddPolicy, EventKind, Level, RemovePolicy, SendDatagram
 from ike.config import (
     Config,
     GeneratePolicy,
@@ -660,3 +660,45 @@ def test_first_messages_in_the_name_of_a_distant_peer_do_not_keep_it_out() -> No
         world.tell(gateway, DatagramReceived(octets=octets, **forged), number / 60)  # type: ignore[arg-type]
     world.run(2)
     assert connect(world, there, 30)
+
+
+def test_a_thousand_names_with_one_key_are_no_thousand_shares() -> None:
+    """Who has a key may call itself anything; what it can hold is counted by the key."""
+    world = World()
+    limits = Limits(connections_per_peer=3, per_proof=10)
+    gateway = world.node("gateway", GATEWAY, replace(_generating(), limits=limits))
+    insider = world.node("insider", INSIDER, branch(INSIDER))
+    for number in range(30):
+        name = Identifier(IdType.FQDN, f"name-{number}")
+        world.tell(insider, Flush())
+        world.run(1)
+        world.tell(insider, Reload(config=branch(INSIDER, my_identifier=name)))
+        insider.policies.insert(0, tunnel(INSIDER, GATEWAY, f"172.31.0.{number}/32", OFFICE))
+        world.rewrite = lambda d: None if d.octets[18] == ExchangeType.INFORMATIONAL else d
+        connect(world, insider, 20)
+    assert len(list(gateway.engine._pad)) <= 12
+    assert len(gateway.policies) <= 10
+    assert len(gateway.engine.isakmp_sas()) <= 12
+
+
+@pytest.mark.parametrize("office", [OFFICE, "0.0.0.0/0"])
+def test_no_policy_is_generated_for_a_host_on_our_side_of_any_policy(office: str) -> None:
+    world = World()
+    gateway = world.node("gateway", GATEWAY, _generating())
+    gateway.policies.append(to_branch())
+    insider = world.node("insider", INSIDER, branch(INSIDER))
+    insider.policies.append(tunnel(INSIDER, GATEWAY, "10.0.0.53/32", office))
+    assert not connect(world, insider, 20)
+    assert len(gateway.policies) == 1
+    assert any("10.0.0.53/32 is on our side" in text for text in gateway.texts())
+
+
+def test_what_an_insider_proposes_writes_few_lines() -> None:
+    office = Office()
+    insider = office.insider
+    for number in range(60):
+        insider.policies.insert(0, tunnel(INSIDER, GATEWAY, f"172.31.0.{number}/32", OFFICE))
+        office.world.tell(insider, Acquire(policy=insider.policies[0]))
+    office.world.run(2)
+    lines = [log for log in office.gateway.logs if log.level >= Level.INFO]
+    assert len(lines) < 70  # of 60 proposals, and the refusal of each

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 
 from ike.config import GeneratePolicy, Remote
 from ike.doi.identity import describe, traffic_identity
-from ike.errors import InvalidIdInformation
+from ike.errors import InvalidIdInformation, NoProposalChosen
 from ike.isakmp.payloads import Identification
 from ike.numbers.doi import Authentication
 from ike.peer.databases import Databases
@@ -105,7 +105,7 @@ def may_follow(databases: Databases, connection: "Connection", address: Address)
     selector = replace(connection.policy.selector, remote=ip_network(address))
     try:
         _check_free(databases, connection.peer, selector, own_address=True)
-        _check_side(selector, connection.policy.local)
+        _check_side(databases, selector, connection.policy.local)
     except InvalidIdInformation:
         return False
     return True
@@ -130,6 +130,23 @@ def may_take(peer: "Peer", connection: "Connection") -> bool:
         and holder.identity.proof == peer.identity.proof
         and connection.is_idle
     )
+
+
+def account(peer: "Peer") -> tuple[str, str]:
+    """What a peer's share is counted by: identities are free for who has a key, keys are not."""
+    name = peer.remote.name if peer.remote is not None else ""
+    return name, peer.identity.proof if peer.identity is not None else ""
+
+
+def check_number(databases: Databases, peer: "Peer") -> None:
+    """Whether one more policy may be generated for the peer. Raises: NoProposalChosen."""
+    limits = databases.context.config.limits
+    generated = sum(connection.generated for connection in peer.connections.values())
+    if generated >= limits.connections_per_peer:
+        raise NoProposalChosen(f"{generated} connections of one peer")
+    alike = databases.generated[account(peer)]
+    if alike >= limits.per_proof:
+        raise NoProposalChosen(f"{alike} connections of peers with one and the same key")
 
 
 def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> PolicyEntry:
@@ -184,12 +201,12 @@ def _check_bounds(databases: Databases, remote: Remote, wanted: Wanted) -> None:
         raise InvalidIdInformation(
             f"no policy is generated for {selector}: a sainfo must name {selector.remote}"
         )
-    _check_side(selector, wanted.local)
+    _check_side(databases, selector, wanted.local)
 
 
-def _check_side(selector: Selector, local: Address) -> None:
+def _check_side(databases: Databases, selector: Selector, local: Address) -> None:
     ours = selector.local.prefixlen and selector.remote.subnet_of(selector.local)  # type: ignore[arg-type]
-    if ours or _is_host(selector, local):
+    if ours or _is_host(selector, local) or databases.spd.is_ours(selector.remote):
         raise InvalidIdInformation(
             f"no policy is generated for {selector}: {selector.remote} is on our side"
         )

@@ -38,6 +38,7 @@ class Connection:
         "_failures",
         "_replaces",
         "_waiting",
+        "account",
         "bundles",
         "generated",
         "installed",
@@ -56,6 +57,7 @@ class Connection:
         self.generated = generated
         self.installed = not generated
         self.removed = False
+        self.account: tuple[str, str] | None = None  # whose generated policies it counts among
         self.local_port = ISAKMP_PORT
         self.bundles: dict[SaBundle, None] = {}
         self.negotiations: dict[Negotiation, None] = {}
@@ -340,4 +342,7 @@ class Connection:
         if self.generated or self.removed:
             self._db.spd.remove(self)
             self.peer.drop(self)
+            if self.account is not None:
+                self._db.generated[self.account] -= 1
+                self.account = None
             self._db.pad.forget_if_idle(self.peer)

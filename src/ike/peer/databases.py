@@ -5,16 +5,17 @@ PAD, which says who may be whom, is `ike.peer.authorization`. Every look-up is b
 through the entries of others.
 """
 
-from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ike.context import Context
 from ike.isakmp.header import NO_COOKIE, Header
 from ike.peer.half_open import HalfOpen
+from ike.peer.networks import Networks
 from ike.phase1.weak import Weakness
+from ike.rate import Shares
 from ike.reqids import GENERATED
 from ike.sa.isakmp_sa import IsakmpSa
 from ike.values import Address, Endpoint, Network, PolicyEntry, SaId, Selector
@@ -22,6 +23,9 @@ from ike.values import Address, Endpoint, Network, PolicyEntry, SaId, Selector
 if TYPE_CHECKING:
     from ike.peer.connection import Connection
     from ike.peer.pad import Pad
+
+LINES_PER_SECOND: Final = 20.0
+"""Of log about what one peer proposes."""
 
 Traffic = tuple[Selector, Address, Address]
 
@@ -37,8 +41,8 @@ class Spd:
     def __init__(self) -> None:
         self._connections: dict[Traffic, Connection] = {}
         self._reqids: dict[int, int] = {}  # how many protections use each
-        self._networks: dict[Network, dict[Connection, None]] = {}  # the peers' sides
-        self._ordered: dict[int, list[tuple[int, int]]] = {4: [], 6: []}  # first address, length
+        self._theirs = Networks()  # the peers' sides
+        self._ours = Networks()  # our sides of the policies that nobody generated
         self._next_reqid = 0
 
     def __len__(self) -> int:
@@ -58,11 +62,9 @@ class Spd:
         self._connections[traffic(policy)] = connection
         for protection in policy.protections:
             self._reqids[protection.reqid] = self._reqids.get(protection.reqid, 0) + 1
-        network = policy.selector.remote
-        if network not in self._networks:
-            self._networks[network] = {}
-            insort(self._ordered[network.version], _place(network))
-        self._networks[network][connection] = None
+        self._theirs.add(policy.selector.remote, connection)
+        if not connection.generated:
+            self._ours.add(policy.selector.local, connection)
 
     def remove(self, connection: "Connection") -> None:
         policy = connection.policy
@@ -73,24 +75,16 @@ class Spd:
             self._reqids[protection.reqid] -= 1
             if not self._reqids[protection.reqid]:
                 del self._reqids[protection.reqid]
-        network = policy.selector.remote
-        del self._networks[network][connection]
-        if not self._networks[network]:
-            del self._networks[network]
-            ordered = self._ordered[network.version]
-            del ordered[bisect_left(ordered, _place(network))]
+        self._theirs.remove(policy.selector.remote, connection)
+        self._ours.remove(policy.selector.local, connection)
 
     def overlapping(self, network: Network) -> Iterator["Connection"]:
         """Those whose peer's side has an address in common with `network`."""
-        for length in range(network.prefixlen + 1):
-            yield from self._networks.get(_shortened(network, length), ())
-        ordered = self._ordered[network.version]
-        first, last = int(network.network_address), int(network.broadcast_address)
-        for start, length in ordered[bisect_left(ordered, (first, network.prefixlen + 1)) :]:
-            if start > last:
-                return
-            if length > network.prefixlen:
-                yield from self._networks[type(network)((start, length))]
+        return self._theirs.overlapping(network)
+
+    def is_ours(self, network: Network) -> bool:
+        """Whether an administrator's policy has a part of it on our side. Everything is no side."""
+        return any(True for _ in self._ours.overlapping(network, least=1))
 
     def fresh_reqid(self) -> int:
         """One for a generated policy, that none uses. Raises: LookupError when all are in use."""
@@ -100,16 +94,6 @@ class Spd:
             if reqid not in self._reqids:
                 return reqid
         raise LookupError("no reqid is free")
-
-
-def _place(network: Network) -> tuple[int, int]:
-    return int(network.network_address), network.prefixlen
-
-
-def _shortened(network: Network, length: int) -> Network:
-    if length == network.prefixlen:
-        return network
-    return ip_network((network.network_address.packed, length), strict=False)
 
 
 class Cookies:
@@ -165,4 +149,7 @@ class Databases:
     spd: Spd = field(default_factory=Spd)
     sad: dict[SaId, "Connection"] = field(default_factory=dict)
     cookies: Cookies = field(default_factory=Cookies)
+    generated: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many policies are generated for who has the same proof under the same remote."""
+    lines: Shares = field(default_factory=lambda: Shares(LINES_PER_SECOND))
     closing: bool = False  # nothing new is begun

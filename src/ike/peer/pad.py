@@ -22,6 +22,7 @@ class Pad:
         self._db = databases
         self._at: dict[Address, dict[Peer, None]] = {}
         self._identities: dict[tuple[str, ProvedIdentity], Peer] = {}
+        self._proofs: dict[tuple[str, str], dict[Peer, None]] = {}  # who has one and the same key
 
     def __iter__(self) -> Iterator[Peer]:
         return iter([peer for peers in self._at.values() for peer in peers])
@@ -93,15 +94,29 @@ class Pad:
             )
             self._unbind(peer)
             takedown.identity_changed(peer)
-        peer.identity = identity
         assert peer.remote is not None
-        self._identities[peer.remote.name, identity] = peer
+        self._file(peer, peer.remote, identity)
+        alike = self._proofs[peer.remote.name, identity.proof]
+        if len(alike) > self._db.context.config.limits.per_proof:
+            oldest = next(iter(alike))
+            takedown.disconnected(oldest, "others have come with the same key")
+            self._unbind(oldest)
+
+    def _file(self, peer: Peer, remote: Remote, identity: ProvedIdentity) -> None:
+        peer.identity = identity
+        self._identities[remote.name, identity] = peer
+        self._proofs.setdefault((remote.name, identity.proof), {})[peer] = None
 
     def _unbind(self, peer: Peer) -> None:
         if peer.identity is not None and peer.remote is not None:
             key = (peer.remote.name, peer.identity)
             if self._identities.get(key) is peer:
                 del self._identities[key]
+            account = (peer.remote.name, peer.identity.proof)
+            alike = self._proofs.get(account, {})
+            alike.pop(peer, None)
+            if not alike:
+                self._proofs.pop(account, None)
         peer.identity = None
 
     def _rename(self, peer: Peer, remote: Remote) -> None:
@@ -110,8 +125,7 @@ class Pad:
         self._unbind(peer)
         peer.remote = remote
         if identity is not None and (remote.name, identity) not in self._identities:
-            peer.identity = identity
-            self._identities[remote.name, identity] = peer
+            self._file(peer, remote, identity)
 
     def moved(self, peer: Peer, address: Address) -> None:
         """The peer is at this address now. Policies that are ours follow it."""

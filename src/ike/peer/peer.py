@@ -277,8 +277,6 @@ class Peer:
             for payload in bundle.deletes():
                 sa.say([payload])
 
-    # --- Quick Modes ---
-
     def quick_mode(self, sa: IsakmpSa, message: Message, exchange: SecuredExchange) -> Responder:
         if self.remote is None:
             raise OutOfTurn("its remote is not configured any more")
@@ -299,11 +297,11 @@ class Peer:
         assert isinstance(entry, Connection)
         limits = self.context.config.limits
         if not entry.installed:
-            generated = sum(c.generated for c in self.connections.values())
-            if generated >= limits.connections_per_peer:
-                raise NoProposalChosen(f"{generated} connections of one peer")
+            authorization.check_number(self._db, self)
             self.connections[traffic(entry.policy)] = entry
             self._db.spd.add(entry)
+            entry.account = authorization.account(self)
+            self._db.generated[entry.account] += 1
             self.context.info(f"Adjusting my generated policy: {entry.policy.selector}")
         if 2 * len(self.outbound) >= limits.sas_per_peer:
             raise NoProposalChosen(f"{2 * len(self.outbound)} IPsec SAs of one peer")
@@ -319,6 +317,9 @@ class Peer:
                     sa.dpd.probe()
             raise InvalidIdInformation(f"{entry.policy.selector} is the policy of {entry.peer}")
         self.take(entry)
+
+    def phase2_may_log(self) -> bool:
+        return self._db.lines.allow(authorization.account(self), self.context.now)
 
     def phase2_installed(self, negotiation: Negotiation, sa: SaId) -> None:
         connection = self.connection_of(negotiation)
@@ -336,8 +337,6 @@ class Peer:
         if connection is not None:
             connection.failed(negotiation, kind)
         self._db.pad.forget_if_idle(self)
-
-    # --- what the peer says under a phase 1 ---
 
     def notified(self, sa: IsakmpSa, notification: Notification) -> None:
         takedown.notified(self, sa, notification)

@@ -62,14 +62,18 @@ def deleted_by_peer(peer: "Peer", delete: Delete) -> None:
 def notified(peer: "Peer", sa: IsakmpSa, notification: Notification) -> None:
     """An authenticated notification."""
     kind, address = notification.type, sa.remote.address
+    logs = peer.phase2_may_log()
     if kind == NotifyType.INITIAL_CONTACT:
-        peer.context.info("received INITIAL-CONTACT", address)
+        if logs:
+            peer.context.info("received INITIAL-CONTACT", address)
         initial_contact(peer, sa)
     elif kind == NotifyType.INVALID_SPI:
-        peer.context.info("the peer has no such SA any more: INVALID-SPI", address)
+        if logs:
+            peer.context.info("the peer has no such SA any more: INVALID-SPI", address)
         deleted_by_peer(peer, Delete(notification.protocol, (notification.spi,)))
     elif kind.is_error:
-        peer.context.error(f"notification {kind} received.", address)
+        if logs:
+            peer.context.error(f"notification {kind} received.", address)
         for negotiation in _concerned(peer, sa, notification):
             negotiation.fail(f"the peer refused the negotiation: {kind}")
     else:

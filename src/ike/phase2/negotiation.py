@@ -53,6 +53,7 @@ class Negotiation:
         self.replaces: SaBundle | None = None  # the set whose renewal this is, as far as we know
         self.sainfo: Sainfo | None = None
         self.wanted_here = False  # traffic of ours waits for it, too
+        self.logs = True  # whether people are told of it
         self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
             role=self.role, message_id=exchange_id, keys=sa.keys, entropy=context.entropy
@@ -158,7 +159,8 @@ class Negotiation:
         if self.over:
             return
         context = self._context
-        context.error(text, self.sa.remote.address)
+        if self.logs:
+            context.error(text, self.sa.remote.address)
         self.abandon()
         if self.sa.established:
             self._tell(notify)

@@ -42,6 +42,9 @@ class NegotiationOwner(Protocol):
     def phase2_chosen(self, negotiation: "Negotiation", entry: Entry) -> None:
         """A responder has chosen the entry. Raises: PeerError, if it cannot be."""
 
+    def phase2_may_log(self) -> bool:
+        """Whether a line may be written about what the peer proposes."""
+
     def phase2_installed(self, negotiation: "Negotiation", sa: SaId) -> None:
         """The data plane has an SA of a set that is not complete yet."""
 

@@ -49,7 +49,9 @@ class Responder(Negotiation):
             self._stop_waiting()
             self._install_outbound()
         else:
-            self._context.info(f"respond new phase 2 negotiation: {self.ends}")
+            self.logs = self._owner.phase2_may_log()
+            if self.logs:
+                self._context.info(f"respond new phase 2 negotiation: {self.ends}")
             if self._refusal is not None:
                 self.fail(str(self._refusal), self._refusal.notify)
             else:
