@@ -223,6 +223,7 @@ def test_a_daemon_that_is_killed_comes_back_and_what_protects_stays(configured: 
     assert init.run("ip", "xfrm", "policy").strip() == ""
 
 
+@pytest.mark.long
 def test_a_silent_time_server_fails_no_unit_and_keeps_the_port_shut_for_30_s(
     configured: Systemd,
 ) -> None:

@@ -131,6 +131,7 @@ def test_a_connection_that_was_stopped_while_no_daemon_ran_goes_and_others_keep_
     assert policies_of(near.namespace) == ""
 
 
+@pytest.mark.long
 def test_two_tunnels_to_one_peer_never_use_each_others_sas(ends: tuple[Keying, Keying]) -> None:
     near, far = ends
     create(near, "u", "10.77.0.2", "10.1.0.0/24", "10.3.0.0/24")
@@ -191,6 +192,7 @@ def larval(end: Keying) -> list[str]:
     return [text for text in states(end) if "spi 0x00000000" in text]
 
 
+@pytest.mark.long
 def test_what_nobody_answered_before_the_start_or_the_stop_is_in_nobodys_way(
     ends: tuple[Keying, Keying],
 ) -> None:
