@@ -302,6 +302,24 @@ def test_unlike_phase_1_proposals_are_shown_side_by_side_and_end_the_attempt() -
     assert "configured here: aes 128, sha256, pre_shared_key, group 14, 28800 s" in line
 
 
+def test_a_refusal_that_was_told_is_not_told_again_when_the_attempt_ends() -> None:
+    world = World()
+    left, _ = pair(world, right=config(LEFT, proposals=(Phase1Proposal(group=Group.MODP2048),)))
+    refused = 0
+
+    def once(datagram: SendDatagram) -> SendDatagram | None:
+        nonlocal refused
+        refused += datagram.local.address == RIGHT
+        return None if datagram.local.address == RIGHT and refused > 1 else datagram
+
+    world.rewrite = once
+    assert not connect(world, left, 100)
+    errors = [log.text for log in left.logs if log.level == Level.ERROR]
+    (told,) = [text for text in errors if "NO-PROPOSAL-CHOSEN" in text]
+    assert told.endswith("received. Compare its proposals with those configured here.")
+    assert all(text.startswith(("phase", "notification")) for text in errors)
+
+
 def test_unlike_phase_2_proposals_end_quick_mode_at_once_at_both_ends() -> None:
     triple = (EspEncryption(EspTransform.TRIPLE_DES),)
     world = World()

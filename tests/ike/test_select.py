@@ -199,6 +199,10 @@ def test_attributes_that_are_missing_twice_or_no_numbers_are_refused() -> None:
             Phase1Suite.read(Transform(1, 1, bad))
     with pytest.raises(AttributesNotSupported):
         Phase1Suite.read(Transform(1, 1, (*good, numeric(12, 60))))  # a duration, no type
+    for number in ((1 << 32) - 1, 1 << 32):
+        more = (*good, Attribute(16000, number.to_bytes(5)))
+        with pytest.raises(AttributesNotSupported, match="too large" if number >> 32 else "16000"):
+            Phase1Suite.read(Transform(1, 1, more))
 
 
 # --- phase 2 ---

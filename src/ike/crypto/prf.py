@@ -12,7 +12,6 @@ from ike.numbers.doi import Hash
 class HashSpec:
     """`size` in octets; `algorithm` is hashlib's name."""
 
-    name: str
     algorithm: str
     size: int
 
@@ -24,11 +23,11 @@ class HashSpec:
 
 
 HASHES: Final[dict[Hash, HashSpec]] = {
-    Hash.MD5: HashSpec("MD5", "md5", 16),
-    Hash.SHA1: HashSpec("SHA", "sha1", 20),
-    Hash.SHA2_256: HashSpec("SHA256", "sha256", 32),
-    Hash.SHA2_384: HashSpec("SHA384", "sha384", 48),
-    Hash.SHA2_512: HashSpec("SHA512", "sha512", 64),
+    Hash.MD5: HashSpec("md5", 16),
+    Hash.SHA1: HashSpec("sha1", 20),
+    Hash.SHA2_256: HashSpec("sha256", 32),
+    Hash.SHA2_384: HashSpec("sha384", 48),
+    Hash.SHA2_512: HashSpec("sha512", 64),
 }
 
 

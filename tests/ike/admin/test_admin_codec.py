@@ -1,6 +1,7 @@
 """racoon's admin protocol: sizes of its C structures, round trips, and hostile octets."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -156,6 +157,10 @@ def test_an_event_without_a_name_is_shown_by_its_number_and_nobody_as_anonymous(
     )
     assert isakmp_table([record], 1).splitlines()[1].startswith("anonymous.0            0000")
     assert isakmp_table([record], 1).splitlines()[1].split()[2:6] == ["1", "R", "10", "?"]
+    letters = {2: "M", 4: "A", 1: "B"}
+    for exchange, letter in letters.items():
+        row = isakmp_table([replace(record, exchange=exchange)], 1).splitlines()[1]
+        assert row.split()[5] == letter
 
 
 @pytest.mark.parametrize(
