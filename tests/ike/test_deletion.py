@@ -1,5 +1,7 @@
 """How SAs end: deletes, flushes, expiry, stopping; and what is exported and never shown."""
 
+from ipaddress import ip_address
+
 import pytest
 
 from ike.commands import EventKind, Stopped
@@ -66,6 +68,8 @@ def test_deleting_one_pair_tells_the_peer_and_leaves_the_rest() -> None:
         assert not left.sas
         assert not right.sas
         assert len(left.engine.isakmp_sas()) == len(right.engine.isakmp_sas()) == 1
+        (down,) = [r for r in left.reports if r.kind == EventKind.PHASE2_DOWN]
+        assert (down.local, down.remote) == (Endpoint(LEFT, 500), Endpoint(RIGHT, 500))
 
 
 def test_deleting_by_policy_and_by_peer() -> None:
@@ -108,6 +112,30 @@ def test_establish_and_delete_phase_1_alone() -> None:
     world.run(1)
     assert left.kinds().count(EventKind.PHASE1_UP) == 2  # told again, made once
     assert len(right.engine.isakmp_sas()) == 1
+
+
+def test_who_wants_a_phase_1_with_somebody_unknown_is_told_at_once() -> None:
+    world = World()
+    left, _ = pair(world)
+    nobody = ip_address("192.0.2.99")
+    world.tell(left, EstablishIsakmp(local=Endpoint(LEFT, 500), remote=nobody))
+    world.run(1)
+    assert left.texts() == [f"no configuration found for {nobody}."]
+    (report,) = left.reports
+    assert report.kind == EventKind.PHASE1_NO_RESPONSE
+    assert (report.local, report.remote) == (Endpoint(LEFT, 500), Endpoint(nobody, 500))
+
+
+@pytest.mark.parametrize("dpd", [False, True])
+def test_what_is_shown_of_a_phase_1_says_whether_the_peer_is_watched(dpd: bool) -> None:
+    _, left, right = _connected(dpd=dpd)
+    for node in (left, right):
+        (view,) = node.engine.isakmp_sas()
+        assert view.dpd is dpd
+        assert (view.remote_id, view.local_id) == (
+            str(view.remote.address),
+            str(view.local.address),
+        )
 
 
 def test_a_reload_counts_from_the_next_negotiation_on() -> None:

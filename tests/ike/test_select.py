@@ -283,6 +283,9 @@ def test_a_set_is_taken_whole_or_not_at_all() -> None:
     chosen = choose_phase2(both, [[esp], [ah]], C.STRICT, pfs=False)
     assert [s.protocol for s in chosen.suites] == [ProtocolId.ESP, ProtocolId.AH]
     assert accept_phase2(chosen.reply, [[esp], [ah]]).suites == chosen.suites
+    longer = [replace(suite, lifetime=Lifetime(seconds=100_000)) for suite in (esp, ah)]
+    kept = accept_phase2(chosen.reply, [[longer[0]], [longer[1]]]).suites
+    assert [suite.lifetime for suite in kept] == [suite.lifetime for suite in chosen.suites]
     with pytest.raises(NoProposalChosen):
         choose_phase2(both, [[esp]], C.STRICT, pfs=False)
     with pytest.raises(NoProposalChosen):
