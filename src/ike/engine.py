@@ -254,6 +254,10 @@ class Engine:
 
     # --- what administrators may look at ---
 
+    def last_failures(self) -> dict[str, str]:
+        """Why the last negotiation with a peer failed, where none has succeeded since."""
+        return {str(peer): peer.last_failure for peer in self._pad if peer.last_failure}
+
     @property
     def padded(self) -> int:
         """How many datagrams had octets behind their message, or behind its last payload."""

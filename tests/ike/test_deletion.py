@@ -1,5 +1,6 @@
 """How SAs end: deletes, flushes, expiry, stopping; and what is exported and never shown."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -124,6 +125,28 @@ def test_who_wants_a_phase_1_with_somebody_unknown_is_told_at_once() -> None:
     (report,) = left.reports
     assert report.kind == EventKind.PHASE1_NO_RESPONSE
     assert (report.local, report.remote) == (Endpoint(LEFT, 500), Endpoint(nobody, 500))
+
+
+def test_why_the_last_negotiation_with_a_peer_failed_is_kept_until_one_succeeds() -> None:
+    world = World()
+    left, right = pair(world)
+    mended = right.engine.config
+    world.tell(right, Reload(config=replace(mended, sainfos=())))
+    assert not connect(world, left, 5)
+    (name,) = left.engine.last_failures()
+    assert str(RIGHT) in name
+    assert "NO-PROPOSAL-CHOSEN" in left.engine.last_failures()[name]
+    (text,) = right.engine.last_failures().values()
+    assert "failed to get sainfo" in text
+    world.tell(right, Reload(config=mended))
+    assert connect(world, left, 20)
+    world.run(1)
+    assert left.engine.last_failures() == right.engine.last_failures() == {}
+    world.remove(right)
+    world.tell(left, Flush())
+    assert not connect(world, left, 100)
+    (text,) = left.engine.last_failures().values()
+    assert text == "phase1 negotiation failed due to time up."
 
 
 @pytest.mark.parametrize("dpd", [False, True])

@@ -97,6 +97,19 @@ def _as_it_is(_: Phase2) -> None:
     return None
 
 
+def test_the_hashes_are_those_of_the_formulas() -> None:
+    """RFC 2409, 5.5, computed here."""
+    exchange = Exchange(change=_as_it_is)
+    first, second = exchange.initiator, exchange.responder
+    key, mid = KEYS.SKEYID_a.reveal(), (7).to_bytes(4)
+    ni, nr = first.own_nonce, second.own_nonce
+    rest = pack_chain(exchange.second.payloads[1:])
+    assert exchange.second.payloads[0].body == KEYS.spec.prf(key, mid + ni + rest)
+    exchange.finish()
+    (third,) = build_third(first)
+    assert third.body == KEYS.spec.prf(key, b"\0" + mid + ni + nr)
+
+
 @pytest.mark.parametrize("group", [Group.NONE, Group.MODP1024])
 def test_both_sides_derive_the_same_keys_for_each_spi(group: Group) -> None:
     exchange = Exchange(group, change=_as_it_is)

@@ -462,6 +462,9 @@ def test_ranges_that_are_networks_are_taken_and_others_refused() -> None:
     assert network_of(Identification(kind, bytes([10, 0, 0, 0, 10, 0, 0, 255]))) == ip_network(
         "10.0.0.0/24"
     )
+    first, last = ip_address("fd00::"), ip_address("fd00::ffff")
+    six = Identification(IdType.IPV6_ADDR_RANGE, first.packed + last.packed)
+    assert network_of(six) == ip_network("fd00::/112")
     for data in (bytes([10, 0, 0, 1, 10, 0, 0, 5]), bytes([10, 0, 0, 9, 10, 0, 0, 5])):
         with pytest.raises(InvalidIdInformation):
             network_of(Identification(kind, data))

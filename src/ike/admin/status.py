@@ -3,12 +3,13 @@
 Names and layout are those of the living racoon fork (racoon-ipsec-tools), whose schema it is. The
 text shows what the JSON has.
 Differs: `dh_group` is the group's name; the fork names a type of group there, by the group's number
-("ECP" for modp1024). `dropped_datagrams` is ours.
+("ECP" for modp1024). `dropped_datagrams` and `last_failures` (by peer) are ours.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from ike.config import Config
@@ -49,10 +50,12 @@ def status_json(
     phase2: Sequence[IpsecView] | None,
     now: datetime,
     dropped: Mapping[str, int],
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """One line of JSON. SPIs show their upper half only, keys not at all.
 
     `phase2` of None: without -v, phase 2 is not shown. `dropped`: datagrams, by reason.
+    `failures`: why the last negotiation failed, by peer.
     """
     document: Json = {
         "schema_version": SCHEMA_VERSION,
@@ -62,6 +65,8 @@ def status_json(
     if phase2 is not None:
         document["phase2"] = [_phase2(view) for view in phase2]
     document["dropped_datagrams"] = {**dropped}
+    if failures:
+        document["last_failures"] = {**failures}
     return json.dumps(document, separators=(",", ":"))
 
 
@@ -71,6 +76,7 @@ def status_text(
     phase2: Sequence[IpsecView] | None,
     now: datetime,
     dropped: Mapping[str, int],
+    failures: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """What a person reads; the arguments are those of `status_json`."""
     lines = [f"racoon status at {_timestamp(now)}", ""]
@@ -85,6 +91,7 @@ def status_text(
     if dropped:
         counts = ", ".join(f"{reason}: {count}" for reason, count in dropped.items())
         lines.append(f"Dropped datagrams: {counts}")
+    lines += [f"Last failure with {peer}: {text}" for peer, text in failures.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -174,6 +174,7 @@ class Desk:
             self._engine.ipsec_sas() if verbose else None,
             datetime.fromtimestamp(self._date(), UTC),
             self._dropped(),
+            self._engine.last_failures(),
         )
 
     async def _establish(self, request: Request) -> Answer:

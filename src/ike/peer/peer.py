@@ -8,7 +8,7 @@ takedown       what takes what down
 authorization  who may be whom, and who may move where
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from ike.commands import EventKind
@@ -44,12 +44,13 @@ class Peer:
     """
 
     __slots__ = (
-        "_by_cookies",
         "_db",
         "address",
+        "by_cookies",
         "connections",
         "identity",
         "isakmp_sas",
+        "last_failure",
         "negotiations",
         "outbound",
         "proved_at",
@@ -65,8 +66,9 @@ class Peer:
         self.connections: dict[Traffic, Connection] = {}
         self.negotiations: dict[Negotiation, None] = {}
         self.outbound: dict[tuple[ProtocolId, int], tuple[Connection, SaBundle]] = {}
+        self.last_failure = ""  # since it was established last
         self._db = databases
-        self._by_cookies: dict[bytes, IsakmpSa] = {}
+        self.by_cookies: dict[bytes, IsakmpSa] = {}
 
     def __str__(self) -> str:
         return f"{self.identity} at {self.address}" if self.identity else str(self.address)
@@ -140,9 +142,6 @@ class Peer:
         )
         return max(found, key=_preference, default=None)
 
-    def isakmp_sas_with(self, cookies: Iterable[bytes]) -> list[IsakmpSa]:
-        return [self._by_cookies[pair] for pair in cookies if pair in self._by_cookies]
-
     def has_established(self, local: Address) -> bool:
         return any(sa.established and sa.local.address == local for sa in self.isakmp_sas)
 
@@ -176,7 +175,7 @@ class Peer:
     def phase1_established(self, sa: IsakmpSa) -> None:
         """Whoever began it."""
         self.isakmp_sas[sa] = None
-        self._by_cookies[bytes(sa.cookies)] = sa
+        self.by_cookies[bytes(sa.cookies)] = sa
         self._db.weakness.warn(sa.facts)
         if sa.facts.peer_initial_contact:
             takedown.initial_contact(self, sa)
@@ -254,7 +253,7 @@ class Peer:
 
     def phase1_closed(self, sa: IsakmpSa, kind: EventKind) -> None:
         self.isakmp_sas.pop(sa, None)
-        self._by_cookies.pop(bytes(sa.cookies), None)
+        self.by_cookies.pop(bytes(sa.cookies), None)
         self._db.cookies.remove(sa)
         takedown.isakmp_sa_closed(self, sa, kind)
         ends = (sa.remote.address, sa.local.address)
@@ -329,10 +328,12 @@ class Peer:
     def phase2_established(self, negotiation: Negotiation, bundle: SaBundle) -> None:
         connection = self.connection_of(negotiation)
         assert connection is not None
+        self.last_failure = ""
         connection.established(negotiation, bundle)
 
     def phase2_failed(self, negotiation: Negotiation, kind: EventKind) -> None:
         self.negotiations.pop(negotiation, None)
+        self.last_failure = negotiation.failure
         connection = self.connection_of(negotiation)
         if connection is not None:
             connection.failed(negotiation, kind)

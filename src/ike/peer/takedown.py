@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def deleted_by_peer(peer: "Peer", delete: Delete) -> None:
     """DELETE, or INVALID-SPI."""
     if delete.protocol == ProtocolId.ISAKMP:
-        for sa in peer.isakmp_sas_with(delete.spis):
+        for sa in [peer.by_cookies[pair] for pair in delete.spis if pair in peer.by_cookies]:
             peer.context.info(f"purging ISAKMP-SA spi={sa.cookies}.")
             sa.close(EventKind.PHASE1_PEER_DELETED)
         return
@@ -101,6 +101,7 @@ def initial_contact(peer: "Peer", sa: IsakmpSa) -> None:
 
 def isakmp_sa_closed(peer: "Peer", sa: IsakmpSa, kind: EventKind) -> None:
     """An ISAKMP SA has ended, for whatever reason."""
+    peer.last_failure = sa.failure or peer.last_failure
     interrupted = [n for n in peer.negotiations if n.sa is sa]
     gone = kind in (EventKind.PHASE1_DPD_TIMEOUT, EventKind.PHASE1_PEER_DELETED)
     lost = gone and not peer.has_established(sa.local.address)

@@ -53,6 +53,7 @@ class Negotiation:
         self.replaces: SaBundle | None = None  # the set whose renewal this is, as far as we know
         self.sainfo: Sainfo | None = None
         self.wanted_here = False  # traffic of ours waits for it, too
+        self.failure = ""  # why it was given up
         self.logs = True  # whether people are told of it
         self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
@@ -159,6 +160,7 @@ class Negotiation:
         if self.over:
             return
         context = self._context
+        self.failure = text
         if self.logs:
             context.error(text, self.sa.remote.address)
         self.abandon()

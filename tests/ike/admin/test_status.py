@@ -131,6 +131,16 @@ def test_dropped_datagrams_are_shown_by_reason() -> None:
     assert json.loads(status_json(CONFIG, [], None, NOW, dropped))["dropped_datagrams"] == dropped
 
 
+def test_the_last_failure_with_each_peer_is_shown() -> None:
+    failures = {"10.0.0.2": "phase1 negotiation failed due to time up."}
+    assert status_text(CONFIG, [], None, NOW, {}, failures).endswith(
+        "\nLast failure with 10.0.0.2: phase1 negotiation failed due to time up.\n"
+    )
+    shown = json.loads(status_json(CONFIG, [], None, NOW, {}, failures))
+    assert shown["last_failures"] == failures
+    assert "last_failures" not in json.loads(status_json(CONFIG, [], None, NOW, {}))
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
