@@ -131,7 +131,7 @@ class IpsecSa:
     AH: `encryption` is None. ESP without integrity: `integrity` is NONE. With `udp_source` and
     `udp_destination` set the packets travel in UDP (RFC 3948), between these ports.
     `nat_oa_source` and `nat_oa_destination` are the peers' original addresses (RFC 3947, 5.2).
-    `pair` is the SPI of the opposite direction. `selector` is seen from here, for both directions.
+    `selector` is seen from here, for both directions.
     """
 
     direction: Direction
@@ -147,7 +147,6 @@ class IpsecSa:
     integrity_key: Secret
     lifetime: SaLifetime
     selector: Selector
-    pair: int
     udp_source: int | None = None
     udp_destination: int | None = None
     nat_oa_source: Address | None = None

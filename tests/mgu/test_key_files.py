@@ -107,7 +107,6 @@ SA = IpsecSa(
     integrity_key=Secret(bytes(range(20))),
     lifetime=SaLifetime(),
     selector=Selector(local=ip_network("10.1.0.0/24"), remote=ip_network("10.2.0.0/24")),
-    pair=0x1000,
 )
 SHA1 = '"HMAC-SHA-1-96 [RFC2404]","0x000102030405060708090a0b0c0d0e0f10111213"'
 AES = '"AES-CBC [RFC3602]","0x000102030405060708090a0b0c0d0e0f"'

@@ -42,7 +42,6 @@ INBOUND = ike.IpsecSa(
     selector=ike.Selector(
         local=ip_network("10.77.0.1/32"), remote=ip_network("10.77.0.2/32"), protocol=6
     ),
-    pair=0x2000,
 )
 OUTBOUND = replace(
     INBOUND,
@@ -50,7 +49,6 @@ OUTBOUND = replace(
     source=HERE,
     destination=THERE,
     spi=0x2000,
-    pair=0x1000,
 )
 
 

@@ -15,9 +15,8 @@ def ipsec_sa(
     assert facts.chosen is not None
     assert facts.selector is not None
     suite = facts.chosen.suites[index]
-    ours, theirs = facts.spis[index], facts.chosen.spis[index]
     inbound = direction is Direction.IN
-    spi, pair = (ours, theirs) if inbound else (theirs, ours)
+    spi = facts.spis[index] if inbound else facts.chosen.spis[index]
     ends = (phase1.peer, phase1.local) if inbound else (phase1.local, phase1.peer)
     source, destination = ends
     encryption_key, integrity_key = facts.keymat(suite, spi)
@@ -36,7 +35,6 @@ def ipsec_sa(
         integrity_key=integrity_key,
         lifetime=limited(_lifetime(suite, sainfo)),
         selector=facts.selector,
-        pair=int.from_bytes(pair),
         udp_source=source.port if suite.in_udp else None,
         udp_destination=destination.port if suite.in_udp else None,
         nat_oa_source=original[0],

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from ike.conf.configuration import load
 from ike.conf.errors import ConfError
 from ike.crypto.credentials import Credentials
+from ike.crypto.signatures import check_signature, sign
 from lab.ike_rsa import ike_site
 from lab.pki import Site, Usage, key
 
@@ -72,6 +73,8 @@ def test_what_the_certificates_file_holds_below_the_root_is_sent_in_order(certs:
     (made,) = _read(certs)
     assert made.certificate == CA.client.certificate.public_bytes(Encoding.DER)
     assert list(made.chain) == _der(CA)
+    assert made.private_key is not None
+    check_signature(CA.client.certificate, sign(made, b"a digest"), b"a digest")
 
 
 def test_intermediates_that_are_in_the_cas_file_are_sent_too(certs: Path) -> None:
