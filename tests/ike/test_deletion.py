@@ -138,6 +138,9 @@ def test_why_the_last_negotiation_with_a_peer_failed_is_kept_until_one_succeeds(
     assert "NO-PROPOSAL-CHOSEN" in left.engine.last_failures()[name]
     (text,) = right.engine.last_failures().values()
     assert "failed to get sainfo" in text
+    for node, here, there in ((left, LEFT, RIGHT), (right, RIGHT, LEFT)):
+        (down,) = [r for r in node.reports if r.kind == EventKind.PHASE2_DOWN]
+        assert (down.local, down.remote) == (Endpoint(here, 500), Endpoint(there, 500))
     world.tell(right, Reload(config=mended))
     assert connect(world, left, 20)
     world.run(1)

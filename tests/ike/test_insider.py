@@ -38,7 +38,7 @@ from ike.numbers.doi import IdType
 from ike.numbers.isakmp import ExchangeType, NotifyType, PayloadType, ProtocolId
 from ike.reqids import GENERATED
 from ike.values import Address, Direction, Endpoint, IpsecSa, Mode, PolicyEntry, Protection
-from lab.ike_world import Node, World, config, connect, naming, tunnel
+from lab.ike_world import Node, World, config, connect, naming, transport, tunnel
 from lab.virtual import Weather
 from wire.secret import Secret
 
@@ -702,3 +702,36 @@ def test_what_an_insider_proposes_writes_few_lines() -> None:
     office.world.run(2)
     lines = [log for log in office.gateway.logs if log.level >= Level.INFO]
     assert len(lines) < 70  # of 60 proposals, and the refusal of each
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_policy_for_the_peers_own_address_goes_along_unless_that_is_somebody_elses(
+    taken: bool,
+) -> None:
+    """The peer comes back from another address, and proves its name there."""
+    modes = (ExchangeType.AGGRESSIVE,)
+    keys = PreSharedKeys((("client.example", KEYS[BRANCH]),))
+    served = replace(_generating(), keys=keys)
+    remote = replace(served.remotes[0], exchange_modes=modes)
+    world = World()
+    gateway = world.node("gateway", GATEWAY, replace(served, remotes=(remote,)))
+    own = replace(
+        branch(
+            BRANCH,
+            exchange_modes=modes,
+            my_identifier=Identifier(IdType.FQDN, "client.example"),
+        ),
+        keys=PreSharedKeys(((str(GATEWAY), KEYS[BRANCH]),)),
+    )
+    client = world.node("client", BRANCH, own)
+    client.policies.append(transport(BRANCH, GATEWAY))
+    assert connect(world, client)
+    if taken:
+        gateway.policies.append(tunnel(GATEWAY, NAT, OFFICE, f"{INSIDER}/32"))
+    world.remove(client)
+    again = world.node("client", INSIDER, own)
+    world.tell(again, EstablishIsakmp(local=Endpoint(INSIDER, 500), remote=GATEWAY))
+    world.run(5)
+    generated = [p for p in gateway.policies if p.protections[0].reqid in GENERATED]
+    assert {p.selector.remote for p in generated} <= {ip_network(BRANCH if taken else INSIDER)}
+    assert generated or taken
