@@ -4,7 +4,6 @@ Everything happens in network namespaces of its own; this machine's network, clo
 as they are. Root is not needed.
 """
 
-import argparse
 import ctypes
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from mgu import exits
+from mgu.arguments import Parser
 
 _INSIDE: Final = "MGU_DEMO_INSIDE"
 _NEW: Final = ("--net", "--mount")
@@ -25,12 +25,10 @@ _NEW_USER: Final = ("--user", "--map-root-user")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m mgu.demo",
+    parser = Parser(
+        "python -m mgu.demo",
         description=__doc__,
         epilog="exit codes: 0 every step did what it must, 1 one did not, 64 usage",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--peers",

@@ -3,7 +3,6 @@
 python -m mgu.demo.ping [-c COUNT] [-W SECONDS] [-I SOURCE] ADDRESS; exit code 1: no answer at all.
 """
 
-import argparse
 import os
 import socket
 import struct
@@ -11,6 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 from typing import Final
+
+from mgu.arguments import Parser
 
 _ECHO_REQUEST: Final = 8
 _ECHO_REPLY: Final = 0
@@ -69,7 +70,7 @@ def ping_once(raw: socket.socket, address: str, sequence: int, wait: float) -> s
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="ping", description=__doc__, allow_abbrev=False)
+    parser = Parser("ping", description=__doc__)
     parser.add_argument("-c", dest="count", type=int, default=3)
     parser.add_argument("-W", dest="wait", type=float, default=1.0, help="seconds for each answer")
     parser.add_argument("-I", dest="source", help="address to send from")
