@@ -171,7 +171,7 @@ class Engine:
 
     def _withdraw(self, policy: PolicyEntry) -> None:
         connection = self._db.spd.find(policy)
-        if connection is not None:
+        if connection is not None and connection.policy == policy:  # else another has replaced it
             connection.withdraw("the policy is gone")
 
     # --- SAs ---

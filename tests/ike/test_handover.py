@@ -1,5 +1,7 @@
 """What may come between while a new set of SAs takes over from an old one."""
 
+from dataclasses import replace
+
 import pytest
 
 from ike.commands import EventKind, SendDatagram
@@ -86,6 +88,17 @@ def test_no_sas_are_made_for_a_policy_that_went_away_meanwhile(seconds: float) -
     assert not left.sas
     assert not right.sas
     assert not left.reserved | right.reserved
+
+
+def test_a_policy_that_replaced_another_keeps_its_sas_when_the_other_is_withdrawn() -> None:
+    world = World()
+    left, right = pair(world)
+    assert connect(world, left)
+    (protection,) = left.policies[0].protections
+    before = replace(left.policies[0], protections=(replace(protection, reqid=99),))
+    world.tell(left, DeletePolicySas(policy=before))
+    world.run(1)
+    assert mirrored(left, right)
 
 
 def test_a_new_sa_can_be_deleted_before_it_is_used() -> None:

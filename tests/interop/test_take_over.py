@@ -137,6 +137,36 @@ def test_what_was_stopped_while_no_daemon_ran_is_open_after_the_next_start_and_n
     assert ways(near) + refusals(near) == ""
 
 
+def test_a_connection_that_is_stopped_while_no_daemon_runs_lets_its_traffic_pass(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, _ = ends
+    create(near, "u", "10.77.0.2", "10.1.0.0/24", "10.3.0.0/24")
+    with near.iked() as daemon:
+        kill(daemon)
+    assert not near.ping("10.2.0.1", source="10.1.0.1")
+    assert "until 'mgu up tunnel'" in near.ipsec("--stop", "--name=u")
+    assert not near.ping("10.3.0.1", source="10.1.0.1")
+    assert "mgu up" not in near.ipsec("--stop", "--name=t")
+    assert ways(near) + refusals(near) == ""
+    assert near.ping("10.2.0.1", source="10.1.0.1")
+
+
+def test_nothing_leaves_in_clear_while_a_connection_changes(ends: tuple[Keying, Keying]) -> None:
+    near, far = ends
+    conf = "etc/sysconf/network-scripts/ifcfg-t"
+    with far.iked(), near.iked() as daemon, watched(near.namespace) as outgoing:
+        assert works(near)
+        with pinging(near):
+            for old, new in (("10.77.0.2", "10.77.0.9"), ("10.77.0.9", "10.77.0.2")) * STARTS:
+                near.edit(conf, f"DST={old}", f"DST={new}")
+                near.racoonctl("reload-config")
+                daemon.wait_line("INFO: configuration read again")
+            until(lambda: works(near), 5)
+        assert "ESP(" in outgoing.text
+        assert "ICMP" not in outgoing.text
+
+
 def test_without_the_memory_of_its_policies_what_was_routed_stays_blocked_until_an_orderly_stop(
     ends: tuple[Keying, Keying],
 ) -> None:

@@ -150,6 +150,16 @@ def test_a_second_connection_for_the_same_traffic_is_refused(
     assert "the connection 'n' protects this traffic already" in capsys.readouterr().err
 
 
+def test_a_second_tunnel_to_one_network_is_refused_whoever_its_peer_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    network = "--dst-network=10.1.0.0/16"
+    main([*CREATE, network, "--dst-preshared-key=k"])
+    other = ["--create", "--name=m", "--src-address=10.0.0.1", "--dst-address=10.0.0.9", network]
+    assert main([*other, "--dst-preshared-key=k"]) == 1
+    assert "the connection 'n' protects this traffic already" in capsys.readouterr().err
+
+
 def test_without_an_action_the_connections_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "There are no IPsec connections" in capsys.readouterr().out

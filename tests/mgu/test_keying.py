@@ -312,17 +312,83 @@ async def test_the_dump_for_racoonctl_is_pf_keys_and_ends_with_sequence_0() -> N
     assert parse_dump(await backend.dump(ProtocolId.AH)) == []
 
 
-async def test_a_policy_that_is_refused_half_way_leaves_nothing() -> None:
-    class Stubborn(Plane):
-        async def add_policy(self, policy: model.Policy) -> None:
-            if policy.direction is model.Direction.OUT:
-                raise dataplane.XfrmError("no more")
-            await super().add_policy(policy)
+class Stubborn(Plane):
+    """Takes no outbound policy, unless `willing`."""
 
+    willing = False
+
+    async def add_policy(self, policy: model.Policy) -> None:
+        if policy.direction is model.Direction.OUT and not self.willing:
+            raise dataplane.XfrmError("no more")
+        await super().add_policy(policy)
+
+
+async def test_a_policy_that_is_refused_half_way_leaves_nothing() -> None:
     plane = Stubborn()
     with pytest.raises(BackendError, match="no more"):
         await XfrmBackend(plane).add_policy(entry())
     assert plane.spd == {}
+
+
+async def test_a_policy_that_is_refused_half_way_leaves_the_one_that_it_was_to_replace() -> None:
+    """Whether that is of an earlier daemon or of this one."""
+    old, new = entry(reqid=CONNECTIONS[1]), entry(reqid=CONNECTIONS[2])
+    for takes_over in (True, False):
+        plane = Stubborn(list(policies_of(old)) if takes_over else [])
+        backend = XfrmBackend(plane)
+        if takes_over:
+            await backend.take_over()
+        else:
+            plane.willing = True
+            await backend.add_policy(old)
+            plane.willing = False
+        before = dict(plane.spd)
+        with pytest.raises(BackendError, match="no more"):
+            await backend.add_policy(new)
+        assert plane.spd == before
+
+
+async def test_a_way_back_that_is_refused_too_leaves_what_lets_nothing_pass(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Sticky(Stubborn):
+        async def delete_policy(self, policy: model.Policy) -> None:
+            raise dataplane.XfrmError(f"{policy.direction.name} is in use")
+
+    plane = Sticky()
+    with pytest.raises(BackendError, match="no more"):
+        await XfrmBackend(plane).add_policy(entry())
+    assert {one.direction for one in plane.spd.values()} == {
+        model.Direction.IN,
+        model.Direction.FWD,
+    }
+    assert "half a policy stays in place: IN is in use" in caplog.text
+
+
+async def test_a_policy_that_another_has_replaced_is_not_the_firsts_to_remove() -> None:
+    plane = Plane()
+    backend = XfrmBackend(plane)
+    first, second = entry(reqid=CONNECTIONS[1]), entry(reqid=CONNECTIONS[2])
+    await backend.add_policy(first)
+    await backend.add_policy(second)
+    await backend.remove_policy(first)
+    assert await backend.policies() == [second]
+    assert len(plane.spd) == 3
+    await backend.remove_policy(second)
+    assert plane.spd == {}
+
+
+async def test_what_was_left_half_replaced_goes_but_for_what_has_been_replaced() -> None:
+    """A daemon was killed when the inbound policy was another's already, and the rest not yet."""
+    old, new = entry(reqid=CONNECTIONS[1]), entry(reqid=CONNECTIONS[2])
+    plane = Plane([next(policies_of(new)), *list(policies_of(old))[1:]])
+    backend = XfrmBackend(plane)
+    left = await backend.take_over()
+    assert sorted(left.connections, key=str) == sorted([old, new], key=str)
+    await backend.add_policy(new)
+    await backend.remove_policy(old)
+    assert await backend.policies() == [new]
+    assert len(plane.spd) == 3
 
 
 async def test_a_peer_whose_nat_moved_it_to_another_port_is_answered_there() -> None:

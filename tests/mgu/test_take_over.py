@@ -13,7 +13,7 @@ from ike.values import PolicyEntry
 from lab.plane import Plane
 from mgu.connections import folder
 from mgu.connections.connection import Connection
-from mgu.connections.served import Served
+from mgu.connections.served import Served, _as
 from mgu.keying.backend import XfrmBackend
 from mgu.keying.values import policies_of, policy_entry
 from mgu.paths import under_root
@@ -114,6 +114,99 @@ async def test_a_changed_connection_is_replaced_with_another_reqid_than_its_neig
     assert [e.selector.protocol for e in host.entries()] == [0, 6]
     assert len(set(host.reqids())) == 2
     assert set(host.reqids()) & set(before)
+
+
+class Traced(Plane):
+    """Notes whether the outbound traffic of OFFICE was protected after each change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace: list[bool] = []
+
+    def _note(self) -> None:
+        network = OFFICE.network
+        out = (p for p in self.spd.values() if p.direction is model.Direction.OUT)
+        assert network is not None
+        self.trace.append(any(network.subnet_of(p.selector.dst) for p in out))  # type: ignore[arg-type]
+
+    async def add_policy(self, policy: model.Policy) -> None:
+        await super().add_policy(policy)
+        self._note()
+
+    async def delete_policy(self, policy: model.Policy) -> None:
+        await super().delete_policy(policy)
+        self._note()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replace(OFFICE, dst=ip_address("10.77.0.3")),
+        replace(OFFICE, src=ip_address("10.77.0.8")),
+        replace(OFFICE, network=ip_network("10.2.0.0/16")),
+        replace(OFFICE, name="another"),
+    ],
+    ids=["peer", "source", "network", "name"],
+)
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_changed_connection_is_protected_at_every_moment_of_the_change(
+    change: Connection, killed: bool
+) -> None:
+    up(OFFICE)
+    plane = Traced()
+    host = Host(plane)
+    await host.served.update()
+    if killed:
+        host = await host.killed()
+    folder.forget("office")
+    up(change)
+    plane.trace.clear()
+    await host.served.update()
+    assert all(plane.trace)
+    (entry,) = host.entries()
+    assert entry == _as(change.policy(change.src or HERE), entry.protections[0].reqid)
+    assert len(plane.spd) == 3
+    await host.served.clear()
+    assert not plane.spd
+
+
+async def test_a_connection_with_another_name_keeps_its_sas() -> None:
+    up(OFFICE)
+    host = Host()
+    await host.served.update()
+    folder.forget("office")
+    up(replace(OFFICE, name="another"))
+    await host.served.update()
+    assert host.told == []
+
+
+async def test_a_change_that_the_data_plane_refuses_leaves_the_traffic_protected_as_before() -> (
+    None
+):
+    class Full(Plane):
+        full = False
+
+        async def add_policy(self, policy: model.Policy) -> None:
+            if self.full and policy.direction is model.Direction.OUT:
+                raise dataplane.XfrmError("no memory")
+            await super().add_policy(policy)
+
+    up(OFFICE)
+    plane = Full()
+    host = Host(plane)
+    await host.served.update()
+    before = host.entries()
+    folder.save(replace(OFFICE, dst=ip_address("10.77.0.3")))
+    plane.full = True
+    await host.served.update()
+    assert host.entries() == before
+    assert len(plane.spd) == 3
+    assert host.told == []
+    assert folder.problem_of("office") is not None
+    plane.full = False
+    await host.served.update()
+    assert [str(entry.remote) for entry in host.entries()] == ["10.77.0.3"]
+    assert [type(event) for event in host.told] == [DeletePolicySas, DeleteIsakmp]
 
 
 async def test_after_a_kill_the_policies_of_connections_are_used_again_as_they_are(

@@ -157,6 +157,7 @@ def _check_overlap(connection: Connection, others: Sequence[Connection]) -> None
         twin = replace(
             connection,
             name=other.name,
+            dst=other.dst if connection.network else connection.dst,  # where its tunnel ends
             method=other.method,
             reqid=other.reqid,
             on_boot=other.on_boot,
@@ -211,12 +212,20 @@ def _remove(name: str) -> None:
 
 
 def _reload_or_stop() -> None:
-    """The daemon serves what is left; with nothing left it is stopped."""
-    if not _is_running():
-        return
-    if any(folder.is_up(connection) for connection in folder.load_all()):
-        _reload()
-    else:
+    """The daemon serves what is left; with nothing left it is stopped.
+
+    One that was killed has left its policies, and they block what they protected. Who knows them is
+    the daemon: the next one takes them over, and an orderly stop removes them.
+    """
+    killed = under_root(RACOON_SOCKET).exists()  # who stops in order takes its socket away
+    is_up = any(folder.is_up(connection) for connection in folder.load_all())
+    if _is_running():
+        _reload() if is_up else services.stop(SERVICE)
+    elif killed and is_up:
+        print("racoon was not stopped in order, and does not run: what it protected stays blocked")
+        print("until 'mgu up tunnel' starts it.")
+    elif killed:
+        services.start(SERVICE)
         services.stop(SERVICE)
 
 

@@ -66,14 +66,14 @@ class Served:
         return dict(self._with_reqids(dict(self._wanted())))
 
     async def _update(self, wanted: dict[str, PolicyEntry]) -> None:
-        for name, policy in list(self._installed.items()):
-            if name in self._problems:
-                continue  # what its file says now is not understood: what it said stays protected
-            if wanted.get(name) != policy:
-                await self._withdraw(name, policy, wanted.values())
+        """What is new is in place before what was there goes: nothing is open in between."""
+        before = dict(self._installed)
         for name, policy in wanted.items():
-            if name not in self._installed:
+            if before.get(name) != policy:
                 await self._install(name, policy)
+        for name in before.keys() - wanted.keys() - self._problems.keys():
+            del self._installed[name]
+        await self._withdraw(before.values())
         if not self._problems:
             await self._remove_left()
         try:
@@ -83,8 +83,12 @@ class Served:
 
     async def clear(self) -> None:
         """Remove what was installed; the engine has said good-bye already."""
-        for name, policy in list(self._installed.items()):
-            await self._remove(name, policy)
+        for policy in self._installed.values():
+            try:
+                await self._backend.remove_policy(policy)
+            except BackendError as error:
+                logger.error("%s", error)
+        self._installed = {}
         await self._remove_left()
 
     async def _install(self, name: str, policy: PolicyEntry) -> None:
@@ -97,20 +101,20 @@ class Served:
         self._left = [left for left in self._left if left != policy]
         logger.info("connection %s: %s", name, policy.selector)
 
-    async def _withdraw(
-        self, name: str, policy: PolicyEntry, wanted: Iterable[PolicyEntry]
-    ) -> None:
-        await self._remove(name, policy)
-        self._tell(DeletePolicySas(policy=policy))
-        if all(other.remote != policy.remote for other in wanted):
-            self._tell(DeleteIsakmp(remote=policy.remote, local=policy.local))
-
-    async def _remove(self, name: str, policy: PolicyEntry) -> None:
-        del self._installed[name]
-        try:
-            await self._backend.remove_policy(policy)
-        except BackendError as error:
-            logger.error("connection %s: %s", name, error)
+    async def _withdraw(self, before: Iterable[PolicyEntry]) -> None:
+        """Remove those of `before` that no connection has any more."""
+        kept = set(self._installed.values())
+        remotes = {policy.remote for policy in kept}
+        for policy in before:
+            if policy in kept:
+                continue
+            try:
+                await self._backend.remove_policy(policy)
+            except BackendError as error:
+                logger.error("%s", error)
+            self._tell(DeletePolicySas(policy=policy))
+            if policy.remote not in remotes:
+                self._tell(DeleteIsakmp(remote=policy.remote, local=policy.local))
 
     async def _remove_left(self) -> None:
         """What no connection asks for: they were stopped or changed while no daemon ran."""

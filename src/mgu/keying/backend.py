@@ -15,6 +15,7 @@ from ike.numbers.isakmp import ProtocolId
 from ike.reqids import CONNECTIONS
 from ike.values import IpsecSa, PolicyEntry
 from mgu.keying.leftovers import Leftovers, acquire_of, is_left, policies_left
+from mgu.keying.owners import Owners
 from mgu.keying.values import (
     MODES,
     PROTOCOL_IDS,
@@ -37,6 +38,7 @@ class XfrmBackend:
     def __init__(self, plane: dataplane.Dataplane) -> None:
         self._plane = plane
         self._ours: set[model.SaId] = set()
+        self._owners = Owners()
         self._policies: dict[int, PolicyEntry] = {}  # as told, by the data plane's index
         self._missed: set[int] = set()  # reqids of the SAs that `take_over` deleted
         self._stale = False  # a list of the policies failed
@@ -84,19 +86,40 @@ class XfrmBackend:
         return [entry for policy in policies if (entry := _entry(policy)) is not None]
 
     async def add_policy(self, policy: PolicyEntry) -> None:
+        """Install it in place of the one for its traffic, which stays if this is refused."""
+        done: list[model.Policy] = []
         try:
             for one in policies_of(policy):
                 await self._plane.add_policy(one)
+                done.append(one)
         except dataplane.XfrmError as error:
-            with suppress(BackendError):
-                await self.remove_policy(policy)  # half a policy protects nothing
+            await self._put_back(done)
             raise BackendError(f"cannot install the policy {policy.selector}: {error}") from error
+        for one in done:
+            self._owners.took(one, policy)
+
+    async def _put_back(self, done: list[model.Policy]) -> None:
+        """Have what was there before each of `done`; where that is refused too, the new one stays:
+        it lets nothing pass in clear.
+        """
+        for one in done:
+            before = self._owners.before(one)
+            try:
+                if before is not None:
+                    await self._plane.add_policy(before)
+                else:
+                    await self._plane.delete_policy(one)
+            except dataplane.XfrmError as error:
+                logger.error("half a policy stays in place: %s", error)
 
     async def remove_policy(self, policy: PolicyEntry) -> None:
+        """But for what has another in its place meanwhile."""
         try:
             for one in policies_of(policy):
-                with suppress(dataplane.NoSuchEntry):
-                    await self._plane.delete_policy(one)
+                if self._owners.is_of(one, policy):
+                    with suppress(dataplane.NoSuchEntry):
+                        await self._plane.delete_policy(one)
+                    self._owners.left(one)
         except dataplane.XfrmError as error:
             raise BackendError(f"cannot remove the policy {policy.selector}: {error}") from error
         await self.ask_again(policy)  # should it come back
@@ -120,6 +143,8 @@ class XfrmBackend:
         except dataplane.XfrmError as error:
             raise BackendError(f"cannot take over what an earlier daemon left: {error}") from error
         self._missed = {sa.reqid for sa in deleted if not sa.larval}
+        for entry, directions in left.directions.items():
+            self._owners.found(entry, directions)
         for entry in left.generated:
             await self.add_policy(entry)
         return left

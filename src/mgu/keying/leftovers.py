@@ -4,6 +4,7 @@ Its policies have a reqid of ours (`ike.reqids`). Its SAs have a sequence number
 it only reserved have none yet: their reqid tells.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -17,24 +18,28 @@ from xfrm.setkey.show import TYPE_AND_CODE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leftovers:
-    """Policies of connections and of peers as they were, and how many SAs there were."""
+    """Policies of connections and of peers as they were, and how many SAs there were.
+
+    Of each policy there may be but a part: its daemon was killed while it installed, replaced or
+    removed it. `directions` says which.
+    """
 
     connections: list[PolicyEntry]
     generated: list[PolicyEntry]
-    sas: int = 0
+    directions: dict[PolicyEntry, set[Direction]]
+    sas: int
 
 
 def policies_left(policies: Iterable[Policy], sas: int) -> Leftovers:
-    """Of each there may be but a part: its daemon was killed while it installed or removed it."""
-    found: dict[PolicyEntry, None] = {}
+    found: defaultdict[PolicyEntry, set[Direction]] = defaultdict(set)
     for policy in policies:
         if any(_is_ours(template.reqid) for template in policy.templates):
             entry = policy_entry(_outbound(policy))
             if entry is not None:
-                found[entry] = None
+                found[entry].add(policy.direction)
     made = [entry for entry in found if entry.protections[0].reqid in GENERATED]
     configured = [entry for entry in found if entry.protections[0].reqid in CONNECTIONS]
-    return Leftovers(connections=configured, generated=made, sas=sas)
+    return Leftovers(connections=configured, generated=made, directions=found, sas=sas)
 
 
 def is_left(sa: SecurityAssociation) -> bool:
