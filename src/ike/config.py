@@ -158,7 +158,10 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class PreSharedKeys:
-    """psk.txt: names with keys, first match wins; the name `*` matches all."""
+    """psk.txt: names with keys, first match wins; the name `*` matches all.
+
+    Whose key is empty, as it could not be read, has none: what matches later does not count.
+    """
 
     entries: tuple[tuple[str, Secret], ...] = ()
     _places: dict[str, int] = field(init=False, repr=False, compare=False)
@@ -170,7 +173,7 @@ class PreSharedKeys:
     def find(self, *names: str) -> Secret | None:
         """The key of the first entry that carries one of `names`."""
         place = self._place(*names)
-        return None if place is None else self.entries[place][1]
+        return (self.entries[place][1] or None) if place is not None else None
 
     def name_of(self, *names: str) -> str | None:
         """The name under which `find` finds the key."""

@@ -3,8 +3,9 @@
 from contextlib import suppress
 
 from ike.conf import psk
-from ike.conf.errors import ConfError, Source
+from ike.conf.errors import ConfError
 from ike.conf.syntax import parse
+from wire.source import Source
 
 
 def racoon_conf(data: bytes) -> None:

@@ -7,12 +7,12 @@ import pytest
 from ike.admin.records import ScheduleRecord
 from ike.admin.show import local_time, schedule_table
 from ike.conf import protocols, values
-from ike.conf.errors import ConfError, Place, Source
-from ike.conf.syntax import Word
+from ike.conf.errors import ConfError
 from ike.config import GeneratePolicy, ProposalCheck, Remote, Sainfo, Switch, Timers
 from ike.numbers import doi, isakmp
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
 from ike.numbers.isakmp import ExchangeType
+from wire.source import Source, Word
 
 
 def _numbers(kind: type[Enum]) -> dict[str, int]:
@@ -100,7 +100,7 @@ def test_racoons_words_mean_what_they_say() -> None:
 
 
 def _word(text: str) -> Word:
-    return Word(text, Place(Source("racoon.conf", text), 1, 1))
+    return Word(text, Source("racoon.conf", text), 1, 1)
 
 
 def test_a_group_that_is_not_supported_is_named_as_one() -> None:

@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ike.conf.errors import ConfError, Place
+from ike.conf.errors import ConfError
 from ike.conf.files import Folders
 from ike.conf.psk import check_private
-from ike.conf.syntax import Statement, Word
+from ike.conf.syntax import Statement
 from ike.config import Remote
 from ike.crypto.credentials import Credentials
 from ike.errors import InvalidCertificate, LocalError
 from wire import files
 from wire.secret import Secret
+from wire.source import Place, Word
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")
 _HASHED_CRL: Final = re.compile(r"[0-9a-f]{8}\.r[0-9]")

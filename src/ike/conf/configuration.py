@@ -12,11 +12,12 @@ from ike.conf.files import Folders, read
 from ike.conf.reading import Notes
 from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
-from ike.conf.syntax import Statement, Word
+from ike.conf.syntax import Statement
 from ike.conf.values import address, number, port, seconds
 from ike.config import Config, Limits, Timers
 from ike.numbers.doi import Authentication
 from ike.values import Endpoint
+from wire.source import Notice, Word
 
 ISAKMP_PORT: Final = 500
 NATT_PORT: Final = 4500
@@ -57,7 +58,7 @@ class Configuration:
     log: str = "info"
     keys_file: Path | None = None
     pidfile: Path | None = None
-    warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 def load(path: Path, root: Path = Path("/")) -> Configuration:
@@ -74,8 +75,8 @@ def load(path: Path, root: Path = Path("/")) -> Configuration:
         made.engine, remotes=tuple(notes.remotes.values()), sainfos=tuple(notes.sainfos)
     )
     if made.keys_file and (_needs_keys(engine) or _there(made.keys_file)):
-        engine = engine.with_keys(psk.read(made.keys_file))
-    return replace(made, engine=engine, warnings=tuple(notes.warnings))
+        engine = engine.with_keys(psk.read(made.keys_file, notes))
+    return replace(made, engine=engine, notices=tuple(notes))
 
 
 def _there(path: Path) -> bool:
@@ -118,7 +119,7 @@ def _apply(
             notes.sainfos.append(sainfo(statement, notes))
             return made
         case name:
-            notes.warn(f"{name} is not heeded: {_NOT_HEEDED[name]}", statement.place)
+            notes.passed_over(statement.place, f"{name} has no effect: {_NOT_HEEDED[name]}")
             return made
 
 
@@ -134,7 +135,7 @@ def _path(
         case "pidfile":
             return replace(made, pidfile=folders.below(folders.root / "var/run", name))
         case "script" | "backupsa":
-            notes.warn(f"path {kind} is not heeded: it is not supported", statement.place)
+            notes.passed_over(statement.place, f"path {kind} has no effect: it is not supported")
         case _:
             pass  # include: followed while reading
     return made
@@ -153,7 +154,7 @@ def _listen(made: Configuration, setting: Statement, notes: Notes) -> Configurat
         case "adminsock":
             return replace(made, admin=_admin(setting.values))
         case name:
-            notes.warn(f"{name} is not heeded: {_NOT_HEEDED[name]}", setting.place)
+            notes.passed_over(setting.place, f"{name} has no effect: {_NOT_HEEDED[name]}")
             return made
 
 

@@ -5,9 +5,10 @@ from glob import has_magic
 from pathlib import Path
 from typing import Final
 
-from ike.conf.errors import ConfError, Place, Source
+from ike.conf.errors import ConfError
 from ike.conf.syntax import Statement, parse
 from wire import files
+from wire.source import Place, Source
 
 _DEEPEST: Final = 10  # includes within includes; a file that includes itself ends here
 
@@ -38,7 +39,7 @@ def read(path: Path, folders: Folders) -> Iterator[Statement]:
 def _read(path: Path, folders: Folders, place: Place | None, depth: int) -> Iterator[Statement]:
     if depth > _DEEPEST:
         raise ConfError(f"includes are nested more than {_DEEPEST} deep", place)
-    for statement in parse(Source(str(path), _text(path, place))):
+    for statement in parse(_source(path, place)):
         if statement.name == "include":
             for included in _matches(statement, folders):
                 yield from _read(included, folders, statement.place, depth + 1)
@@ -48,13 +49,11 @@ def _read(path: Path, folders: Folders, place: Place | None, depth: int) -> Iter
         yield statement
 
 
-def _text(path: Path, place: Place | None) -> str:
+def _source(path: Path, place: Place | None) -> Source:
     try:
-        return files.read(path).decode("utf-8")
+        return Source.of(str(path), files.read(path))
     except OSError as error:
         raise ConfError(f"cannot read {path}: {error.strerror}", place) from None
-    except UnicodeDecodeError:
-        raise ConfError(f"{path} is not text", place) from None
 
 
 def _matches(include: Statement, folders: Folders) -> list[Path]:

@@ -1,18 +1,15 @@
-"""What a reading of racoon.conf carries along: what was read before, warnings, certificates."""
-
-from dataclasses import dataclass, field
+"""What a reading of racoon.conf carries along: notices, what was read before, certificates."""
 
 from ike.conf.certificates import Certificates
-from ike.conf.errors import Place
 from ike.config import Remote, Sainfo
+from wire.source import Notices
 
 
-@dataclass(slots=True)
-class Notes:
-    certificates: Certificates
-    remotes: dict[str, Remote] = field(default_factory=dict)  # by name, in order
-    sainfos: list[Sainfo] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+class Notes(Notices):
+    """The notices of one reading, with what later statements need of earlier ones."""
 
-    def warn(self, sentence: str, place: Place) -> None:
-        self.warnings.append(f"{place}: {sentence}")
+    def __init__(self, certificates: Certificates) -> None:
+        super().__init__()
+        self.certificates = certificates
+        self.remotes: dict[str, Remote] = {}  # by name, in order
+        self.sainfos: list[Sainfo] = []

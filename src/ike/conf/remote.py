@@ -7,7 +7,7 @@ from typing import Final
 from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
 from ike.conf.reading import Notes
-from ike.conf.syntax import Statement, Word
+from ike.conf.syntax import Statement
 from ike.conf.values import (
     HASHES,
     METHODS,
@@ -26,6 +26,7 @@ from ike.conf.values import (
 from ike.config import GeneratePolicy, Phase1Proposal, ProposalCheck, Remote, Switch
 from ike.numbers.doi import Authentication
 from ike.numbers.isakmp import ExchangeType
+from wire.source import Word
 
 ANONYMOUS: Final = "anonymous"
 
@@ -101,7 +102,9 @@ def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
         case "ca_type":
             return replace(made, credentials=notes.certificates.with_authority(made, setting))
         case name if name in _NOT_HEEDED:
-            notes.warn(f"{setting.words[0].text} is not heeded: {_NOT_HEEDED[name]}", setting.place)
+            notes.passed_over(
+                setting.place, f"{setting.words[0].text} has no effect: {_NOT_HEEDED[name]}"
+            )
             return made
         case name if name in _REFUSED:
             raise ConfError(f"{setting.words[0].text}: {_REFUSED[name]}", setting.place)
@@ -116,7 +119,7 @@ def _modes(setting: Statement, notes: Notes) -> tuple[ExchangeType, ...]:
     if not modes:
         raise ConfError("base mode is not supported", setting.value.place, list(_MODES))
     if len(modes) < len(setting.values):
-        notes.warn("base mode is not supported and is left out", setting.place)
+        notes.passed_over(setting.place, "base mode is not supported and is left out")
     return tuple(modes)
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from typing import Final
 
-from ike.conf.errors import ConfError, nearest
+from ike.conf.errors import ConfError
 from ike.conf.protocols import known, protocol_number
 from ike.conf.reading import Notes
-from ike.conf.syntax import Statement, Word
+from ike.conf.syntax import Statement
 from ike.conf.values import (
     INTEGRITIES,
     PHASE2_CIPHERS,
@@ -22,6 +22,7 @@ from ike.conf.values import (
 )
 from ike.config import EspEncryption, Sainfo, SainfoId
 from ike.numbers.doi import Integrity
+from wire.source import Word, nearest
 
 _SIDES: Final = ("anonymous", "clientaddr", "id")
 _REFUSED: Final = {
@@ -40,7 +41,7 @@ def sainfo(statement: Statement, notes: Notes) -> Sainfo:
     settings = {part.name: part for part in statement.block if part.name not in _SIDES}
     default = Sainfo()
     if "my_identifier" in settings:
-        notes.warn("my_identifier belongs in remote", settings["my_identifier"].place)
+        notes.passed_over(settings["my_identifier"].place, "my_identifier belongs in remote")
     lifetime = settings.get("lifetime")
     if lifetime and lifetime.value.text == "byte":
         text = "lifetime byte is not supported; give lifetime time"
@@ -98,7 +99,7 @@ def _encryption(
     unknown = [word for word in names if word.text not in PHASE2_CIPHERS]
     if len(unknown) < len(names):
         for word in unknown:
-            notes.warn(f"the encryption algorithm {word.text} is left out", word.place)
+            notes.passed_over(word.place, f"the encryption algorithm {word.text} is left out")
     return tuple(_ciphers(setting.values, skip=unknown if len(unknown) < len(names) else []))
 
 

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ike.conf.errors import ConfError, Place, Source, nearest
+from ike.conf.errors import ConfError
+from wire.source import Place, Source, Word, nearest
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
@@ -23,15 +24,6 @@ _KINDS: Final = {
     "WORD": "a name",
     "$END": "the end of the file",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word, number, address or string (without its quotes) of the file."""
-
-    text: str
-    place: Place
-    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +80,9 @@ def _statement(source: Source, tree: Tree[Token]) -> Statement:
         if not isinstance(child, str):
             block.append(_statement(source, child))
         elif child not in _PUNCTUATION:
-            place = Place(source, child.line or 0, child.column or 0)
             quoted = child.type == "STRING"
-            words.append(Word(child[1:-1] if quoted else str(child), place, quoted))
+            text, line, column = str(child), child.line or 0, child.column or 0
+            words.append(Word(text[1:-1] if quoted else text, source, line, column, quoted=quoted))
     place = words[0].place if words else block[0].place
     return Statement(str(tree.data), tuple(words), tuple(block), place)
 
@@ -98,9 +90,7 @@ def _statement(source: Source, tree: Tree[Token]) -> Statement:
 def _unexpected(source: Source, token: Token, terminals: set[str]) -> ConfError:
     expected = sorted({_spelling(terminal) for terminal in terminals})
     if token.type == "$END":
-        lines = source.text.splitlines() or [""]
-        place = Place(source, len(lines), len(lines[-1]) + 1)
-        return ConfError("the file ends inside a statement", place, expected)
+        return ConfError("the file ends inside a statement", source.end(), expected)
     place = Place(source, token.line or 0, token.column or 0)
     if "';'" in expected and len(expected) <= 3:
         return ConfError(f"there is no ';' before '{token}'", place, expected)

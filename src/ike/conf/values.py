@@ -6,7 +6,6 @@ from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from ike.conf.errors import ConfError
-from ike.conf.syntax import Word
 from ike.config import Identifier
 from ike.numbers.doi import (
     Authentication,
@@ -18,6 +17,7 @@ from ike.numbers.doi import (
     Integrity,
 )
 from ike.values import Address
+from wire.source import Word
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)

@@ -126,8 +126,8 @@ def _port(text: str) -> int:
 
 
 def _protocol(text: str) -> int:
-    from ike.conf.errors import nearest
     from ike.conf.protocols import known, protocol_number
+    from wire.source import nearest
 
     number = protocol_number(text)
     if number is None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ike.conf import psk
-from ike.conf.errors import ConfError
 from mgu.connections.connection import BadConnection
 from mgu.files import PRIVATE, Write, write_whole
 from wire import files
@@ -19,7 +18,7 @@ def set_key(path: Path, host: str, key: Secret, write: Write = write_whole) -> b
     """Make `key` the one entry of `host`; False when it is that already. Raises: BadConnection."""
     check_key(key)
     content = _content(path)
-    entries = [entry for entry in _entries(path, content) if entry.name == host]
+    entries = [entry for entry in psk.parse(str(path), content) if entry.name == host]
     line = host.encode() + b" " + key.reveal()
     lines = content.split(b"\n") if content else _HEAD.split(b"\n")
     if entries:
@@ -33,7 +32,7 @@ def set_key(path: Path, host: str, key: Secret, write: Write = write_whole) -> b
 def remove_key(path: Path, host: str) -> bool:
     """Remove every entry of `host`. Raises: BadConnection."""
     content = _content(path)
-    entries = [entry for entry in _entries(path, content) if entry.name == host]
+    entries = [entry for entry in psk.parse(str(path), content) if entry.name == host]
     if not entries:
         return False
     lines = _without(content.split(b"\n"), [entry.line for entry in entries])
@@ -42,7 +41,8 @@ def remove_key(path: Path, host: str) -> bool:
 
 def has_key(path: Path, host: str) -> bool:
     """Whether psk.txt has a key for the peer `host`. Raises: BadConnection."""
-    return any(entry.name in (host, "*") for entry in _entries(path, _content(path)))
+    entries = psk.parse(str(path), _content(path))
+    return next((bool(entry.key) for entry in entries if entry.name in (host, "*")), False)
 
 
 def check_key(key: Secret) -> None:
@@ -50,7 +50,7 @@ def check_key(key: Secret) -> None:
     octets = key.reveal()
     if not octets:
         raise BadConnection("a pre-shared key must not be empty")
-    if octets[:1] in (b" ", b"\t") or b"\n" in octets or b"\r" in octets:
+    if octets[:1].isspace() or b"\n" in octets or b"\r" in octets:
         raise BadConnection("a pre-shared key must not begin with a blank or hold line ends")
     if b"\0" in octets:
         raise BadConnection(
@@ -58,12 +58,9 @@ def check_key(key: Secret) -> None:
         )
     if len(octets) > psk.LONGEST - 64:
         raise BadConnection(f"a pre-shared key has at most {psk.LONGEST - 64} octets")
-    if octets.startswith(b"0x"):
-        try:
-            bytes.fromhex(octets[2:].decode("ascii"))
-        except ValueError:
-            text = "a pre-shared key that begins with 0x must be hexadecimal: racoon reads it so"
-            raise BadConnection(text) from None
+    if not psk.key_of(octets):
+        text = "a pre-shared key that begins with 0x must be hexadecimal: racoon reads it so"
+        raise BadConnection(text)
 
 
 def _content(path: Path) -> bytes:
@@ -75,13 +72,6 @@ def _content(path: Path) -> bytes:
         raise
     except OSError as error:
         raise BadConnection(f"cannot read {path}: {error.strerror}") from None
-
-
-def _entries(path: Path, content: bytes) -> list[psk.Entry]:
-    try:
-        return psk.parse(str(path), content)
-    except ConfError as error:
-        raise BadConnection(str(error)) from None
 
 
 def _without(lines: list[bytes], numbers: list[int]) -> list[bytes]:

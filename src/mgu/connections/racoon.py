@@ -6,13 +6,14 @@ cannot do what the connection asks (another authentication method).
 
 from pathlib import Path
 
-from ike.conf.errors import ConfError, Source
+from ike.conf.errors import ConfError
 from mgu.connections import pinned
 from mgu.connections.connection import CERTIFICATE, Address, BadConnection
 from mgu.files import PUBLIC, Write, write_whole
 from mgu.paths import PSK_TXT, RACOON_CERTS, RACOON_CONF, RACOON_DIR, under_root
 from wire import files
 from wire.lean import TYPE_CHECKING, Final
+from wire.source import Source, octets_of, text_of
 
 if TYPE_CHECKING:
     from ike.conf.syntax import Statement
@@ -94,7 +95,7 @@ def write_common(write: Write = write_whole) -> bool:
         return False
     if not text.endswith("\n"):
         text += "\n"
-    write(path, "".join([text, "\n# added by ipsec\n", *missing]).encode(), PUBLIC)
+    write(path, octets_of("".join([text, "\n# added by ipsec\n", *missing])), PUBLIC)
     return True
 
 
@@ -178,8 +179,8 @@ def _statements(path: Path, text: str) -> "tuple[Statement, ...]":
 
 def _text(path: Path) -> str:
     try:
-        return files.read(path).decode("utf-8")
+        return text_of(files.read(path))
     except PermissionError:
         raise
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise BadConnection(f"cannot read {path}: {error}") from None

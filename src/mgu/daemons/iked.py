@@ -100,8 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"racoon: {error.report()}", file=sys.stderr)
         return exits.FAILED
     if options.test:
-        for text in configuration.warnings:
-            print(f"warning: {text}")
+        for notice in configuration.notices:
+            print(f"warning: {notice}")
         return exits.OK
     options.conf = conf
     for name in ("log", "pidfile", "export_keys"):  # the background changes the working directory
@@ -160,8 +160,8 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
         stderr=stderr,
     )
     set_levels(options, configuration)
-    for text in configuration.warnings:
-        logger.warning("%s", text)
+    for notice in configuration.notices:
+        logger.warning("%s", notice)
 
 
 async def _serve(

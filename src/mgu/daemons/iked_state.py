@@ -62,7 +62,7 @@ class State:
             raise ValueError(error.report()) from error
         set_levels(self._options, configuration)
         restart = tuple(self._needs_restart(configuration))
-        for text in (*configuration.warnings, *restart):
+        for text in (*map(str, configuration.notices), *restart):
             logger.warning("%s", text)
         config = self.engine_config(configuration)
         apply(config)

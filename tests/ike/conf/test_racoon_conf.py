@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ike.conf.configuration import Configuration, load
-from ike.conf.errors import ConfError, Source
+from ike.conf.errors import ConfError
 from ike.conf.syntax import parse
 from ike.config import EspEncryption, Limits, ProposalCheck, SainfoId, Switch
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
 from ike.numbers.isakmp import ExchangeType
+from wire.source import Source
 
 PROPOSAL = (
     "proposal { encryption_algorithm aes 128; hash_algorithm sha1; "
@@ -113,15 +114,15 @@ def test_a_sainfo_lists_what_it_allows_in_order_of_preference(conf: Path) -> Non
 def test_a_cipher_that_is_not_supported_is_left_out_when_there_are_others(conf: Path) -> None:
     made = read(conf, "sainfo anonymous { encryption_algorithm twofish, aes 128, camellia 256; }")
     assert made.engine.sainfos[0].encryption == (EspEncryption(EspTransform.AES, 128),)
-    assert [warning.partition(": ")[2] for warning in made.warnings] == [
+    assert [notice.sentence for notice in made.notices] == [
         "the encryption algorithm twofish is left out",
         "the encryption algorithm camellia is left out",
     ]
 
 
 def test_what_is_read_but_not_heeded_is_named_with_its_place(conf: Path) -> None:
-    warnings = read(conf, EVERYTHING).warnings
-    told = {warning.partition(": ")[2].split(" is not")[0] for warning in warnings}
+    warnings = [str(notice) for notice in read(conf, EVERYTHING).notices]
+    told = {warning.partition(": ")[2].split(" has no")[0] for warning in warnings}
     assert told >= {
         "pfkey_buffer", "gss_id_enc", "complex_bundle", "privsep", "padding", "mode_cfg",
         "radiuscfg", "ldapcfg", "path script", "path backupsa", "script", "esp_frag",
