@@ -1,6 +1,6 @@
 """A reload of the keying daemon with 1,000 peers and connections: how long it is held up at a time.
 
-Compared to the limit of 50 ms, and to reading the files in the loop, as before (about 600 ms).
+Compared to the limit of 50 ms, and to reading the files in the loop (about 600 ms).
 """
 
 import asyncio

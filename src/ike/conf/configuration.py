@@ -61,15 +61,19 @@ class Configuration:
     notices: tuple[Notice, ...] = ()
 
 
-def load(path: Path, root: Path = Path("/")) -> Configuration:
+def load(
+    path: Path, root: Path = Path("/"), give_way: Callable[[], None] = lambda: None
+) -> Configuration:
     """Read `path`, what it includes and the keys it names; absolute names hang below `root`.
 
+    `give_way` is called after each statement: who reads in a thread lets others run there.
     Raises: ConfError.
     """
     folders = Folders(root, path.parent)
     notes = Notes(Certificates(folders))
     made = Configuration()
     for statement in read(path, folders):
+        give_way()
         made = _apply(made, statement, folders, notes)
     engine = replace(
         made.engine, remotes=tuple(notes.remotes.values()), sainfos=tuple(notes.sainfos)

@@ -15,6 +15,7 @@ from ike.reqids import CONNECTIONS
 from ike.values import PolicyEntry
 from mgu.connections import folder
 from mgu.connections.connection import BadConnection
+from mgu.give_way import give_way
 from mgu.keying.backend import XfrmBackend
 
 logger = logging.getLogger("ike")
@@ -58,12 +59,12 @@ class Served:
     async def update(self) -> None:
         """Make the policies those of the connections that are up; errors go to the log."""
         async with self._one_at_a_time:
-            await self._update(await asyncio.to_thread(self._look))
+            await self._update(await asyncio.to_thread(self._look, give_way))
 
-    def _look(self) -> dict[str, PolicyEntry]:
-        """What the files say now, one for each connection."""
+    def _look(self, give_way: Callable[[], None] = lambda: None) -> dict[str, PolicyEntry]:
+        """What the files say now, one for each connection; `give_way` is called between them."""
         self._problems = {}
-        return dict(self._with_reqids(dict(self._wanted())))
+        return dict(self._with_reqids(dict(self._wanted(give_way))))
 
     async def _update(self, wanted: dict[str, PolicyEntry]) -> None:
         """What is new is in place before what was there goes: nothing is open in between."""
@@ -125,8 +126,9 @@ class Served:
                 logger.error("a policy of an earlier daemon stays: %s", error)
         self._left = []
 
-    def _wanted(self) -> Iterator[tuple[str, PolicyEntry]]:
+    def _wanted(self, give_way: Callable[[], None]) -> Iterator[tuple[str, PolicyEntry]]:
         for name in [*folder.names(), *folder.unreadable()]:
+            give_way()
             try:
                 connection = folder.load(name)
                 if folder.is_up(connection):

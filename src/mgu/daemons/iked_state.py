@@ -19,6 +19,7 @@ from ike.events import AddressGone, Event
 from ike.values import Address
 from mgu import logs, paths
 from mgu.connections.served import Served
+from mgu.give_way import give_way
 
 logger = logging.getLogger("ike")
 
@@ -103,7 +104,7 @@ def _read(conf: Path) -> Configuration:
     """
     gc.disable()
     try:
-        return load(conf, paths.root())
+        return load(conf, paths.root(), give_way)
     finally:
         gc.freeze()
         gc.enable()
