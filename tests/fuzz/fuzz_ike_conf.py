@@ -4,13 +4,13 @@ from contextlib import suppress
 
 from ike.conf import psk
 from ike.conf.errors import ConfError
-from ike.conf.syntax import parse
+from ike.conf.syntax import GRAMMAR
 from wire.source import Source
 
 
 def racoon_conf(data: bytes) -> None:
     with suppress(ConfError):
-        parse(Source("racoon.conf", data.decode("utf-8", "replace")))
+        GRAMMAR.parse(Source("racoon.conf", data.decode("utf-8", "replace")))
 
 
 def psk_txt(data: bytes) -> None:

@@ -69,10 +69,19 @@ def test_a_file_that_cannot_be_read_is_named(
 ) -> None:
     assert main(["-n", "-f", str(tmp_path / "missing")]) == 1
     assert "missing: No such file or directory" in capsys.readouterr().err
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"\xff\xfe")
-    assert main(["-n", "-f", str(binary)]) == 1
-    assert "is not a text in UTF-8" in capsys.readouterr().err
+
+
+def test_a_mistake_is_shown_with_a_caret_and_without_keys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "setkey.conf"
+    file.write_text('add 10.0.0.1 10.0.0.2 esp 500 -E aes-cbc "hunter2hunter2hu" -m tunel;\n')
+    assert main(["-n", "-f", str(file)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"setkey: {file},1: column 61: '-m' is not understood here")
+    _, line, caret = told.rstrip("\n").split("\n")
+    assert line[caret.index("^") :].startswith("-m tunel;")
+    assert "hunter2" not in told
 
 
 def test_the_example_of_the_documentation_is_an_sa_and_its_policy() -> None:

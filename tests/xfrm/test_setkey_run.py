@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from wire.source import Place
 from xfrm.dataplane import AlreadyThere, NoSuchEntry, XfrmError
 from xfrm.model import Policy, SecurityAssociation, Usage
 from xfrm.netlink import requests
@@ -11,7 +12,7 @@ from xfrm.netlink.messages import Message, MessageType
 from xfrm.netlink.wire import swap32
 from xfrm.setkey.parse import parse
 from xfrm.setkey.run import Output, Request, Runner
-from xfrm.setkey.statements import AddSa, Place
+from xfrm.setkey.statements import AddSa
 
 
 @dataclass

@@ -10,11 +10,11 @@ from typing import Final
 from ike.conf.errors import ConfError
 from ike.conf.files import Folders
 from ike.conf.psk import check_private
-from ike.conf.syntax import Statement
 from ike.config import Remote
 from ike.crypto.credentials import Credentials
 from ike.errors import InvalidCertificate, LocalError
 from wire import files
+from wire.grammar import Statement
 from wire.secret import Secret
 from wire.source import Place, Word
 

@@ -12,11 +12,11 @@ from ike.conf.files import Folders, read
 from ike.conf.reading import Notes
 from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
-from ike.conf.syntax import Statement
 from ike.conf.values import address, number, port, seconds
 from ike.config import Config, Limits, Timers
 from ike.numbers.doi import Authentication
 from ike.values import Endpoint
+from wire.grammar import Statement
 from wire.source import Notice, Word
 
 ISAKMP_PORT: Final = 500
@@ -72,7 +72,7 @@ def load(
     folders = Folders(root, path.parent)
     notes = Notes(Certificates(folders))
     made = Configuration()
-    for statement in read(path, folders):
+    for statement in read(path, folders, notes):
         give_way()
         made = _apply(made, statement, folders, notes)
     engine = replace(

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from ike.conf.errors import ConfError
-from ike.conf.syntax import Statement, parse
+from ike.conf.syntax import GRAMMAR
 from wire import files
-from wire.source import Place, Source
+from wire.grammar import Statement
+from wire.source import Notices, Place, Source
 
 _DEEPEST: Final = 10  # includes within includes; a file that includes itself ends here
 
@@ -31,18 +32,20 @@ class Folders:
         return folder / name
 
 
-def read(path: Path, folders: Folders) -> Iterator[Statement]:
+def read(path: Path, folders: Folders, notices: Notices) -> Iterator[Statement]:
     """All statements in order, each `include` replaced by its files'. Raises: ConfError."""
-    yield from _read(path, folders, None, 0)
+    yield from _read(path, folders, notices, None, 0)
 
 
-def _read(path: Path, folders: Folders, place: Place | None, depth: int) -> Iterator[Statement]:
+def _read(
+    path: Path, folders: Folders, notices: Notices, place: Place | None, depth: int
+) -> Iterator[Statement]:
     if depth > _DEEPEST:
         raise ConfError(f"includes are nested more than {_DEEPEST} deep", place)
-    for statement in parse(_source(path, place)):
+    for statement in GRAMMAR.parse(_source(path, place), notices):
         if statement.name == "include":
             for included in _matches(statement, folders):
-                yield from _read(included, folders, statement.place, depth + 1)
+                yield from _read(included, folders, notices, statement.place, depth + 1)
             continue
         if statement.name == "path" and statement.value.text == "include":
             folders.include = folders.below(folders.include, statement.words[2].text)

@@ -7,7 +7,6 @@ from typing import Final
 from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
 from ike.conf.reading import Notes
-from ike.conf.syntax import Statement
 from ike.conf.values import (
     HASHES,
     METHODS,
@@ -26,6 +25,7 @@ from ike.conf.values import (
 from ike.config import GeneratePolicy, Phase1Proposal, ProposalCheck, Remote, Switch
 from ike.numbers.doi import Authentication
 from ike.numbers.isakmp import ExchangeType
+from wire.grammar import Statement
 from wire.source import Word
 
 ANONYMOUS: Final = "anonymous"

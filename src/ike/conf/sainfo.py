@@ -7,7 +7,6 @@ from typing import Final
 from ike.conf.errors import ConfError
 from ike.conf.protocols import known, protocol_number
 from ike.conf.reading import Notes
-from ike.conf.syntax import Statement
 from ike.conf.values import (
     INTEGRITIES,
     PHASE2_CIPHERS,
@@ -22,6 +21,7 @@ from ike.conf.values import (
 )
 from ike.config import EspEncryption, Sainfo, SainfoId
 from ike.numbers.doi import Integrity
+from wire.grammar import Statement
 from wire.source import Word, nearest
 
 _SIDES: Final = ("anonymous", "clientaddr", "id")

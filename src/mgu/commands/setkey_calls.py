@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from mgu import exits
 from wire import files
+from wire.source import Notices, Place, Source, text_of
 from xfrm.aio.blocking import Client
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Policy, SecurityAssociation
@@ -20,7 +21,7 @@ from xfrm.names import sa_name
 from xfrm.pfkey import sequence_numbers
 from xfrm.setkey.run import Output, Runner
 from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
-from xfrm.setkey.statements import FlushPolicies, FlushSas, Place, SetkeyError
+from xfrm.setkey.statements import FlushPolicies, FlushSas, SetkeyError
 
 _LARGEST = 1 << 26  # octets: 100,000 policies with their comments
 
@@ -54,7 +55,7 @@ class _Call:
             for name, text in texts:
                 self._statements(runner, name, text or "")
             if options.flush:
-                whole = Place(0, 0)
+                whole = Place(Source("", ""), 0, 0)
                 table = FlushPolicies(place=whole) if options.policies else None
                 runner.run([table or FlushSas(protocol=None, place=whole)])
             if options.dump:
@@ -68,16 +69,23 @@ class _Call:
 
         self._source = "stdin" if name == "-" else name
         kernel_semantics = self._options.kernel and not self._options.rfc
-        names = Names(_host_addresses, _protocol_number)
+        notices = Notices()
+        names = Names(_host_addresses, _protocol_number, _port_number)
         try:
-            statements = parse(text, names, kernel_semantics=kernel_semantics)
+            operations = parse(
+                text, names, kernel_semantics=kernel_semantics, name=self._source, notices=notices
+            )
         except SetkeyError as error:
-            self._complain(str(error), error.place)
+            self._complain(error.sentence, error.place)
+            if error.place is not None:
+                print(error.place.excerpt(), file=sys.stderr)
             return
+        for notice in notices:
+            self._say(notice.sentence, notice.place)
         if self._options.verbose:
-            print(f"{self._source}: {len(statements)} statements", file=sys.stderr)
+            print(f"{self._source}: {len(operations)} statements", file=sys.stderr)
         if runner is not None:
-            runner.run(statements)
+            runner.run(operations)
 
     def _dump(self, runner: Runner) -> None:
         while True:
@@ -124,13 +132,16 @@ class _Call:
         self._complain(str(error), place)
 
     def _complain(self, text: str, place: Place | None) -> None:
+        self._say(text, place)
+        self._code = exits.FAILED
+
+    def _say(self, text: str, place: Place | None) -> None:
         """ "FILE,LINE: " is how setkey begins it."""
         where = ""
         if place is not None and place.line:
             where = f"{self._source},{place.line}: column {place.column}: "
         sys.stdout.flush()
         print(f"setkey: {where}{text}", file=sys.stderr)
-        self._code = exits.FAILED
 
 
 def _explain(runner: Runner) -> None:
@@ -149,12 +160,10 @@ def _read(name: str) -> str | None:
     """The text of a file, or of standard input for "-"; None with a complaint."""
     try:
         if name == "-":
-            return sys.stdin.buffer.read().decode()
-        return files.read(name, _LARGEST, pipe=True).decode()
+            return text_of(sys.stdin.buffer.read())
+        return text_of(files.read(name, _LARGEST, pipe=True))
     except OSError as error:
         print(f"setkey: cannot read {name}: {error.strerror}", file=sys.stderr)
-    except UnicodeDecodeError:
-        print(f"setkey: {name} is not a text in UTF-8", file=sys.stderr)
     return None
 
 
@@ -173,6 +182,15 @@ def _protocol_number(name: str) -> int | None:
 
     try:
         return socket.getprotobyname(name)
+    except OSError:
+        return None
+
+
+def _port_number(name: str) -> int | None:
+    import socket
+
+    try:
+        return socket.getservbyname(name)
     except OSError:
         return None
 

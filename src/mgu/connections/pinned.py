@@ -10,7 +10,7 @@ from mgu.connections.connection import BadConnection
 from wire.lean import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ike.conf.syntax import Statement
+    from wire.grammar import Statement
 
 SETTINGS: Final = ("peers_identifier", "verify_identifier")
 

@@ -16,7 +16,7 @@ from wire.lean import TYPE_CHECKING, Final
 from wire.source import Source, octets_of, text_of
 
 if TYPE_CHECKING:
-    from ike.conf.syntax import Statement
+    from wire.grammar import Statement
 
 CA_FILE: Final = "ca.pem"
 CERTIFICATE_FILE: Final = "mgu.pem"
@@ -169,10 +169,10 @@ def _methods(path: Path, text: str) -> set[str]:
 
 
 def _statements(path: Path, text: str) -> "tuple[Statement, ...]":
-    from ike.conf.syntax import parse  # late: files as we wrote them need no grammar
+    from ike.conf.syntax import GRAMMAR  # late: files as we wrote them need no grammar
 
     try:
-        return parse(Source(str(path), text))
+        return GRAMMAR.parse(Source(str(path), text))
     except ConfError as error:
         raise BadConnection(error.report()) from None
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from wire.grammar import Statement, shown
+from wire.source import Place, Word, nearest, octets_of
 from xfrm.algorithms import NOT_IN_LINUX, BadKey, Kind, Row, by_setkey, setkey_names
 from xfrm.model import (
     Address,
@@ -15,12 +17,8 @@ from xfrm.model import (
     Protocol,
     SecurityAssociation,
 )
-from xfrm.setkey.statements import Place, SetkeyError
-from xfrm.setkey.syntax import nearest, place_of, shown
+from xfrm.setkey.statements import SetkeyError
 from xfrm.setkey.words import number
-
-if TYPE_CHECKING:
-    from lark import Token, Tree
 
 # `any` is what PF_KEY calls "either"; Linux makes it transport mode.
 MODES: Final = {"transport": Mode.TRANSPORT, "tunnel": Mode.TUNNEL, "any": Mode.TRANSPORT}
@@ -42,12 +40,12 @@ class Options:
     aead: Algorithm | None = None
     compression: Algorithm | None = None
 
-    def read(self, tree: Tree[Token]) -> None:
+    def read(self, statement: Statement) -> None:
         """Take in one option or algorithm."""
-        words = [child for child in tree.children if isinstance(child, str)]
-        match str(tree.data):
+        words = statement.words
+        match statement.name:
             case "mode":
-                self.mode = mode(str(words[0]), place_of(words[0]))
+                self.mode = mode(str(words[0]), words[0].place)
             case "replay":
                 self.replay_window = number(words[0], "a replay window", 0, 32 * 1024)
             case "reqid":
@@ -55,7 +53,7 @@ class Options:
             case "pad":
                 _padding(words[0])
             case "context":
-                raise SetkeyError("security contexts (-ctx) are not supported", place_of(tree))
+                raise SetkeyError("security contexts (-ctx) are not supported", statement.place)
             case "hard_seconds" | "soft_seconds" | "hard_octets" | "soft_octets" as name:
                 limit = number(words[0], "a lifetime", 0, _MOST)
                 if limit:
@@ -69,7 +67,7 @@ class Options:
             case other:
                 raise AssertionError(other)
 
-    def _encrypt(self, words: list[Token]) -> None:
+    def _encrypt(self, words: tuple[Word, ...]) -> None:
         row, algorithm = _algorithm((Kind.ENCRYPTION, Kind.AEAD), words)
         if row.kind is Kind.AEAD:
             self.aead = algorithm
@@ -133,10 +131,10 @@ def mode(name: str, place: Place) -> Mode:
     return found
 
 
-def _padding(word: Token) -> None:
+def _padding(word: Word) -> None:
     """Linux pads as RFC 4303 says, and never lets a sequence number come again."""
     if word not in _PADDINGS:
-        raise SetkeyError(f"'{word}' is not one of {', '.join(_PADDINGS)}", place_of(word))
+        raise SetkeyError(f"'{word}' is not one of {', '.join(_PADDINGS)}", word.place)
 
 
 def _null() -> Algorithm:
@@ -145,7 +143,7 @@ def _null() -> Algorithm:
     return row.algorithm(b"")
 
 
-def _algorithm(kinds: tuple[Kind, ...], words: list[Token]) -> tuple[Row, Algorithm]:
+def _algorithm(kinds: tuple[Kind, ...], words: tuple[Word, ...]) -> tuple[Row, Algorithm]:
     name = words[0]
     key = _key(words[1]) if len(words) > 1 else b""
     for kind in kinds:
@@ -155,22 +153,22 @@ def _algorithm(kinds: tuple[Kind, ...], words: list[Token]) -> tuple[Row, Algori
         try:
             return row, row.algorithm(key)
         except BadKey as error:
-            raise SetkeyError(str(error), place_of(words[-1])) from None
+            raise SetkeyError(str(error), words[-1].place) from None
     if name in NOT_IN_LINUX:
-        raise SetkeyError(f"Linux has no '{name}'", place_of(name))
+        raise SetkeyError(f"Linux has no '{name}'", name.place)
     known = [each for kind in kinds for each in setkey_names(kind)]
     hint = nearest(str(name), known) or f"; known: {', '.join(known)}"
-    raise SetkeyError(f"{shown(name)} is no {kinds[0].value} algorithm{hint}", place_of(name))
+    raise SetkeyError(f"{shown(name)} is no {kinds[0].value} algorithm{hint}", name.place)
 
 
-def _key(word: Token) -> bytes:
+def _key(word: Word) -> bytes:
     """ "text" or 0xHEX. The key is never part of an error's text."""
-    if word.startswith('"'):
-        return word[1:-1].encode()
+    if word.quoted:
+        return octets_of(word)
     if not word.lower().startswith("0x"):
-        raise SetkeyError('a key is "text" or 0x and hexadecimal digits', place_of(word))
+        raise SetkeyError('a key is "text" or 0x and hexadecimal digits', word.place)
     try:
         return bytes.fromhex(word[2:])
     except ValueError:
         odd = "an odd number of digits" if len(word) % 2 else "what is no hexadecimal digit"
-        raise SetkeyError(f"this key has {odd}", place_of(word)) from None
+        raise SetkeyError(f"this key has {odd}", word.place) from None

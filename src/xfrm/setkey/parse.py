@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from wire.grammar import Statement
+from wire.source import Notices, Place, Source, Word
 from xfrm.model import Address, Direction, Policy, Protocol, SaId, Selector
-from xfrm.setkey import rules, syntax
+from xfrm.setkey import rules
 from xfrm.setkey.associations import Options
 from xfrm.setkey.statements import (
     AddPolicy,
@@ -26,92 +28,85 @@ from xfrm.setkey.statements import (
     FlushSas,
     GetSa,
     GetSpi,
-    Place,
+    Operation,
     SetkeyError,
-    Statement,
 )
-from xfrm.setkey.syntax import place_of
+from xfrm.setkey.syntax import GRAMMAR, KEYS
 from xfrm.setkey.words import End, Names, end, number, pairs, protocol, upper
-
-if TYPE_CHECKING:
-    from lark import Token, Tree
 
 NO_NAMES: Final = Names()
 _BOTH: Final = frozenset({4, 6})
 
 
-def parse(text: str, names: Names = NO_NAMES, *, kernel_semantics: bool = False) -> list[Statement]:
-    """The statements of a file; a host name with several addresses makes several.
+def parse(
+    text: str,
+    names: Names = NO_NAMES,
+    *,
+    kernel_semantics: bool = False,
+    name: str = "stdin",
+    notices: Notices | None = None,
+) -> list[Operation]:
+    """What the file called `name` asks for; a host name with several addresses makes several.
 
     An `in` policy brings its `fwd` twin, which forwarded packets need, unless `kernel_semantics`.
     Raises: SetkeyError.
     """
-    reader = _Reader(names, kernel_semantics)
-    statements: list[Statement] = []
-    for tree in syntax.parse(text):
-        if tree.data == "exit":
+    reader = _Reader(names, kernel_semantics, Notices() if notices is None else notices)
+    operations: list[Operation] = []
+    for statement in GRAMMAR.parse(Source(name, text, secret=KEYS)):
+        if statement.name == "exit":
             break
-        statements += reader.read(tree)
-    return statements
+        operations += reader.read(statement)
+    return operations
 
 
 class _Head:
-    """Flags, source, destination and the third word of a statement; `rest` is what follows."""
+    """Flags, source and destination of a statement; `words` and `rest` are what follows."""
 
-    def __init__(self, tree: Tree[Token], names: Names) -> None:
-        flags = ""
-        words: list[Token] = []
-        self.rest: list[Token | Tree[Token]] = []
-        self.place = place_of(tree)
-        for child in tree.children:
-            if isinstance(child, str):
-                words.append(child)
-            elif child.data == "family":
-                flags += str(child.children[0])
-            else:
-                self.rest.append(child)
+    def __init__(self, statement: Statement, names: Names) -> None:
+        self.place = statement.place
+        self.words: tuple[Word, ...] = statement.values
+        self.rest = [part for part in statement.block if part.name not in ("family", "end")]
+        flags = "".join(part.words[0] for part in statement.block if part.name == "family")
         families = {version for version in _BOTH if str(version) in flags} or set(_BOTH)
         numeric = "n" in flags
-        _, src, dst, *self.words = words
+        src, dst = (part for part in statement.block if part.name == "end")
         self.src: End = end(src, names, families, numeric=numeric)
         self.dst: End = end(dst, names, families, numeric=numeric)
-        self.pairs: list[tuple[Address, Address]] = pairs(self.src, self.dst, dst)
-
-    @property
-    def trees(self) -> list[Tree[Token]]:
-        return [part for part in self.rest if not isinstance(part, str)]
+        self.pairs: list[tuple[Address, Address]] = pairs(self.src, self.dst, dst.place)
 
 
 class _Reader:
-    def __init__(self, names: Names, kernel_semantics: bool) -> None:
+    def __init__(self, names: Names, kernel_semantics: bool, notices: Notices) -> None:
         self._names = names
+        self._notices = notices
         self._kernel_semantics = kernel_semantics
 
-    def read(self, tree: Tree[Token]) -> Iterator[Statement]:
-        match str(tree.data):
+    def read(self, statement: Statement) -> Iterator[Operation]:
+        match statement.name:
             case "add" | "update" as word:
-                return self._add(tree, update=word == "update")
+                return self._add(statement, update=word == "update")
             case "get" | "delete" as word:
-                return self._named(tree, delete=word == "delete")
+                return self._named(statement, delete=word == "delete")
             case "delete_all":
-                return self._delete_all(tree)
+                return self._delete_all(statement)
             case "getspi":
-                return self._getspi(tree)
+                return self._getspi(statement)
             case "spd_add" | "spd_update" as word:
-                return self._policy(tree, update=word == "spd_update")
+                return self._policy(statement, update=word == "spd_update")
             case "spd_delete":
-                return self._delete_policy(tree)
+                return self._delete_policy(statement)
             case "spd_tagged":
-                raise SetkeyError("Linux has no tagged policies", place_of(tree))
+                raise SetkeyError("Linux has no tagged policies", statement.place)
             case _:
-                return iter((_table(tree),))
+                return iter((_table(statement),))
 
-    def _add(self, tree: Tree[Token], *, update: bool) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
+    def _add(self, statement: Statement, *, update: bool) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
         kind, in_udp = protocol(head.words[0])
         spi = _spi(head.words[1], kind)
         options = Options()
-        for part in head.trees:
+        for part in head.rest:
             options.read(part)
         for src, dst in head.pairs:
             sa = options.sa(
@@ -120,29 +115,29 @@ class _Reader:
                 spi,
                 kind,
                 in_udp=in_udp,
-                place=place_of(head.words[0]),
+                place=head.words[0].place,
             )
             yield AddSa(sa=sa, update=update, place=head.place)
 
-    def _named(self, tree: Tree[Token], *, delete: bool) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
+    def _named(self, statement: Statement, *, delete: bool) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
         kind, _ = protocol(head.words[0])
-        spi = _spi(head.words[1], kind, low=1)
+        spi = _spi(head.words[1], kind)
         for _, dst in head.pairs:
             sa = SaId(dst, kind, spi)
             yield DeleteSa(sa=sa, place=head.place) if delete else GetSa(sa=sa, place=head.place)
 
-    def _delete_all(self, tree: Tree[Token]) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
+    def _delete_all(self, statement: Statement) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
         kind, _ = protocol(head.words[0])
         for src, dst in head.pairs:
             yield DeleteAllSas(src=src, dst=dst, protocol=kind, place=head.place)
 
-    def _getspi(self, tree: Tree[Token]) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
+    def _getspi(self, statement: Statement) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
         kind, _ = protocol(head.words[0])
         options = Options()
-        for part in head.trees:
+        for part in head.rest:
             options.read(part)
         for src, dst in head.pairs:
             yield GetSpi(
@@ -154,10 +149,10 @@ class _Reader:
                 place=head.place,
             )
 
-    def _policy(self, tree: Tree[Token], *, update: bool) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
-        trees = [part for part in head.trees if part.data in ("priority", "rule")]
-        direction, priority, action, templates = rules.policy([*head.words, *trees])
+    def _policy(self, statement: Statement, *, update: bool) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
+        parts = [part for part in head.rest if part.name in ("priority", "rule")]
+        direction, priority, action, templates = rules.policy(head.words, parts)
         for selector in self._selectors(head):
             policy = Policy(
                 selector=selector,
@@ -169,19 +164,19 @@ class _Reader:
             twin = self._twin(policy)
             yield AddPolicy(policy=policy, twin=twin, update=update, place=head.place)
 
-    def _delete_policy(self, tree: Tree[Token]) -> Iterator[Statement]:
-        head = _Head(tree, self._names)
+    def _delete_policy(self, statement: Statement) -> Iterator[Operation]:
+        head = _Head(statement, self._names)
         direction = rules.direction(head.words[0])
         for selector in self._selectors(head):
             policy = Policy(selector=selector, direction=direction)
             yield DeletePolicy(policy=policy, twin=self._twin(policy), place=head.place)
 
     def _selectors(self, head: _Head) -> Iterator[Selector]:
-        for part in head.trees:
-            if part.data == "context":
-                raise SetkeyError("security contexts (-ctx) are not supported", place_of(part))
-        (tree,) = (part for part in head.trees if part.data == "upper")
-        number_, first, second = upper(tree, self._names)
+        for part in head.rest:
+            if part.name == "context":
+                raise SetkeyError("security contexts (-ctx) are not supported", part.place)
+        (statement,) = (part for part in head.rest if part.name == "upper")
+        number_, first, second = upper(statement, self._names)
         src_port = head.src.port if first is None else first
         dst_port = head.dst.port if second is None else second
         for src, dst in head.pairs:
@@ -199,12 +194,11 @@ class _Reader:
         return replace(policy, direction=Direction.FWD)
 
 
-def _table(tree: Tree[Token]) -> Statement:
+def _table(statement: Statement) -> Operation:
     """A statement about a whole table."""
-    place: Place = place_of(tree)
-    _, *words = (child for child in tree.children if isinstance(child, str))
-    kind: Protocol | None = protocol(words[0])[0] if words else None
-    match str(tree.data):
+    place: Place = statement.place
+    kind: Protocol | None = protocol(statement.value)[0] if statement.values else None
+    match statement.name:
         case "flush":
             return FlushSas(protocol=kind, place=place)
         case "dump":
@@ -215,8 +209,8 @@ def _table(tree: Tree[Token]) -> Statement:
             return DumpPolicies(place=place)
 
 
-def _spi(word: Token, kind: Protocol, low: int = 256) -> int:
-    """SPIs below 256 are IANA's (RFC 4303, 2.1); a CPI has 16 bits (RFC 3173, 3.3)."""
+def _spi(word: Word, kind: Protocol) -> int:
+    """A CPI has 16 bits (RFC 3173, 3.3). SPIs below 256 are IANA's (RFC 4303, 2.1), but taken."""
     if kind == Protocol.IPCOMP:
         return number(word, "a CPI", 1, 0xFFFF)
-    return number(word, "an SPI", low, 0xFFFFFFFF)
+    return number(word, "an SPI", 1, 0xFFFFFFFF)

@@ -9,6 +9,7 @@ from itertools import count
 
 from wire.lean import Final, Protocol
 from wire.record import Record, replace
+from wire.source import Place
 from xfrm.dataplane import NoSuchEntry, XfrmError
 from xfrm.model import Policy, SecurityAssociation
 from xfrm.model import Protocol as SaProtocol
@@ -30,8 +31,7 @@ from xfrm.setkey.statements import (
     FlushSas,
     GetSa,
     GetSpi,
-    Place,
-    Statement,
+    Operation,
 )
 
 _AT_ONCE: Final = 4096
@@ -70,7 +70,7 @@ class Runner:
         self._waiting: list[Request] = []
         self._reqids: Iterable[int] | None = None
 
-    def run(self, statements: Iterable[Statement]) -> None:
+    def run(self, statements: Iterable[Operation]) -> None:
         """All of them, whatever is refused."""
         for statement in statements:
             try:
@@ -89,7 +89,7 @@ class Runner:
         request = Request(requests.dump_policies_message(), "list the policies")
         return [understood(policy_of, each, request.doing) for each in self._client.dump(request)]
 
-    def _carry_out(self, statement: Statement) -> None:
+    def _carry_out(self, statement: Operation) -> None:
         match statement:
             case AddSa():
                 self._add_sa(statement)

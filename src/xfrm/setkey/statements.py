@@ -1,26 +1,16 @@
-"""What a setkey file says, one value per statement, and where it says it."""
+"""What a setkey file asks for, one operation per statement, and where it asks."""
 
 from wire.lean import Final
 from wire.record import Record
+from wire.source import Place, SourceError
 from xfrm.model import Address, Mode, Policy, Protocol, SaId, SecurityAssociation
 
 # The reqid of a rule whose level is `unique` without a number: to be chosen when it is carried out.
 CHOOSE_REQID: Final = -1
 
 
-class Place(Record):
-    """Both count from 1."""
-
-    line: int
-    column: int
-
-
-class SetkeyError(Exception):
-    """The file is wrong at `place`; the text says what is, and what would be right."""
-
-    def __init__(self, text: str, place: Place) -> None:
-        super().__init__(text)
-        self.place = place
+class SetkeyError(SourceError):
+    """The file is wrong at `place`; the sentence says what is, and what would be right."""
 
 
 class AddSa(Record, kw_only=True):
@@ -92,7 +82,7 @@ class DumpPolicies(Record, kw_only=True):
     place: Place
 
 
-Statement = (
+Operation = (
     AddSa
     | GetSa
     | DeleteSa

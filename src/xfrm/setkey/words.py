@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from wire import source
 from wire.addresses import Scoped, unscoped
+from wire.grammar import Statement, shown
 from wire.record import Record
+from wire.source import Place, Word, nearest
 from xfrm.model import Address, Network, Protocol
 from xfrm.setkey.show import TYPE_AND_CODE, UPPER_PROTOCOLS
 from xfrm.setkey.statements import SetkeyError
-from xfrm.setkey.syntax import nearest, place_of, shown
-
-if TYPE_CHECKING:
-    from lark import Token, Tree
 
 # HOST, HOST/PREFIX, each with [PORT] behind it or not
 _END: Final = re.compile(r"([^\[\]/]+)(?:/([^\[\]/]*))?(?:\[([^\[\]]*)\])?")
 _DECIMAL: Final = re.compile(r"[0-9]{1,20}")
-_HEXADECIMAL: Final = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 _PROTOCOLS: Final = {
     "esp": Protocol.ESP,
     "esp-udp": Protocol.ESP,
@@ -37,6 +35,7 @@ class Names(Record):
 
     addresses: Callable[[str], Sequence[Address]] = lambda _: ()
     upper_protocol: Callable[[str], int | None] = lambda _: None
+    port: Callable[[str], int | None] = lambda _: None
 
 
 class End(Record):
@@ -51,15 +50,11 @@ class End(Record):
         return ip_network((address.packed, prefix), strict=False)
 
 
-def number(word: Token, what: str, low: int, high: int) -> int:
+def number(word: Word, what: str, low: int, high: int) -> int:
     """Decimal, or hexadecimal with 0x."""
-    value = decimal(word, high)
-    if _HEXADECIMAL.fullmatch(word):
-        value = int(word, 16)
-    if value is None or not low <= value <= high:
-        raise SetkeyError(
-            f"{what} is a number of {low} to {high}, not {shown(word)}", place_of(word)
-        )
+    value = source.number(word, high, low)
+    if value is None:
+        raise SetkeyError(f"{what} is a number of {low} to {high}, not {shown(word)}", word.place)
     return value
 
 
@@ -71,50 +66,49 @@ def decimal(text: str, most: int) -> int | None:
     return value if value <= most else None
 
 
-def end(word: Token, names: Names, families: set[int], *, numeric: bool) -> End:
+def end(statement: Statement, names: Names, families: set[int], *, numeric: bool) -> End:
     """HOST, HOST/PREFIX or either with [PORT]; `families` are the IP versions wanted."""
-    match = _END.fullmatch(word)
+    word = statement.words[0]
+    match = _END.fullmatch("".join("".join(statement.words).split()))
     if match is None:
-        raise SetkeyError(
-            f"'{word}' is no address, address/prefix or address[port]", place_of(word)
-        )
+        raise SetkeyError(f"'{word}' is no address, address/prefix or address[port]", word.place)
     host, prefix, port = match.groups()
     addresses = [
         address for address in _addresses(word, host, names, numeric) if address.version in families
     ]
     if not addresses:
-        raise SetkeyError(f"'{host}' has no address of the wanted family", place_of(word))
+        raise SetkeyError(f"'{host}' has no address of the wanted family", word.place)
     length = None
     if prefix is not None:
         most = min(address.max_prefixlen for address in addresses)
         length = decimal(prefix, most)
         if length is None:
-            raise SetkeyError(f"a prefix is 0 to {most} bits, not '{prefix}'", place_of(word))
-    return End(addresses, length, _port(word, port))
+            raise SetkeyError(f"a prefix is 0 to {most} bits, not '{prefix}'", word.place)
+    return End(addresses, length, _port(word, port, names))
 
 
-def pairs(src: End, dst: End, word: Token) -> list[tuple[Address, Address]]:
+def pairs(src: End, dst: End, place: Place) -> list[tuple[Address, Address]]:
     """Every two addresses of one family. Raises if there are none."""
     found = [(a, b) for a in src.addresses for b in dst.addresses if a.version == b.version]
     if not found:
-        raise SetkeyError("the two ends are addresses of different families", place_of(word))
+        raise SetkeyError("the two ends are addresses of different families", place)
     return found
 
 
-def protocol(word: Token) -> tuple[Protocol, bool]:
+def protocol(word: Word) -> tuple[Protocol, bool]:
     """An IPsec protocol, and whether it is to be in UDP."""
     found = _PROTOCOLS.get(word)
     if found is None:
         if word in _NOT_IN_LINUX:
-            raise SetkeyError(f"Linux has no '{word}' SAs", place_of(word))
+            raise SetkeyError(f"Linux has no '{word}' SAs", word.place)
         hint = nearest(str(word), _PROTOCOLS)
-        raise SetkeyError(f"'{word}' is not one of esp, esp-udp, ah, ipcomp{hint}", place_of(word))
+        raise SetkeyError(f"'{word}' is not one of esp, esp-udp, ah, ipcomp{hint}", word.place)
     return found, word == "esp-udp"
 
 
-def upper(tree: Tree[Token], names: Names) -> tuple[int, int | None, int | None]:
+def upper(statement: Statement, names: Names) -> tuple[int, int | None, int | None]:
     """An upper-layer protocol with what takes the place of its ports: (number, first, second)."""
-    word, *more = (child for child in tree.children if isinstance(child, str))
+    word, *more = statement.words
     found = _upper_number(word, names)
     if not more:
         return found, None, None
@@ -122,15 +116,15 @@ def upper(tree: Tree[Token], names: Names) -> tuple[int, int | None, int | None]
         kind, _, code = more[0].partition(",")
         pair = decimal(kind, 255), decimal(code, 255)
         if None in pair:
-            raise SetkeyError(f"'{more[0]}' is no TYPE,CODE such as 8,0", place_of(more[0]))
+            raise SetkeyError(f"'{more[0]}' is no TYPE,CODE such as 8,0", more[0].place)
         return found, *pair
     if found == _GRE:
         key = number(more[0], "a GRE key", 0, 0xFFFFFFFF)
         return found, key >> 16, key & 0xFFFF  # where the kernel looks for it
-    raise SetkeyError(f"'{word}' takes no '{more[0]}'", place_of(more[0]))
+    raise SetkeyError(f"'{word}' takes no '{more[0]}'", more[0].place)
 
 
-def _upper_number(word: Token, names: Names) -> int:
+def _upper_number(word: Word, names: Names) -> int:
     if _DECIMAL.fullmatch(word):
         found = number(word, "an upper protocol", 0, 255)
         return 0 if found == ANY_UPPER else found
@@ -139,29 +133,32 @@ def _upper_number(word: Token, names: Names) -> int:
         known = names.upper_protocol(str(word))
     if known is None:
         hint = nearest(str(word), UPPER_PROTOCOLS)
-        raise SetkeyError(f"'{word}' is no upper layer protocol{hint}", place_of(word))
+        raise SetkeyError(f"'{word}' is no upper layer protocol{hint}", word.place)
     return known
 
 
-def _addresses(word: Token, host: str, names: Names, numeric: bool) -> Sequence[Address]:
+def _addresses(word: Word, host: str, names: Names, numeric: bool) -> Sequence[Address]:
     try:
         return [unscoped(host)]
     except Scoped as error:
-        raise SetkeyError(str(error), place_of(word)) from None
+        raise SetkeyError(str(error), word.place) from None
     except ValueError:
         pass
     if numeric:
-        raise SetkeyError(f"'{host}' is no address, and -n forbids names", place_of(word))
+        raise SetkeyError(f"'{host}' is no address, and -n forbids names", word.place)
     found = names.addresses(host)
     if not found:
-        raise SetkeyError(f"'{host}' is no address, and no host has that name", place_of(word))
+        raise SetkeyError(f"'{host}' is no address, and no host has that name", word.place)
     return found
 
 
-def _port(word: Token, text: str | None) -> int | None:
+def _port(word: Word, text: str | None, names: Names) -> int | None:
     if text is None or text == "any":
         return None
     found = decimal(text, 65535)
+    if found is None and not text.isdecimal():
+        found = names.port(text)
     if found is None:
-        raise SetkeyError(f"a port is 0 to 65535 or any, not '{text}'", place_of(word))
+        text = f"a port is 0 to 65535, a service's name, or any, not '{text}'"
+        raise SetkeyError(text, word.place)
     return found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ike.conf.configuration import Configuration, load
 from ike.conf.errors import ConfError
-from ike.conf.syntax import parse
+from ike.conf.syntax import GRAMMAR
 from ike.config import EspEncryption, Limits, ProposalCheck, SainfoId, Switch
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
 from ike.numbers.isakmp import ExchangeType
@@ -218,7 +218,7 @@ WORDS = st.sampled_from(EVERYTHING.replace("\n", " ").split())
 @given(st.lists(WORDS, max_size=30).map(" ".join) | st.text(max_size=80))
 def test_any_text_is_read_or_refused_with_a_sentence(text: str) -> None:
     try:
-        parse(Source("racoon.conf", text))
+        GRAMMAR.parse(Source("racoon.conf", text))
     except ConfError as error:
         assert error.report().startswith("racoon.conf:")
 

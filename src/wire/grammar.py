@@ -1,0 +1,168 @@
+"""Languages with a grammar (lark, LALR): the text of a file as statements that know their places.
+
+racoon.conf and setkey.conf are read so. A rule of the grammar that is not inlined is a statement;
+its parts are the words of the file, each with its place, and the statements within it. lark is
+imported when a file is parsed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, Literal
+
+from wire.source import Notices, Place, Source, SourceError, Word, nearest, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from lark import Lark, Token, Tree
+
+_END: Final = "$END"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """`name` is the grammar's rule. `parts` are its words and inner statements, as they stand."""
+
+    name: str
+    parts: tuple[Word | Statement, ...]
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The statement's own words, its keyword first if it has one."""
+        return tuple(part for part in self.parts if isinstance(part, Word))
+
+    @property
+    def block(self) -> tuple[Statement, ...]:
+        """The statements within it."""
+        return tuple(part for part in self.parts if isinstance(part, Statement))
+
+    @property
+    def place(self) -> Place:
+        """That of its first word."""
+        return self.parts[0].place
+
+    @property
+    def values(self) -> tuple[Word, ...]:
+        """The words after the keyword."""
+        return self.words[1:]
+
+    @property
+    def value(self) -> Word:
+        """The word after the keyword."""
+        return self.words[1]
+
+
+class Grammar:
+    """A grammar file, and how its terminals are spoken of.
+
+    `kinds`: words for terminals that are patterns; `quoted`: the terminal of a string in double
+    quotes; `error`: what a refusal is raised as; `silent`: tokens that make no word, where unnamed
+    terminals do; `stray`: a terminal that is ignored, and told of; `lexer`: lark's.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kinds: Mapping[str, str],
+        *,
+        quoted: str,
+        error: type[SourceError],
+        silent: Iterable[str] = (),
+        stray: str = "",
+        lexer: Literal["basic", "contextual"] = "contextual",
+    ) -> None:
+        self._path, self._lexer = path, lexer
+        self._kinds = {_END: "the end of the file"} | dict(kinds)
+        self._silent = frozenset(silent)
+        self._quoted = quoted
+        self._error = error
+        self._stray = stray
+        self._strays: list[Token] = []
+
+    def parse(self, source: Source, notices: Notices | None = None) -> tuple[Statement, ...]:
+        """The statements of the file. Raises: `error`, at the first word that is wrong."""
+        from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+        self._strays.clear()
+        try:
+            tree = self._lark.parse(source.text)
+        except UnexpectedToken as error:
+            raise self._unexpected(source, error.token, error.accepts or error.expected) from None
+        except UnexpectedCharacters as error:
+            place = Place(source, error.line, error.column)
+            raise self._error(_bad_character(error.char), place) from None
+        notices = Notices() if notices is None else notices
+        for token in self._strays:
+            place = self._word(source, token).place
+            notices.passed_over(place, f"'{token}' has no meaning here and is passed over")
+        children = tree.children
+        return tuple(self._statement(source, c) for c in children if not isinstance(c, str))
+
+    @cached_property
+    def _lark(self) -> Lark:
+        from lark import Lark
+
+        text = self._path.read_text(encoding="ascii")
+        return Lark(
+            text,
+            parser="lalr",
+            lexer=self._lexer,
+            keep_all_tokens=bool(self._silent),
+            maybe_placeholders=False,
+            lexer_callbacks={self._stray: self._keep} if self._stray else {},
+        )
+
+    def _keep(self, token: Token) -> Token:
+        self._strays.append(token)
+        return token
+
+    def _statement(self, source: Source, tree: Tree[Token]) -> Statement:
+        parts: list[Word | Statement] = []
+        for child in tree.children:
+            if not isinstance(child, str):
+                parts.append(self._statement(source, child))
+            elif child not in self._silent:
+                parts.append(self._word(source, child))
+        return Statement(str(tree.data), tuple(parts))
+
+    def _word(self, source: Source, token: Token) -> Word:
+        quoted = token.type == self._quoted
+        text = token[1:-1] if quoted else str(token)
+        return Word(text, source, token.line or 0, token.column or 0, quoted=quoted)
+
+    def _unexpected(self, source: Source, token: Token, terminals: Iterable[str]) -> SourceError:
+        expected = sorted({self._spelling(terminal) for terminal in terminals})
+        if token.type == _END:
+            return self._error("the file ends inside a statement", source.end(), expected)
+        word = self._word(source, token)
+        begins_line = not source.line(word.line)[: word.column - 1].strip()
+        if "';'" in expected and (begins_line or len(expected) == 1):
+            return self._error(f"there is no ';' before {shown(word)}", word.place, expected)
+        text = f"{shown(word)} is not understood here{nearest(word, expected)}"
+        return self._error(text, word.place, expected)
+
+    def _spelling(self, terminal: str) -> str:
+        from lark.lexer import PatternStr
+
+        if terminal in self._kinds:
+            return self._kinds[terminal]
+        pattern = next(t.pattern for t in self._lark.terminals if t.name == terminal)
+        if not isinstance(pattern, PatternStr):
+            return terminal.lower()
+        word = any(map(str.isalnum, pattern.value))
+        return pattern.value if word else f"'{pattern.value}'"
+
+
+def shown(word: Word) -> str:
+    """The word in quotes; not if it may be a key, which belongs on no screen."""
+    secret = word.quoted or len(word) > 40 or (word.startswith("0x") and len(word) > 18)
+    return "this" if secret else f"'{word}'"
+
+
+def _bad_character(character: str) -> str:
+    if character == '"':
+        return "the string that begins here has no closing quote on its line"
+    return f"the character '{printable(character)}' has no meaning here"
