@@ -1,47 +1,28 @@
 """Certificates, CRLs and private keys out of the octets of files.
 
-Every refusal is one sentence that names the file and the remedy. PEM, DER and PKCS #12 are told
-apart by their content.
+Whatever OpenSSL and wpa_supplicant read is read, told apart by its content: PEM in any
+surroundings, DER, PKCS #7, PKCS #8, PKCS #12. Only what is used is decoded. Every refusal is one
+sentence that names the file and the remedy.
 """
 
 from dataclasses import dataclass
-from typing import Final
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import pkcs12
+from typing import TYPE_CHECKING, Final
 
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret
+from wire import pem, x509
+from wire.cursor import DecodeError
 from wire.secret import Secret
+from wire.x509 import Certificate, RevocationList
 
-PrivateKey = (
-    rsa.RSAPrivateKey
-    | ec.EllipticCurvePrivateKey
-    | dsa.DSAPrivateKey
-    | ed25519.Ed25519PrivateKey
-    | ed448.Ed448PrivateKey
-)
+if TYPE_CHECKING:
+    from eapol.openssl import Key
 
-_BEGIN_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
-_BEGIN_CRL: Final = b"-----BEGIN X509 CRL-----"
-_PRIVATE: Final = b"PRIVATE KEY-----"
 _PFX_VERSION: Final = b"\x02\x01\x03"
 """INTEGER 3: how a PKCS #12 file begins, after the head of its SEQUENCE (RFC 7292, 4)."""
 
 WEAK_RSA: Final = 2048  # bits
-
-UNDECODABLE: Final = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-"""What cryptography raises for octets that are no X.509, now or when a part is looked at."""
+_WEAK_DIGESTS: Final = ("MD2", "MD4", "MD5", "SHA1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,85 +32,85 @@ class Identity:
     `name` is the certificate's file.
     """
 
-    certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...]
-    key: PrivateKey
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    key: "Key"
     name: str
 
 
-def certificates(file: NamedOctets) -> list[x509.Certificate]:
-    """All certificates of a PEM file, or the one of a DER file. Raises: CredentialError."""
-    try:
-        if _BEGIN_CERTIFICATE in file.octets:
-            return [decoded(each) for each in x509.load_pem_x509_certificates(file.octets)]
-        return [decoded(x509.load_der_x509_certificate(file.octets))]
-    except UNDECODABLE as error:
-        raise CredentialError(_no_certificate(file)) from error
+def certificates(file: NamedOctets, usage: str | None = None) -> list[Certificate]:
+    """All certificates of a file, at least one. Raises: CredentialError.
 
-
-def decoded(certificate: x509.Certificate) -> x509.Certificate:
-    """The same certificate, every part that is looked at later decoded now.
-
-    Raises: one of UNDECODABLE; later, nobody expects that.
+    `usage` is what they are to vouch for; those that OpenSSL marked for other usages are left out.
     """
-    _ = certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key()
-    _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    _ = certificate.signature_hash_algorithm
-    return certificate
+    try:
+        found = _certificates(file.octets, usage)
+    except (DecodeError, ValueError) as error:
+        raise CredentialError(_no_certificate(file)) from error
+    if not found:
+        raise CredentialError(_no_certificate(file))
+    return found
+
+
+def _certificates(octets: bytes, usage: str | None) -> list[Certificate]:
+    """Raises: DecodeError, ValueError."""
+    from eapol.openssl import certificate  # late: most of eapol needs no TLS
+
+    if not pem.is_pem(octets):
+        try:
+            return [certificate(octets)]
+        except DecodeError:
+            return x509.bundled(octets)
+    found = []
+    for block in pem.blocks(octets):
+        if block.label in pem.CERTIFICATES:
+            contents = block.octets()
+            marked = usage is not None and block.label == pem.TRUSTED
+            if not marked or x509.is_trusted_for(contents, usage or ""):
+                found.append(certificate(contents))
+        elif block.label in pem.BUNDLES:
+            found += x509.bundled(block.octets())
+    return found
 
 
 def _no_certificate(file: NamedOctets) -> str:
-    if _PRIVATE in file.octets:
+    if any(block.is_key for block in pem.blocks(file.octets)):
         return f"{file.name}: holds a private key, not a certificate; name the certificate's file"
     return (
-        f"{file.name}: holds no X.509 certificate that can be read (PEM or DER);"
+        f"{file.name}: holds no X.509 certificate that can be read (PEM, DER or PKCS #7);"
         f" 'openssl x509 -in {file.name} -noout -text' shows what is in it"
     )
 
 
-def revocations(file: NamedOctets) -> list[x509.CertificateRevocationList]:
+def revocations(file: NamedOctets) -> list[RevocationList]:
     """All CRLs of a PEM file, where they stand beside the CA. Raises: CredentialError."""
-    found = []
-    for part in file.octets.split(_BEGIN_CRL)[1:]:
-        try:
-            crl = x509.load_pem_x509_crl(_BEGIN_CRL + part)
-            _ = crl.issuer, crl.last_update_utc, crl.next_update_utc  # are looked at later
-            found.append(crl)
-        except UNDECODABLE as error:
-            raise CredentialError(f"{file.name}: a CRL in it cannot be read: {error}") from error
-    return found
-
-
-def private_key(file: NamedSecret, passphrase: Secret | None) -> PrivateKey:
-    """The key of a PEM or DER file. Raises: PassphraseNeeded, CredentialError."""
-    octets = file.secret.reveal()
-    load = (
-        serialization.load_pem_private_key
-        if b"-----BEGIN" in octets
-        else serialization.load_der_private_key
-    )
-    if _BEGIN_CERTIFICATE in octets and _PRIVATE not in octets:
-        raise CredentialError(
-            f"{file.name}: holds a certificate, not a private key; name the key's file"
-        )
     try:
-        key = load(
-            octets,
-            passphrase.reveal() if passphrase else None,
-            # a test of the primes that takes 25 ms: against keys of strangers, and this is ours
-            unsafe_skip_rsa_key_validation=True,
-        )
+        blocks = [each for each in pem.blocks(file.octets) if each.label in pem.REVOCATION_LISTS]
+        return [RevocationList.parse(block.octets()) for block in blocks]
+    except (DecodeError, ValueError) as error:
+        raise CredentialError(f"{file.name}: a CRL in it cannot be read: {error}") from error
+
+
+def private_key(file: NamedSecret, passphrase: Secret | None) -> "Key":
+    """The key of a PEM or DER file. Raises: PassphraseNeeded, CredentialError."""
+    from eapol import openssl  # late: most of eapol needs no TLS
+
+    octets = file.secret.reveal()
+    if pem.is_pem(octets):
+        blocks = pem.blocks(octets)
+        octets = next((block.text for block in blocks if block.is_key), b"")
+        if not octets and any(block.label in pem.CERTIFICATES for block in blocks):
+            raise CredentialError(
+                f"{file.name}: holds a certificate, not a private key; name the key's file"
+            )
+    try:
+        return openssl.private_key(octets, passphrase)
     except TypeError as error:
-        if passphrase:  # given, but the key is not encrypted: harmless
-            return private_key(file, None)
         raise PassphraseNeeded(
             f"{file.name}: is encrypted; give its passphrase with private_key_passwd"
         ) from error
-    except UNDECODABLE as error:
+    except ValueError as error:
         raise CredentialError(_unreadable_key(file, passphrase)) from error
-    if not isinstance(key, PrivateKey):
-        raise CredentialError(f"{file.name}: a key of this kind cannot sign; use RSA or EC")
-    return key
 
 
 def _unreadable_key(file: NamedSecret, passphrase: Secret | None) -> str:
@@ -142,72 +123,78 @@ def _unreadable_key(file: NamedSecret, passphrase: Secret | None) -> str:
 
 
 def identity(credentials: Credentials) -> Identity | None:
-    """Our certificate and key, checked to belong together; None if none is configured.
+    """Our certificate and key; None if none is configured.
 
     Raises: PassphraseNeeded, CredentialError.
     """
-    key_file = credentials.key
-    if key_file is None:
+    file = credentials.key
+    if file is None:
         if credentials.certificate is not None:
             raise CredentialError(
                 f"{credentials.certificate.name}: no private key was named beside this"
                 " certificate; set private_key"
             )
         return None
-    if credentials.certificate is None:
-        return _bundle(key_file, credentials.passphrase)
-    shown = certificates(credentials.certificate)
-    key = private_key(key_file, credentials.passphrase)
-    return _matched(shown, key, credentials.certificate.name, key_file.name)
-
-
-def _bundle(file: NamedSecret, passphrase: Secret | None) -> Identity:
-    """A PKCS #12 file, or one PEM file with key and certificates."""
-    octets = file.secret.reveal()
-    if _BEGIN_CERTIFICATE in octets:
-        shown = certificates(NamedOctets(file.name, octets))
-        key = private_key(file, passphrase)
+    octets, beside = file.secret.reveal(), credentials.certificate
+    if _PFX_VERSION in octets[:12]:
+        shown, key = _pkcs12(file, credentials.passphrase)
+        if shown:  # as in wpa_supplicant, they take the place of client_cert
+            return _matched(shown, key, file.name, file.name)
     else:
-        shown, key = _pkcs12(file, passphrase)
-    return _matched(shown, key, file.name, file.name)
+        key = private_key(file, credentials.passphrase)
+        if beside is None and any(b.label in pem.CERTIFICATES for b in pem.blocks(octets)):
+            beside = NamedOctets(file.name, octets)
+    if beside is None:
+        what = f"{file.name}: holds a private key but no certificate; set client_cert as well"
+        raise CredentialError(what)
+    return _matched(certificates(beside), key, beside.name, file.name)
 
 
-def _pkcs12(
-    file: NamedSecret, passphrase: Secret | None
-) -> tuple[list[x509.Certificate], PrivateKey]:
+def _matched(shown: list[Certificate], key: "Key", name: str, key_name: str) -> Identity:
+    own, *chain = shown
+    if not key.belongs_to(own):
+        raise CredentialError(
+            f"{key_name}: this key does not belong to the certificate in {name}; give the key that"
+            " the certificate was requested with"
+        )
+    return Identity(certificate=own, chain=tuple(chain), key=key, name=name)
+
+
+def _pkcs12(file: NamedSecret, passphrase: Secret | None) -> tuple[list[Certificate], "Key"]:
+    """Our certificate, if there is one, with those above it; the key. RFC 7292."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.serialization import pkcs12
+
+    from eapol import openssl
+
     octets = file.secret.reveal()
     try:
         bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
-    except UNDECODABLE as error:
-        if _PFX_VERSION not in octets[:12]:  # a key alone? then that is missing its certificate
-            private_key(file, passphrase)
-            what = f"{file.name}: holds a private key but no certificate; set client_cert as well"
-            raise CredentialError(what) from error
+        if bundle.key is None:
+            raise CredentialError(f"{file.name}: lacks a key; export it together with its key")
+        pkcs8 = bundle.key.private_bytes(
+            form.Encoding.DER, form.PrivateFormat.PKCS8, form.NoEncryption()
+        )
+        own = [bundle.cert] if bundle.cert is not None else []
+        encoded = [each.certificate.public_bytes(form.Encoding.DER) for each in own]
+        above = [e.certificate.public_bytes(form.Encoding.DER) for e in bundle.additional_certs]
+        shown = [Certificate.parse(each) for each in (encoded + above if own else [])]
+        return shown, openssl.private_key(pkcs8, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm, DecodeError) as error:
         if passphrase is None:
             raise PassphraseNeeded(
                 f"{file.name}: cannot be opened without a passphrase; set private_key_passwd"
             ) from error
         raise CredentialError(_unreadable_key(file, passphrase)) from error
-    if bundle.cert is None or not isinstance(bundle.key, PrivateKey):
-        raise CredentialError(f"{file.name}: lacks a certificate or a key; set client_cert as well")
-    entries = (bundle.cert, *bundle.additional_certs)
-    return [entry.certificate for entry in entries], bundle.key
 
 
-def _matched(shown: list[x509.Certificate], key: PrivateKey, name: str, key_name: str) -> Identity:
-    own, *chain = shown
-    if key.public_key() != own.public_key():
-        raise CredentialError(f"{key_name}: this key does not belong to the certificate in {name}")
-    return Identity(certificate=own, chain=tuple(chain), key=key, name=name)
-
-
-def weakness(certificate: x509.Certificate) -> str | None:
+def weakness(certificate: Certificate) -> str | None:
     """Why a certificate is weaker than today's rules allow, or None."""
-    key = certificate.public_key()
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < WEAK_RSA:
-        return f"its RSA key has only {key.key_size} bits"
-    digest = certificate.signature_hash_algorithm
-    own = certificate.issuer == certificate.subject  # nobody relies on a root's signature
-    if digest is not None and digest.name in ("md5", "sha1") and not own:
-        return f"it is signed with {digest.name.upper()}"
+    bits = certificate.rsa_bits
+    if bits is not None and bits < WEAK_RSA:
+        return f"its RSA key has only {bits} bits"
+    digest = certificate.digest
+    if digest in _WEAK_DIGESTS and not certificate.is_self_issued:
+        return f"it is signed with {digest}"  # nobody relies on a root's signature
     return None

@@ -8,9 +8,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from eapol import names, refusals
 from eapol.credentials import weakness
 from eapol.notices import (
@@ -25,6 +22,7 @@ from eapol.notices import (
 )
 from eapol.refusals import UNTRUSTED, Trust, VerifyError
 from eapol.settings import TlsPolicy
+from wire.x509 import Certificate
 
 _DATES: Final = (
     VerifyError.NOT_YET_VALID,
@@ -49,7 +47,7 @@ class Judge:
         policy: TlsPolicy,
         date: datetime,
         trust: Trust,
-        doubted: set[x509.Certificate],
+        doubted: set[Certificate],
     ) -> None:
         self._doubted = doubted
         self._whose = whose
@@ -60,7 +58,7 @@ class Judge:
         self.notices: list[Notice] = []
         self.refusal: str | None = None
 
-    def accepts(self, shown: x509.Certificate, depth: int, error: int, text: str) -> bool:
+    def accepts(self, shown: Certificate, depth: int, error: int, text: str) -> bool:
         """Whether to go on with `shown`, about which OpenSSL says `error` (0: nothing wrong)."""
         self._show(shown, depth)
         if self._policy.server_sha256 is not None:
@@ -71,7 +69,7 @@ class Judge:
         self._doubt(shown)
         return depth > 0 or self._named(shown)
 
-    def _named(self, shown: x509.Certificate) -> bool:
+    def _named(self, shown: Certificate) -> bool:
         if (wrong := names.mismatch(shown, self._policy)) is not None:
             more = refusals.wrong_name(wrong[0], shown, self._policy)
             return self._refuse(wrong[0], shown, 0, wrong[1], more)
@@ -85,14 +83,14 @@ class Judge:
         self.refusal = f"the {self._whose}'s certificate was refused: {text}"
         return False
 
-    def _excused(self, error: int, shown: x509.Certificate, depth: int) -> bool:
+    def _excused(self, error: int, shown: Certificate, depth: int) -> bool:
         if error in _DATES:
             return not self._policy.check_time
         # a chain of CAs of which only the lowest publishes a CRL is usual; a server whose own
         # issuer's CRL is missing is not
         return error == VerifyError.NO_CRL and depth > 0 and self._trust.crl_of(shown) is None
 
-    def _doubt(self, shown: x509.Certificate) -> None:
+    def _doubt(self, shown: Certificate) -> None:
         """Weak certificates are believed, and named once."""
         weak = weakness(shown)
         if weak is None or shown in self._doubted or len(self._doubted) >= _DOUBTS:
@@ -101,15 +99,15 @@ class Judge:
         subject = names.one_line(shown.subject)
         self.notices.append(Warned(f"the {self._whose}'s certificate {subject} is weak: {weak}"))
 
-    def _pinned(self, shown: x509.Certificate) -> bool:
-        found = sha256(shown.public_bytes(Encoding.DER)).digest()
+    def _pinned(self, shown: Certificate) -> bool:
+        found = sha256(shown.der).digest()
         if found == self._policy.server_sha256:
             return True
         more = refusals.other_pin(found, self._policy)
         return self._refuse(CertFault.UNSPECIFIED, shown, 0, "Server certificate mismatch", more)
 
     def _refuse(
-        self, fault: CertFault, shown: x509.Certificate, depth: int, error: str, more: str
+        self, fault: CertFault, shown: Certificate, depth: int, error: str, more: str
     ) -> bool:
         """`error` is what wpa_supplicant says, `more` what people need beyond it."""
         subject = names.one_line(shown.subject)
@@ -119,11 +117,11 @@ class Judge:
         self.refusal = f"the {self._whose}'s certificate {subject} was refused: {said}"
         return False
 
-    def _show(self, shown: x509.Certificate, depth: int) -> None:
+    def _show(self, shown: Certificate, depth: int) -> None:
         if depth in self._shown:
             return
         self._shown.add(depth)
-        subject, der = names.one_line(shown.subject), shown.public_bytes(Encoding.DER)
+        subject, der = names.one_line(shown.subject), shown.der
         self.notices.append(PeerCertificate(depth, subject, sha256(der).hexdigest()))
         self.notices.append(PeerCertificateOctets(depth, subject, der))
         for name in names.alternative_names(shown) if depth == 0 else ():

@@ -5,61 +5,45 @@ domain_match and domain_suffix_match.
 """
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Final
-
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 from eapol.notices import CertFault, printable
 from eapol.settings import TlsPolicy
+from wire import x509
+from wire.x509 import Certificate, Name
 
-_SHORT_NAMES: Final = {
-    NameOID.EMAIL_ADDRESS: "emailAddress",
-    NameOID.SERIAL_NUMBER: "serialNumber",
-    NameOID.GIVEN_NAME: "GN",
-    NameOID.SURNAME: "SN",
-}
+_KINDS: Final = {1: "EMAIL", 2: "DNS", 6: "URI"}
+_IP: Final = 7
 
 
-def one_line(name: x509.Name) -> str:
+def one_line(name: Name) -> str:
     """`/O=Example/CN=radius.example`, the form of OpenSSL's X509_NAME_oneline."""
-    parts = []
-    for attribute in name:
-        label = _SHORT_NAMES.get(attribute.oid, attribute.rfc4514_attribute_name)
-        value = attribute.value
-        parts.append(f"/{label}={value if isinstance(value, str) else value.hex()}")
-    return printable("".join(parts))
+    named = ((x509.ATTRIBUTES.get(oid, oid), text) for oid, text in name.attributes)
+    return printable("".join(f"/{label}={text}" for label, text in named))
 
 
-def alternative_names(certificate: x509.Certificate) -> list[str]:
+def alternative_names(certificate: Certificate) -> list[str]:
     """Subject alternative names as `DNS:...`, `EMAIL:...`, `URI:...`, `IP:...`."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
     names = []
-    for name in found.value:
-        match name:
-            case x509.DNSName(value=text):
-                names.append(f"DNS:{text}")
-            case x509.RFC822Name(value=text):
-                names.append(f"EMAIL:{text}")
-            case x509.UniformResourceIdentifier(value=text):
-                names.append(f"URI:{text}")
-            case x509.IPAddress(value=address):
-                names.append(f"IP:{address}")
-            case _:
-                pass
+    for kind, octets in certificate.alternative_names:
+        if kind in _KINDS and b"\0" not in octets:  # or a suffix could hide what is before it
+            names.append(f"{_KINDS[kind]}:{octets.decode('latin-1')}")
+        elif kind == _IP and len(octets) in (4, 16):
+            names.append(f"IP:{ip_address(octets)}")
     return [printable(name) for name in names]
 
 
-def domains(certificate: x509.Certificate) -> list[str]:
+def domains(certificate: Certificate) -> list[str]:
     """dNSNames; the common names only where there is no dNSName."""
     dns = [name[4:] for name in alternative_names(certificate) if name.startswith("DNS:")]
     if dns:
         return dns
-    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return [str(attribute.value) for attribute in common]
+    return [
+        text
+        for oid, text in certificate.subject.attributes
+        if oid == x509.COMMON_NAME and "\0" not in text
+    ]
 
 
 def has_suffix(domain: str, suffix: str) -> bool:
@@ -68,7 +52,7 @@ def has_suffix(domain: str, suffix: str) -> bool:
     return domain == suffix or domain.endswith("." + suffix)
 
 
-def mismatch(certificate: x509.Certificate, policy: TlsPolicy) -> tuple[CertFault, str] | None:
+def mismatch(certificate: Certificate, policy: TlsPolicy) -> tuple[CertFault, str] | None:
     """What about the names of the server's certificate is not as `policy` wants it."""
     if policy.subject_match and policy.subject_match not in one_line(certificate.subject):
         return CertFault.SUBJECT_MISMATCH, "Subject mismatch"
@@ -89,6 +73,6 @@ def _folded(name: str) -> str:
 
 
 def _any(
-    certificate: x509.Certificate, wanted: tuple[str, ...], holds: Callable[[str, str], bool]
+    certificate: Certificate, wanted: tuple[str, ...], holds: Callable[[str, str], bool]
 ) -> bool:
     return not wanted or any(holds(d, w) for d in domains(certificate) for w in wanted)

@@ -3,18 +3,16 @@
 OpenSSL's words say what it is; these sentences go behind them, for people.
 """
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
 
-from cryptography import x509
-
 from eapol import names
 from eapol.notices import CertFault, printable
 from eapol.settings import TlsPolicy
+from wire.x509 import Certificate, Name, RevocationList
 
 
 class VerifyError(IntEnum):
@@ -49,20 +47,20 @@ class Trust:
     """What certificates are judged by: the file of the CAs, and the lists in it by their issuer."""
 
     name: str = "ca_cert"
-    crls: Mapping[bytes, x509.CertificateRevocationList] = field(default_factory=dict)
+    crls: Mapping[Name, RevocationList] = field(default_factory=dict)
 
-    def crl_of(self, certificate: x509.Certificate) -> x509.CertificateRevocationList | None:
-        return self.crls.get(certificate.issuer.public_bytes())
+    def crl_of(self, certificate: Certificate) -> RevocationList | None:
+        return self.crls.get(certificate.issuer)
 
 
 def verification(
-    error: int, shown: x509.Certificate, policy: TlsPolicy, trust: Trust, date: datetime
+    error: int, shown: Certificate, policy: TlsPolicy, trust: Trust, date: datetime
 ) -> str:
     """What to say of the verification error `error` about `shown`; empty if there is no more."""
     issuer = names.one_line(shown.issuer)
     match error:
         case VerifyError.NOT_YET_VALID | VerifyError.EXPIRED:
-            begin, end = shown.not_valid_before_utc, shown.not_valid_after_utc
+            begin, end = shown.begin, shown.end
             return (
                 f"it is valid from {_minute(begin)} to {_minute(end)}, and the date here is"
                 f" {_minute(date)} UTC; check the date first, then have the certificate renewed"
@@ -95,7 +93,7 @@ def verification(
             return ""
 
 
-def wrong_name(fault: CertFault, shown: x509.Certificate, policy: TlsPolicy) -> str:
+def wrong_name(fault: CertFault, shown: Certificate, policy: TlsPolicy) -> str:
     """The name that was wanted, and those that there are."""
     option = _SPOKEN_NAMES[fault]
     value = getattr(policy, option)
@@ -119,48 +117,41 @@ def other_pin(found: bytes, policy: TlsPolicy) -> str:
     )
 
 
-def _stale_list(
-    issuer: str, crl: x509.CertificateRevocationList | None, trust: Trust, date: datetime
-) -> str:
+def _stale_list(issuer: str, crl: RevocationList | None, trust: Trust, date: datetime) -> str:
     span = "the revocation list"
     if crl is not None:
-        end = crl.next_update_utc
+        end = crl.next_update
         until = "" if end is None else f" to {_minute(end)}"
-        span = f"the list of {issuer} is valid from {_minute(crl.last_update_utc)}{until}"
+        span = f"the list of {issuer} is valid from {_minute(crl.this_update)}{until}"
     return (
         f"{span}, and the date here is {_minute(date)} UTC; check the date, then put the current"
         f" list into {trust.name} (net8021x --crl)"
     )
 
 
-def _revoked(shown: x509.Certificate, issuer: str, trust: Trust) -> str:
-    crl, since = trust.crl_of(shown), ""
-    with contextlib.suppress(ValueError):  # a list is not decoded whole before
-        entry = crl and crl.get_revoked_certificate_by_serial_number(shown.serial_number)
-        since = f" since {_minute(entry.revocation_date_utc)}" if entry else ""
+def _revoked(shown: Certificate, issuer: str, trust: Trust) -> str:
+    crl = trust.crl_of(shown)
+    date = None if crl is None else crl.revoked_on(shown)
+    since = "" if date is None else f" since {_minute(date)}"
     return (
-        f"the list of {issuer} in {trust.name} names its serial number {shown.serial_number:x}"
+        f"the list of {issuer} in {trust.name} names its serial number {shown.serial:x}"
         f"{since}; the server needs another certificate"
     )
 
 
-def _usages(shown: x509.Certificate) -> str:
-    try:
-        usages = shown.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
+def _usages(shown: Certificate) -> str:
+    usages = shown.usages
+    if usages is None:
         return "not given"
-    return ", ".join(_USAGES.get(each.dotted_string, each.dotted_string) for each in usages)
+    return ", ".join(_USAGES.get(usage, usage) for usage in usages)
 
 
-def _key_size(shown: x509.Certificate) -> str:
-    key = shown.public_key()
-    size = getattr(key, "key_size", None)
-    return "its key" if size is None else f"its key of {size} bits"
+def _key_size(shown: Certificate) -> str:
+    return "its key" if shown.rsa_bits is None else f"its key of {shown.rsa_bits} bits"
 
 
-def _digest(shown: x509.Certificate) -> str:
-    digest = shown.signature_hash_algorithm
-    return f"its signature with {'no known digest' if digest is None else digest.name.upper()}"
+def _digest(shown: Certificate) -> str:
+    return f"its signature with {shown.digest or 'no known digest'}"
 
 
 def _too_weak(found: str, policy: TlsPolicy) -> str:
@@ -171,5 +162,5 @@ def _too_weak(found: str, policy: TlsPolicy) -> str:
     )
 
 
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"
+def _minute(moment: datetime | None) -> str:
+    return "a date that cannot be read" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

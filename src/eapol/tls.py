@@ -1,8 +1,8 @@
-"""The TLS engine of EAP-TLS on pyOpenSSL; the only module that imports it.
+"""The TLS engine of EAP-TLS on pyOpenSSL; certificates and keys are `eapol.openssl`'s.
 
 pyOpenSSL rather than `ssl`, because it alone has the exporter (MSK), a callback for each
 certificate (names are matched before our certificate leaves), CRLs, and verification at a chosen
-date. `OpenSSL._util` is touched in one place, `_Library`, for what has no public name.
+date. `OpenSSL._util` is touched in one place here, `_Library`, for what has no public name.
 
 TLS draws its own random octets: there is no octet-for-octet repetition here.
 """
@@ -13,22 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL, crypto
 from OpenSSL._util import ffi as _ffi
 from OpenSSL._util import lib as _lib
 
+from eapol import openssl
 from eapol.alerts import explain
-from eapol.credentials import (
-    UNDECODABLE,
-    Identity,
-    certificates,
-    decoded,
-    identity,
-    revocations,
-    weakness,
-)
+from eapol.credentials import Identity, certificates, identity, revocations, weakness
 from eapol.engine import Flight, Keys
 from eapol.errors import CredentialError
 from eapol.judge import Judge
@@ -37,7 +29,10 @@ from eapol.own import review
 from eapol.refusals import Trust
 from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
 from eapol.status import Review, TlsStatus
+from wire import x509
+from wire.cursor import DecodeError
 from wire.secret import Secret
+from wire.x509 import Certificate
 
 KeyLog = Callable[[bytes], None]
 """Takes one line of the NSS key log format, without its end of line."""
@@ -117,7 +112,7 @@ class Connection:
         except (SSL.WantReadError, SSL.ZeroReturnError):
             pass
         except SSL.Error as error:
-            failure = self._judge.refusal or explain(_reason(error))
+            failure = self._judge.refusal or explain(openssl.reason(error))
         return Flight(self._records(), failure)
 
     def received(self) -> bytes:
@@ -161,21 +156,11 @@ class Connection:
         return bytes(records)
 
 
-def _reason(error: SSL.Error) -> str:
-    """OpenSSL's words for the first thing that went wrong."""
-    match error.args:
-        case ([(*_, str(reason)), *_],):
-            return reason
-        case (_, str(reason)):  # SysCallError
-            return reason
-        case _:
-            return "the connection broke"
-
-
 class _Context:
     """What client and server contexts have in common."""
 
     peer: ClassVar[str]
+    usage: ClassVar[str]
 
     def __init__(
         self,
@@ -186,22 +171,20 @@ class _Context:
     ) -> None:
         self._policy = policy
         self._context = context = _context(policy, own)
-        trusted = certificates(ca.ca) if ca.ca is not None else []
+        trusted = certificates(ca.ca, self.usage) if ca.ca is not None else []
         crls = revocations(ca.ca) if ca.ca is not None else []
         store = context.get_cert_store()
         assert store is not None
-        for certificate in trusted:
-            store.add_cert(crypto.X509.from_cryptography(certificate))
-        for crl in crls:
-            store.add_crl(crl)
+        openssl.trust(store, trusted)
+        openssl.add_lists(store, crls)
         if crls:
             flags = crypto.X509StoreFlags
             store.set_flags(flags.CRL_CHECK | flags.CRL_CHECK_ALL)
         self._trusted = trusted
-        self._doubted: set[x509.Certificate] = set()
+        self._doubted: set[Certificate] = set()
         self._trust = Trust(
             name="ca_cert" if ca.ca is None else ca.ca.name,
-            crls={crl.issuer.public_bytes(): crl for crl in crls},
+            crls={crl.issuer: crl for crl in crls},
         )
         if keylog is not None:
             context.set_keylog_callback(lambda _, line: keylog(line))
@@ -236,25 +219,21 @@ def _context(policy: TlsPolicy, own: Identity | None) -> SSL.Context:
 
 def _use(context: SSL.Context, own: Identity, policy: TlsPolicy) -> None:
     try:
-        context.use_certificate(own.certificate)
-        for certificate in own.chain:
-            context.add_extra_chain_cert(certificate)
-        context.use_privatekey(own.key)
+        own.key.show(context, own.certificate, own.chain)
     except SSL.Error as error:
         weak = weakness(own.certificate)
         level = f'openssl_ciphers="{policy.ciphers or "DEFAULT"}@SECLEVEL=0"'
         why = f"{weak} (security level {policy.security_level}); renew it, or write {level}"
-        raise CredentialError(
-            f"{own.name}: OpenSSL refuses this certificate: {why if weak else _reason(error)}"
-        ) from error
+        why = why if weak else openssl.reason(error)
+        raise CredentialError(f"{own.name}: OpenSSL refuses this certificate: {why}") from error
 
 
 def _judged(connection: SSL.Connection, shown: crypto.X509, error: int, depth: int, _: int) -> bool:
     judge = connection.get_app_data()
     assert isinstance(judge, Judge)
     try:
-        certificate = decoded(shown.to_cryptography())
-    except UNDECODABLE as reason:
+        certificate = openssl.shown(shown)
+    except DecodeError as reason:
         return judge.undecodable(depth, reason)
     return judge.accepts(certificate, depth, error, _Library.verify_error(error))
 
@@ -266,6 +245,7 @@ class ClientContext(_Context):
     """
 
     peer = "server"
+    usage = x509.SERVER_AUTH
 
     def __init__(
         self, policy: TlsPolicy, credentials: Credentials, keylog: KeyLog | None = None
@@ -278,7 +258,7 @@ class ClientContext(_Context):
                 f"{policy.names_wanted[0]} without a CA checks nothing; set ca_cert as well"
             )
         self._session: SSL.Session | None = None
-        self._server: x509.Certificate | None = None
+        self._server: Certificate | None = None
         self._own = own
         self.warnings = tuple(self._doubts(policy))
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
@@ -298,13 +278,15 @@ class ClientContext(_Context):
         """A resumed session brings no certificate: the one it stands for must still be valid."""
         if self._session is None or self._server is None or not self._policy.check_time:
             return self._session is not None
-        return self._server.not_valid_before_utc <= date <= self._server.not_valid_after_utc
+        begin, end = self._server.begin, self._server.end
+        return begin is not None and end is not None and begin <= date <= end
 
     def _ended(self, tls: SSL.Connection, success: bool) -> None:
         self._session = None
         if success and self._policy.resume:
             self._session = tls.get_session()
-            self._server = tls.get_peer_certificate(as_cryptography=True) or self._server
+            shown = tls.get_peer_certificate()
+            self._server = self._server if shown is None else openssl.shown(shown)
 
     def review(self, date: datetime) -> Review:
         return Review() if self._own is None else review(self._own, self._trusted, date)
@@ -322,6 +304,7 @@ class ServerContext(_Context):
     """The authenticator's side. A client must show a certificate of `credentials.ca`."""
 
     peer = "client"
+    usage = x509.CLIENT_AUTH
 
     def __init__(
         self, policy: TlsPolicy, credentials: Credentials, keylog: KeyLog | None = None
@@ -337,7 +320,7 @@ class ServerContext(_Context):
         cached = SSL.SESS_CACHE_SERVER if policy.resume else SSL.SESS_CACHE_OFF
         self._context.set_session_cache_mode(cached)
         for certificate in self._trusted:
-            self._context.add_client_ca(certificate)
+            openssl.add_client_ca(self._context, certificate)
 
     def connection(self, date: datetime) -> Connection:
         tls, judge = self._new(date)

@@ -1,1 +1,1 @@
-"""Octets and datagrams: what every protocol package stands on. No protocol in here."""
+"""Octets, datagrams and files: what every protocol package stands on. No protocol in here."""

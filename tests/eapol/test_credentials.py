@@ -17,7 +17,7 @@ from eapol.aio.files import Files
 from eapol.credentials import certificates, identity, private_key, revocations
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
-from lab.pki import Usage, site
+from lab.pki import Usage, parts, site
 from wire.files import LARGEST
 from wire.secret import Secret
 
@@ -47,12 +47,12 @@ def test_a_key_is_read_in_every_usual_form(encoding: Encoding, form: PrivateForm
     octets = CLIENT.key.private_bytes(encoding, form, NoEncryption())
     found = identity(given_files(octets))
     assert found is not None
-    assert found.key.public_key() == CLIENT.certificate.public_key()
+    assert found.key.belongs_to(parts(CLIENT.certificate))
 
 
 def test_a_der_certificate_is_read() -> None:
     der = CLIENT.certificate.public_bytes(Encoding.DER)
-    assert certificates(NamedOctets("client.der", der)) == [CLIENT.certificate]
+    assert certificates(NamedOctets("client.der", der)) == [parts(CLIENT.certificate)]
 
 
 def test_an_encrypted_key_needs_the_right_passphrase() -> None:
@@ -79,8 +79,8 @@ def test_a_pkcs12_file_brings_certificate_chain_and_key() -> None:
     )
     found = identity(given_files(bundle, None, b"secret"))
     assert found is not None
-    assert found.certificate == deep.client.certificate
-    assert found.chain == (deep.issuer.certificate,)
+    assert found.certificate == parts(deep.client.certificate)
+    assert found.chain == (parts(deep.issuer.certificate),)
     with pytest.raises(PassphraseNeeded):
         identity(given_files(bundle, None))
     with pytest.raises(CredentialError, match="is wrong"):
@@ -90,7 +90,7 @@ def test_a_pkcs12_file_brings_certificate_chain_and_key() -> None:
 def test_one_pem_file_may_hold_both() -> None:
     found = identity(given_files(CLIENT.key_pem() + PEM, None))
     assert found is not None
-    assert found.certificate == CLIENT.certificate
+    assert found.certificate == parts(CLIENT.certificate)
 
 
 def test_a_key_of_another_certificate_is_refused_with_both_names() -> None:
@@ -127,7 +127,9 @@ def test_revocation_lists_stand_beside_the_ca() -> None:
     assert len(revocations(NamedOctets("ca.pem", ca))) == 1
     assert revocations(NamedOctets("ca.pem", site().root.certificate_pem())) == []
     with pytest.raises(CredentialError, match=r"ca\.pem: a CRL"):
-        revocations(NamedOctets("ca.pem", b"-----BEGIN X509 CRL-----\nMAo=\n"))
+        revocations(
+            NamedOctets("ca.pem", b"-----BEGIN X509 CRL-----\nMAo=\n-----END X509 CRL-----\n")
+        )
 
 
 @given(st.binary(max_size=200))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mgu.demo.pki import (
@@ -22,6 +23,7 @@ from mgu.demo.pki import (
     Validity,
     write,
 )
+from wire.x509 import Certificate
 
 __all__ = [
     "CLIENT_NAME",
@@ -35,6 +37,7 @@ __all__ = [
     "Usage",
     "Validity",
     "key",
+    "parts",
     "site",
     "write",
 ]
@@ -47,6 +50,11 @@ CLIENT_NAME = "gw-0001"
 def key(kind: KeyKind = KeyKind.RSA_2048, whose: str = "anybody") -> PrivateKey:
     """The key of `whose`: the same one all through this process."""
     return kind.generate()
+
+
+def parts(certificate: x509.Certificate) -> Certificate:
+    """`certificate` as the product reads it."""
+    return Certificate.parse(certificate.public_bytes(Encoding.DER))
 
 
 @dataclass(frozen=True, slots=True)

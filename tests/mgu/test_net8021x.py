@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    pkcs12,
+)
 
+from eapol.aio.files import Files
 from eapol.config import parse
+from eapol.credentials import certificates, identity
+from eapol.settings import NamedOctets
 from lab.net8021x import Gateway
-from lab.pki import Issued, KeyKind, Usage, key, site
+from lab.pki import Issued, KeyKind, Usage, key, parts, site
 from mgu import exits, services
 from mgu.commands import net8021x
 from mgu.commands.net8021x_options import ENVIRONMENT
@@ -142,7 +149,7 @@ def test_each_wrong_certificate_is_refused_with_file_and_remedy(gateway: Gateway
         (made.leaf(Usage.MAIL, KeyKind.P256), "is not for client authentication"),
         (site(KeyKind.P256, name="Other Root").client, "append the certificate of that issuer"),
         (Issued(made.client.certificate, made.client.key), "append the certificate of that issuer"),
-        (Issued(made.client.certificate, key(KeyKind.P256), made.client.chain), "is not the key"),
+        (Issued(made.client.certificate, key(KeyKind.P256), made.client.chain), "does not belong"),
     ):
         gateway.copy(made, client)
         refusal = gateway.refuses("-a")
@@ -173,17 +180,15 @@ def pem(what: bytes) -> bytes:
 
 def test_files_that_are_something_else_are_refused(gateway: Gateway) -> None:
     made = site(KeyKind.P256)
-    der = made.client.certificate.public_bytes(Encoding.DER)
     for attribute, octets, says in (
-        ("client", der, "this is DER or PKCS #12, not PEM; convert it with 'openssl x509"),
-        ("client", made.client.key_pem(), "this is a private key, not a certificate"),
-        ("ca", b"hello", "there is no PEM certificate in it"),
+        ("client", made.client.key_pem(), "holds a private key, not a certificate"),
+        ("ca", b"hello", "holds no X.509 certificate"),
         (
             "ca",
             pem(b"CERTIFICATE"),
-            "can be read (PEM or DER)",
+            "can be read (PEM, DER or PKCS #7)",
         ),
-        ("key", made.client.certificate_pem(), "there is no PEM private key in it"),
+        ("key", made.client.certificate_pem(), "holds a certificate, not a private key"),
         (
             "key",
             pem(b"PRIVATE KEY"),
@@ -198,7 +203,7 @@ def test_files_that_are_something_else_are_refused(gateway: Gateway) -> None:
         assert says in refusal
 
 
-def test_a_certificate_of_x509_version_1_is_refused(gateway: Gateway) -> None:
+def test_a_certificate_of_x509_version_1_is_taken_with_a_warning(gateway: Gateway) -> None:
     gateway.copy(site())
     request, leaf = gateway.files / "request.pem", gateway.client
     signer = gateway.files / "root-key.pem"
@@ -209,7 +214,30 @@ def test_a_certificate_of_x509_version_1_is_refused(gateway: Gateway) -> None:
     ):
         subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
     assert x509.load_pem_x509_certificate(leaf.read_bytes()).version is x509.Version.v1
-    assert "is X.509 version 1; have one of version 3 issued" in gateway.refuses("-a")
+    assert gateway.net8021x("-a") == 0
+    assert "is X.509 version 1; have one of version 3 issued" in gateway.err
+
+
+def test_der_and_pkcs12_are_installed_and_taken_by_the_supplicant(gateway: Gateway) -> None:
+    made = site(KeyKind.P256)
+    bundle = pkcs12.serialize_key_and_certificates(
+        b"gw", made.client.key, made.client.certificate, None, BestAvailableEncryption(b"secret")
+    )
+    gateway.copy(made)
+    gateway.ca.write_bytes(made.root.certificate.public_bytes(Encoding.DER))
+    gateway.key.write_bytes(bundle)
+    phrase = gateway.files / "phrase"
+    phrase.write_text("secret\n")
+    phrase.chmod(0o600)
+    assert gateway.net8021x("--passphrase-file", str(phrase)) == exits.OK
+    network = parse(gateway.conf.read_text(), "conf").network
+    assert network is not None
+    found = identity(Files(network, {}).load())
+    assert found is not None
+    assert found.certificate == parts(made.client.certificate)
+    assert stat.S_IMODE((gateway.certs / gateway.key.name).stat().st_mode) == 0o600
+    ca = NamedOctets("ca", (gateway.certs / gateway.ca.name).read_bytes())
+    assert certificates(ca) == [parts(made.root.certificate)]
 
 
 def test_a_missing_file_is_named(gateway: Gateway) -> None:

@@ -20,7 +20,7 @@ from mgu.commands.net8021x_options import ENVIRONMENT, SERVICE
 from mgu.files import PRIVATE, PUBLIC
 from mgu.installation import Installation
 from mgu.paths import WPA_CERT_DIR, WPA_CTRL_DIR, WPA_SUPPLICANT_CONF, under_root
-from wire import files
+from wire import files, pem
 from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
 
@@ -127,17 +127,21 @@ def install(handed: "Handed", options: argparse.Namespace) -> None:
 
 def _contents(handed: "Handed", client: Path, ca: Path, key: Path) -> dict[Path, tuple[bytes, int]]:
     """What goes where. A certificate file may be the key file, too; then it is kept private."""
+    from eapol.certificates import as_pem  # late, as above
+
     crl = b"" if handed.crl is None else b"\n" + handed.crl.octets
+    secret = handed.key.secret.reveal()
     wanted = (
         (client, handed.client.octets, PUBLIC),
-        (ca, handed.ca.octets + crl, PUBLIC),
-        (key, handed.key.secret.reveal(), PRIVATE),
+        (ca, as_pem(handed.ca) + crl, PUBLIC),  # the list is PEM
+        (key, secret, PRIVATE),
     )
     contents: dict[Path, tuple[bytes, int]] = {}
     for path, octets, mode in wanted:
         if path in contents and contents[path][0] != octets:
             raise CredentialError(f"two of the files are called {path.name}; rename one")
-        contents[path] = (octets, PRIVATE if b"PRIVATE KEY-----" in octets else mode)
+        is_private = b"PRIVATE KEY-----" in octets or octets == secret
+        contents[path] = (octets, PRIVATE if is_private else mode)
     return contents
 
 
@@ -146,7 +150,8 @@ def _network(
 ) -> Network:
     names = () if options.server_name is None else (options.server_name,)
     anonymous = options.anonymous_identity
-    encrypted = b"ENCRYPTED" in handed.key.secret.reveal()
+    key_octets = handed.key.secret.reveal()
+    encrypted = b"ENCRYPTED" in key_octets or not pem.is_pem(key_octets)
     return Network(
         identity=os.fsencode(options.identity),
         anonymous_identity=None if anonymous is None else os.fsencode(anonymous),

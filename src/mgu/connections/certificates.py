@@ -23,7 +23,8 @@ class CertificateFiles(Record, kw_only=True):
 
 def install(files: CertificateFiles) -> list[str]:
     """Copy them; the warnings about them. Raises: BadConnection, and nothing is changed then."""
-    from eapol.certificates import Handed, judge  # late: only this needs cryptography
+    # late: only this needs cryptography
+    from eapol.certificates import Handed, as_pem, judge, key_as_pem
     from eapol.errors import EapolError, PassphraseNeeded
     from eapol.settings import NamedOctets, NamedSecret
 
@@ -35,6 +36,8 @@ def install(files: CertificateFiles) -> list[str]:
     )
     try:
         warnings = judge(handed, clock.now())
+        ca, public = as_pem(handed.ca), as_pem(handed.client)
+        private = key_as_pem(handed).reveal()  # racoon reads nothing but PEM
     except PassphraseNeeded:
         raise BadConnection(
             f"{files.private}: the key is encrypted, and racoon can ask nobody: decrypt it with"

@@ -1,0 +1,214 @@
+"""Certificates and keys in the forms that other people's tools write them in.
+
+Each is sound, and has one oddity that OpenSSL takes: of the file around it (`DRESSES`), of the
+certificate's own encoding (`reissued`), or of the key's (`keys`).
+"""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from lab.pki import PrivateKey, Usage
+from wire import pem
+
+PASSPHRASE: Final = "correct horse"
+CLIENT: Final = Usage.CLIENT
+Dress = Callable[[bytes], bytes]
+
+
+def _lines_of(length: int) -> Callable[[bytes], bytes]:
+    def dress(text: bytes) -> bytes:
+        def fold(match: re.Match[bytes]) -> bytes:
+            body = b"".join(match[2].split())
+            lines = [body[at : at + length] for at in range(0, len(body), length)]
+            return match[1] + b"\n" + b"\n".join(lines) + b"\n" + match[3]
+
+        return re.sub(rb"(-----BEGIN [^-]+-----)([^-]*)(-----END [^-]+-----)", fold, text)
+
+    return dress
+
+
+_ATTRIBUTES: Final = (
+    b"Bag Attributes\n    friendlyName: B\xfcro 1\n    localKeyID: 01 02\n"
+    b"subject=C = SE, CN = gw\n\nissuer=C = SE, CN = ca\n"
+)
+
+DRESSES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "as it is": lambda text: text,
+    "CR LF": lambda text: text.replace(b"\n", b"\r\n"),
+    "byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "blanks at the ends": lambda text: text.replace(b"\n", b"  \n"),
+    "tabs at the ends": lambda text: text.replace(b"\n", b"\t\n"),
+    "no last end of line": lambda text: text.rstrip(b"\n"),
+    "attributes before": lambda text: _ATTRIBUTES + text,
+    "Latin-1 before": lambda text: b"# B\xfcro, 2. Stock\n" + text,
+    "text behind": lambda text: text + b"\nrenewed by M\xc3\xbcller\n",
+    "text between": lambda text: text.replace(b"-----BEGIN", b"\n\n# next\n-----BEGIN"),
+    "a begin in the text": lambda text: b"the file begins with\n-----BEGIN\n" + text,
+    "lines of 76": _lines_of(76),
+    "lines of 48": _lines_of(48),
+}
+"""Of a whole file."""
+
+LABELS: Final = {
+    "X509 CERTIFICATE": lambda text: text.replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
+    "TRUSTED CERTIFICATE": lambda text: text.replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"),
+}
+
+
+def reissued(
+    certificate: x509.Certificate, signer: PrivateKey, change: Callable[[bytes], bytes]
+) -> bytes:
+    """`certificate` (DER) with what is signed changed, at the same length, and signed again."""
+    signed = change(certificate.tbs_certificate_bytes)
+    if isinstance(signer, rsa.RSAPrivateKey):
+        signature = signer.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        assert isinstance(signer, ec.EllipticCurvePrivateKey)
+        signature = signer.sign(signed, ec.ECDSA(hashes.SHA256()))
+    whole = certificate.public_bytes(Encoding.DER)
+    between = len(whole) - len(certificate.signature) - 3  # BIT STRING's head and unused bits
+    algorithm = whole[: between + 3][
+        whole.index(certificate.tbs_certificate_bytes) + len(certificate.tbs_certificate_bytes) :
+    ]
+    algorithm = algorithm[: 2 + algorithm[1]]
+    return _tlv(0x30, signed + algorithm + _tlv(0x03, b"\0" + signature))
+
+
+def _tlv(tag: int, contents: bytes) -> bytes:
+    size = len(contents)
+    if size < 0x80:
+        return bytes([tag, size]) + contents
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag, 0x80 | len(length)]) + length + contents
+
+
+def odd(
+    subject: str,
+    public: object,
+    issuer: x509.Name,
+    signer: PrivateKey,
+    *,
+    usage: x509.ObjectIdentifier | None,
+    constraints: bytes | None = None,
+    change: Callable[[bytes], bytes] = lambda octets: octets,
+) -> bytes:
+    """A certificate (PEM) of 2020 to 2049, with these BasicConstraints and this encoding."""
+    names = [("2.5.4.10", "BXro of Test"), ("2.5.4.3", subject)]
+    name = x509.Name([x509.NameAttribute(x509.ObjectIdentifier(oid), text) for oid, text in names])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(public)  # type: ignore[arg-type]
+        .serial_number(0x1234567)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2049, 12, 31, tzinfo=UTC))
+    )
+    if usage is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    if constraints is not None:
+        number = x509.ObjectIdentifier("2.5.29.19")
+        builder = builder.add_extension(
+            x509.UnrecognizedExtension(number, constraints), critical=False
+        )
+    made = builder.sign(signer, hashes.SHA256())
+    return pem.block("CERTIFICATE", reissued(made, signer, change))
+
+
+def _at_name(tag: int, text: bytes) -> Callable[[bytes], bytes]:
+    """The organisation in another string type: what is signed has it as UTF8String."""
+
+    def change(signed: bytes) -> bytes:
+        assert signed.count(b"\x0c\x0cBXro of Test") >= 1
+        before, _, behind = signed.rpartition(b"\x0c\x0cBXro of Test")
+        return before + bytes([tag, 12]) + text + behind
+
+    return change
+
+
+ENCODINGS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "T61String with Latin-1": _at_name(0x14, b"B\xfcro of Test"),
+    "T61String": _at_name(0x14, b"Buro of Test"),
+    "PrintableString with a sign that it lacks": _at_name(0x13, b"Buro@of*Test"),
+    "IA5String": _at_name(0x16, b"Buro of Test"),
+    "BMPString": _at_name(0x1E, "Büroof".encode("utf-16-be")),
+    "UniversalString": _at_name(0x1C, "Bür".encode("utf-32-be")),
+}
+REFUSED: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "VisibleString": _at_name(0x1A, b"Buro of Test"),
+    "UTF8String that is Latin-1": _at_name(0x0C, b"B\xfcro of Test"),
+}
+"""No OpenSSL reads these."""
+CONSTRAINTS: Final = {
+    "an explicit FALSE": b"\x30\x03\x01\x01\x00",
+    "TRUE as 1": b"\x30\x03\x01\x01\x01",
+    "a length in two octets": b"\x30\x81\x00",
+}
+
+
+def openssl(*words: str, stdin: bytes = b"") -> bytes:
+    done = subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, (words, done.stderr)
+    return done.stdout
+
+
+def keys(key: PrivateKey) -> Iterator[tuple[str, bytes]]:
+    """(name, file): `key` in all forms; those that are encrypted with PASSPHRASE."""
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    traditional = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    form = "ec" if isinstance(key, ec.EllipticCurvePrivateKey) else "rsa"
+    out = ("-passout", f"pass:{PASSPHRASE}")
+    yield "PKCS #8", plain
+    yield "PKCS #8, DER", openssl("pkcs8", "-topk8", "-nocrypt", "-outform", "DER", stdin=plain)
+    yield "traditional", traditional
+    yield "traditional, DER", pem.blocks(traditional)[0].octets()
+    for cipher in ("aes256", "aes128", "des3"):
+        yield f"PKCS #8, {cipher}", openssl("pkcs8", "-topk8", "-v2", cipher, *out, stdin=plain)
+        old = openssl(form, f"-{cipher}", *out, stdin=plain)
+        yield f"traditional, {cipher}", old
+        yield f"traditional, {cipher}, CR LF", old.replace(b"\n", b"\r\n")
+    v1 = openssl("pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", *out, stdin=plain)
+    yield "PKCS #8, PBE-SHA1-3DES", v1
+    yield "PKCS #8, scrypt", openssl("pkcs8", "-topk8", "-scrypt", *out, stdin=plain)
+    der = openssl("pkcs8", "-topk8", "-v2", "aes256", "-outform", "DER", *out, stdin=plain)
+    yield "PKCS #8, encrypted, DER", der
+    if form == "ec":
+        yield (
+            "EC with its parameters before it",
+            openssl("ecparam", "-name", "prime256v1") + traditional,
+        )
+        for word in ("-param_enc explicit", "-conv_form compressed", "-no_public"):
+            yield f"EC {word}", openssl("ec", *word.split(), stdin=plain)
+
+
+def bundles(folder: Path, key: bytes, certificates: bytes) -> Iterator[tuple[str, bytes]]:
+    """(name, file): PKCS #12 of many ages, encrypted with PASSPHRASE."""
+    (folder / "key").write_bytes(key)
+    (folder / "certificates").write_bytes(certificates)
+    common = ("pkcs12", "-export", "-inkey", str(folder / "key"), "-in",
+              str(folder / "certificates"), "-passout", f"pass:{PASSPHRASE}")  # fmt: skip
+    for name, more in {
+        "OpenSSL 3": (),
+        "OpenSSL 1.0": ("-legacy",),
+        "Windows XP": ("-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"),
+        "RC2-128": ("-legacy", "-certpbe", "PBE-SHA1-RC2-128", "-keypbe", "PBE-SHA1-RC2-128"),
+        "RC4": ("-legacy", "-certpbe", "PBE-SHA1-RC4-128", "-keypbe", "PBE-SHA1-RC4-128"),
+        "SHA-512": ("-macalg", "sha512"),
+        "certificates in the clear": ("-certpbe", "NONE"),
+        "no MAC": ("-nomac",),
+        "a name": ("-name", "B\u00fcro"),
+    }.items():
+        yield name, openssl(*common, *more)
+
+
+def subject_of(certificate: bytes) -> x509.Name:
+    return x509.load_der_x509_certificate(certificate).subject
