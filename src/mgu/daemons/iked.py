@@ -27,7 +27,7 @@ from mgu.connections.served import Served
 from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, set_levels
 from mgu.keying.addresses import AddressWatch
 from mgu.keying.keys import KeyFiles
-from mgu.keying.plane import CHOICE, Plane, open_plane
+from mgu.keying.plane import CHOICE, Opener, Plane, open_plane
 from mgu.services.table import become_user
 from xfrm.dataplane import XfrmError
 
@@ -88,7 +88,8 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, opener: Opener = open_plane) -> int:
+    """`opener` opens the data plane and the sockets."""
     options = parser().parse_args(argv)
     if options.version:
         print(f"mgu iked {version('mgusec')} (IKEv1, racoon.conf)")
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = getattr(options, name)
         setattr(options, name, path.absolute() if path is not None else None)
     try:
-        return _run(options, configuration)
+        return _run(options, configuration, opener)
     except XfrmError as error:
         denied = error.code in (errno.EPERM, errno.EACCES)
         return _failed(str(error), exits.NO_PERMISSION if denied else exits.FAILED)
@@ -126,7 +127,7 @@ def _failed(text: str, code: int) -> int:
     return code
 
 
-def _run(options: argparse.Namespace, configuration: Configuration) -> int:
+def _run(options: argparse.Namespace, configuration: Configuration, opener: Opener) -> int:
     # numpy's library would start threads when it is loaded, which keep the privileges of a start
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
     pidfile = options.pidfile or configuration.pidfile
@@ -139,7 +140,8 @@ def _run(options: argparse.Namespace, configuration: Configuration) -> int:
             if options.foreground and pidfile is not None:
                 stack.enter_context(daemon.pidfile(pidfile))
             try:
-                await _serve(options, configuration, stack, stop)
+                plane = await opener(stack, listening(options, configuration))
+                await _serve(options, configuration, plane, stack, stop)
             except Exception:
                 stack.pop_all()  # no orderly stop: the policies stay, and the next start takes over
                 raise
@@ -167,10 +169,10 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
 async def _serve(
     options: argparse.Namespace,
     configuration: Configuration,
+    plane: Plane,
     stack: AsyncExitStack,
     stop: asyncio.Event,
 ) -> None:
-    plane = await open_plane(stack, _listening(options, configuration))
     logger.info("IPsec by the %s data plane", plane.name)
     state = State(options, configuration)
     driver = _driver(options, state, configuration, plane, stack)
@@ -214,7 +216,7 @@ def _driver(
     )
 
 
-def _listening(options: argparse.Namespace, configuration: Configuration) -> Listening:
+def listening(options: argparse.Namespace, configuration: Configuration) -> Listening:
     return Listening(
         isakmp=configuration.listen,
         natt=configuration.listen_natt,
