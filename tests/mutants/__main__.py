@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mutants.judge import TestsFail, Verdict, copies, judge, reach
+from mutants.judge import TestsFail, Verdict, copies, judge, judges, reach
 from mutants.sample import package_files, sample
 
 
@@ -19,12 +19,14 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=200, help="how many mutants (200)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same mutants (1)")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
-    parser.add_argument("tests", nargs="*", help="the tests that judge (those of the package)")
+    parser.add_argument(
+        "tests", nargs="*", help="the tests that judge (those that name the package)"
+    )
     asked = parser.parse_args()
     top = Path(__file__).parents[2]
     if not all(file.is_file() for file in package_files(top, asked.package) or [top / "none"]):
         parser.error(f"there is no package or module {asked.package} in src")
-    tests = asked.tests or [f"tests/{asked.package.partition('.')[0]}"]
+    tests = asked.tests or judges(top, asked.package.partition(".")[0])
     with (
         tempfile.TemporaryDirectory(prefix="mutants-") as folder,
         copies(top, asked.jobs, Path(folder)) as trees,

@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -104,6 +105,19 @@ def copies(tree: Path, jobs: int, folder: Path) -> Iterator[list[Path]]:
 
 
 # Which test runs which line
+
+
+def judges(tree: Path, package: str) -> list[str]:
+    """The tests of `package`, and those in other folders that name it: `localNTP` is a command of
+    mgu, and is tested among ntp's."""
+    own = tree / "tests" / package
+    named = re.compile(rf"\b{package}\.|\bfrom {package} import")
+    others = sorted(
+        str(file.relative_to(tree))
+        for file in tree.glob("tests/*/**/test_*.py")
+        if own not in file.parents and named.search(file.read_text(encoding="utf-8"))
+    )
+    return [f"tests/{package}", *others]
 
 
 def reach(tree: Path, package: str, tests: list[str]) -> Reach:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mutants.judge import Mutant, Reach, copies, judge
+from mutants.judge import Mutant, Reach, copies, judge, judges
 
 MODULE = "def least(a, b):\n    return a if a < b else b\n"
 TESTS = """
@@ -82,3 +82,20 @@ def test_a_line_that_runs_at_import_is_judged_by_all_those_of_its_module_first()
     )
     at_import = Mutant("src/least.py", 1, 1, 1, "", "", "")
     assert reach.tests(at_import) == ["near", "quick", "slow"]
+
+
+def test_a_package_is_judged_by_its_own_tests_and_by_those_elsewhere_that_name_it(
+    tmp_path: Path,
+) -> None:
+    for name, text in {
+        "mgu/test_own.py": "",
+        "ntp/test_command.py": "from mgu import boot",
+        "ntp/test_process.py": 'argv = ["-m", "mgu.main"]',
+        "ntp/test_client.py": "from ntp import client",
+        "ntp/lab.py": "import mgu.boot",
+    }.items():
+        (tmp_path / "tests" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tests" / name).write_text(text, encoding="utf-8")
+    named = ["tests/ntp/test_command.py", "tests/ntp/test_process.py"]
+    assert judges(tmp_path, "mgu") == ["tests/mgu", *named]
+    assert judges(tmp_path, "ntp") == ["tests/ntp"]

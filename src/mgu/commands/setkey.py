@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from mgu import exits
 from mgu.arguments import Parser
-from wire.lean import Final
+from wire.lean import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mgu.commands.setkey_calls import Opener
 
 _USAGE: Final = """\
 setkey [-knrv] FILE ...      carry out the files' statements
@@ -61,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, opener: "Opener | None" = None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.version:
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from xfrm.dataplane import XfrmError
 
     try:
-        return call(options, files)
+        return call(options, files, opener)
     except XfrmError as error:
         print(f"setkey: {error}", file=sys.stderr)
         return exits.NO_PERMISSION if error.code == errno.EPERM else exits.FAILED

@@ -8,7 +8,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from mgu import exits
@@ -26,16 +26,22 @@ from xfrm.setkey.statements import FlushPolicies, FlushSas, SetkeyError
 _LARGEST = 1 << 26  # octets: 100,000 policies with their comments
 
 
-def call(options: argparse.Namespace, files: list[str]) -> int:
+Opener = Callable[[Sequence[int]], Client]
+"""Of the netlink socket, which hears of the groups of events that are named."""
+
+
+def call(options: argparse.Namespace, files: list[str], opener: Opener | None = None) -> int:
     """The exit code. Raises: XfrmError."""
-    return _monitor(options) if options.monitor else _Call(options).run(files)
+    opener = opener or Client
+    return _monitor(options, opener) if options.monitor else _Call(options, opener).run(files)
 
 
 class _Call:
     """One call: its options, and the worst that happened."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, opener: Opener) -> None:
         self._options = options
+        self._opener = opener
         self._source = ""
         self._code = exits.OK
 
@@ -49,7 +55,7 @@ class _Call:
             for name, text in texts:
                 self._statements(None, name, text or "")
             return self._code
-        with Client() as client:
+        with self._opener(()) as client:
             output = Output(self._print_sas, self._print_policies, self._refused)
             runner = Runner(client, output)
             for name, text in texts:
@@ -195,11 +201,11 @@ def _port_number(name: str) -> int | None:
         return None
 
 
-def _monitor(options: argparse.Namespace) -> int:
+def _monitor(options: argparse.Namespace, opener: Opener) -> int:
     from xfrm.netlink.messages import Group
     from xfrm.setkey.monitor import line_of
 
-    with Client(tuple(Group)) as client:
+    with opener(tuple(Group)) as client:
         for message in client.events():
             stamp = time.strftime("%H:%M:%S")
             print(f"{stamp} {line_of(message)}", flush=True)
