@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
 _FORK: Final = multiprocessing.get_context("fork")
 _OPTIONS: Final = (
-    *("-q", "-x", "--tb=no", "--no-header", "-m", "not interop and not kernel and not long"),
+    *("-q", "-x", "--tb=no", "--no-header"),
     *("-p", "no:cacheprovider", "-p", "no:xdist"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what was imported before the fork
 )
+FAST: Final = "not interop and not kernel and not long"
+ALL: Final = "not kernel and not long"
 _FOREIGN: Final = ("cryptography.x509", "OpenSSL.SSL", "pyroute2", "lark", "hypothesis.stateful")
 _TIMES: Final = 4.0  # of the tests' own time is waited for a verdict,
 _SECONDS: Final = 20.0  # and so much more: the machine may be busy
@@ -120,12 +122,12 @@ def judges(tree: Path, package: str) -> list[str]:
     return [f"tests/{package}", *others]
 
 
-def reach(tree: Path, package: str, tests: list[str]) -> Reach:
-    """Run `tests` once under coverage. Raises: TestsFail."""
+def reach(tree: Path, package: str, tests: list[str], marks: str = FAST) -> Reach:
+    """Run those of `tests` that `marks` selects once under coverage. Raises: TestsFail."""
     for name in _FOREIGN:
         importlib.import_module(name)
     ours, theirs = _FORK.Pipe(duplex=False)
-    process = _FORK.Process(target=_measure, args=(tree, package, tests, theirs))
+    process = _FORK.Process(target=_measure, args=(tree, package, tests, marks, theirs))
     process.start()
     theirs.close()
     try:
@@ -138,7 +140,7 @@ def reach(tree: Path, package: str, tests: list[str]) -> Reach:
     return found
 
 
-def _measure(tree: Path, package: str, tests: list[str], answer: Connection) -> None:
+def _measure(tree: Path, package: str, tests: list[str], marks: str, answer: Connection) -> None:
     import coverage  # with mutmut: what only judges needs neither
 
     _enter(tree)
@@ -152,7 +154,7 @@ def _measure(tree: Path, package: str, tests: list[str], answer: Connection) -> 
     os.environ["PYTHONPATH"] = os.pathsep.join([hook, os.environ["PYTHONPATH"]])
     os.environ |= {"MUTANTS_TRACE": str(traces), "MUTANTS_TREE": str(place)}
     cover.start()
-    code = pytest.main([*_OPTIONS, *tests], plugins=[_Steady(), contexts])
+    code = pytest.main([*_OPTIONS, "-m", marks, *tests], plugins=[_Steady(), contexts])
     cover.stop()
     if code:
         answer.send(f"the tests fail before anything is changed: {' '.join(contexts.failed)}")
@@ -271,7 +273,7 @@ def _try(tree: Path, tests: list[str]) -> None:
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     files = sorted({test.partition("::")[0] for test in tests})
-    code = pytest.main([*_OPTIONS, *files], plugins=[_Steady(), _Order(tests)])
+    code = pytest.main([*_OPTIONS, "-m", "", *files], plugins=[_Steady(), _Order(tests)])
     os._exit(int(code))
 
 

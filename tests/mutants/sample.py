@@ -22,9 +22,12 @@ _LEFT_OUT: Final = m.OneOf(m.Annotation(), m.Decorator(), m.Import(), m.ImportFr
 
 
 def package_files(tree: Path, package: str) -> list[Path]:
-    """The modules of `package`, the dotted name of a folder or of one module."""
+    """The modules of `package`, the dotted name of a folder or of one module; mgu without its demo,
+    which is a sample of its own."""
     place = tree / "src" / package.replace(".", "/")
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    demo = tree / "src/mgu/demo"
+    return files if demo in (place, *place.parents) else [f for f in files if demo not in f.parents]
 
 
 def sample(tree: Path, package: str, size: int, seed: int) -> list[Mutant]:

@@ -19,6 +19,9 @@ _leave = os._exit
 
 
 def _trace(frame: "FrameType", event: str, argument: object) -> object:
+    settrace = getattr(sys.modules.get("threading"), "settrace", None)
+    if settrace is not None:
+        settrace(_trace)  # threads that start from now on, too
     if not frame.f_code.co_filename.startswith(_TREE):
         return None
     return _line(frame, event, argument)
