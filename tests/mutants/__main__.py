@@ -16,8 +16,9 @@ from typing import Final
 from mutants.judge import ALL, FAST, TestsFail, Verdict, copies, judge, judges, reach
 from mutants.sample import package_files, sample
 
-_OF_DEMO: Final = ["tests/mgu/test_demo_story.py", "tests/mgu/test_demo.py", "tests/lab/test_lab.py"]
-_RUNS: Final = {"mgu.demo": _OF_DEMO}
+_RUNS: Final = {
+    "mgu.demo": ["tests/mgu/test_demo_story.py", "tests/mgu/test_demo.py", "tests/lab/test_lab.py"]
+}
 
 
 def main() -> int:
