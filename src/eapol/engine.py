@@ -1,4 +1,4 @@
-"""What the EAP-TLS methods need of a TLS library; `eapol.tls` is the one that provides it.
+"""What the methods over TLS need of a TLS library; `eapol.tls` is the one that provides it.
 
 A connection has no I/O: records go in, records come out. It is made from a context, which holds
 certificates and keys already checked and is kept for many authentications, because making one
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from eapol.eap import EapType
 from eapol.notices import Notice
 from eapol.status import Review, TlsStatus
 from wire.secret import Secret
@@ -25,10 +26,14 @@ class Flight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Key material of EAP-TLS, 64 octets each, and the session id of RFC 5247."""
+    """What a method leaves to those above it (RFC 5247, 1.4).
+
+    `msk`: 64 octets. `emsk`: 64 octets, None where the method has none. `session_id`: empty where
+    the method defines none.
+    """
 
     msk: Secret
-    emsk: Secret
+    emsk: Secret | None
     session_id: bytes
 
 
@@ -57,8 +62,13 @@ class TlsConnection(Protocol):
         """Records that carry `data` to the peer."""
         ...
 
-    def keys(self) -> Keys:
-        """MSK, EMSK and session id; only when established."""
+    def export(self, label: str, size: int, context: bytes | None = None) -> bytes:
+        """Keying material of RFC 5705 (TLS 1.3: RFC 8446, 7.5), `size` octets, once established."""
+        ...
+
+    @property
+    def randoms(self) -> bytes:
+        """client_random and server_random, one after the other, once established."""
         ...
 
     def notices(self) -> Sequence[Notice]:
@@ -73,13 +83,22 @@ class TlsConnection(Protocol):
 class TlsContext(Protocol):
     """Credentials and policy, ready for use."""
 
-    def connection(self, date: datetime) -> TlsConnection:
-        """A new connection that judges certificates at `date`."""
+    def connection(self, date: datetime, method: EapType = EapType.TLS) -> TlsConnection:
+        """A new connection of `method` that judges certificates at `date`.
+
+        A session is resumed by the method that made it only (RFC 9427, 4): what one method proved
+        must not stand for another.
+        """
         ...
 
 
 class ClientTlsContext(TlsContext, Protocol):
     """That of a supplicant."""
+
+    @property
+    def inner(self) -> "ClientTlsContext | None":
+        """For EAP-TLS inside of a tunnel, where that is configured."""
+        ...
 
     def review(self, date: datetime) -> Review:
         """What is to be said of our own certificate at `date`."""

@@ -19,9 +19,6 @@ from eapol.status import Decision, MethodState
 from eapol.status import EapState as S
 from eapol.variables import Variables
 
-METHODS: Final = (EapType.TLS,)
-"""What a Nak asks for instead."""
-
 LATE_IDENTIFIERS: Final = (1, 2)
 """How far the identifier of a Success or Failure may be ahead of the last Request's.
 
@@ -164,7 +161,7 @@ def get_method(v: Variables) -> None:
     if v.m is None:
         v.procedures.tell(EapStatus("refuse proposed method", str(proposed)))
         build = eap.expanded_nak if v.req.vendor or v.req.expanded else eap.nak
-        v.eapRespData = bytes(build(v.req.identifier, METHODS))
+        v.eapRespData = bytes(build(v.req.identifier, v.wanted))
         return
     v.selectedMethod = method
     v.methodState = MethodState.INIT
@@ -286,12 +283,7 @@ def _unearned(v: Variables) -> str:
             f"{said} without an authentication, as some do to open a guest network; not accepted."
             ' If that is wanted, write phase1="allow_canned_success=1"'
         )
-    if v.eapKeyData is None:
-        return f"{said} before TLS was complete; not accepted. The server's log says why"
-    return (
-        f"{said} before the server's protected success (RFC 9190, 2.1.1); not accepted. Update the"
-        ' RADIUS server, or write phase1="tls_disable_tlsv1_3=1"'
-    )
+    return f"{said} {v.m.lacks}. It was not accepted; the server's log says why"
 
 
 def _refusal(v: Variables) -> str:
@@ -299,19 +291,10 @@ def _refusal(v: Variables) -> str:
     said = "the switch refused us (EAP-Failure)"
     if v.m is None:
         return (
-            f"{said} before TLS began; is the identity known to the server, and is EAP-TLS allowed?"
-            " Its log says why"
+            f"{said} before a method began; is the identity known to the server, and does it allow"
+            f" {' or '.join(f'EAP-{wanted}' for wanted in v.wanted)}? Its log says why"
         )
-    if v.m.tls is None:
-        return (
-            f"{said} in answer to our ClientHello, which offers {v.offered}: the server may allow"
-            " other versions of TLS or other cipher suites only; compare phase1 (tls_disable_...)"
-            " and openssl_ciphers here with its configuration"
-        )
-    return (
-        f"{said} after TLS began; our certificate may be expired, revoked, or of a CA that the"
-        " server does not know. Its log says why"
-    )
+    return f"{said} {v.m.refusal}"
 
 
 def _close(v: Variables, *, success: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from eapol.eap import EapType
 from wire.secret import Secret
 
 FRAGMENT_SIZE: Final = 1398
@@ -65,6 +66,12 @@ class TlsPolicy:
         return 0 if self.min_version in OLD_VERSIONS else 1
 
     @property
+    def offered(self) -> str:
+        """The versions, for people."""
+        low, high = self.min_version.value, self.max_version.value
+        return low if low == high else f"{low} to {high}"
+
+    @property
     def names_wanted(self) -> tuple[str, ...]:
         """The options that say which names the server's certificate must have."""
         wanted = {
@@ -76,17 +83,28 @@ class TlsPolicy:
         return tuple(option for option, value in wanted.items() if value)
 
 
+@dataclass(frozen=True, slots=True)
+class Password:
+    """`password`: the text, octet for octet; `hashed`: its NtPasswordHash (RFC 2759, 8.3)."""
+
+    secret: Secret
+    hashed: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """One network block.
 
-    `identity` is what EAP-Response/Identity carries, octet for octet; `anonymous_identity`
-    takes its place outside of TLS if set. `fragment_size` is TLS octets in one EAP packet;
-    the driver's MTU clamps it. `ca_cert` None means that the server is not verified.
+    `eap` are the methods, in order of preference. `identity` is what EAP-Response/Identity carries,
+    octet for octet; `anonymous_identity` takes its place outside of TLS if set. `fragment_size` is
+    TLS octets in one EAP packet; the driver's MTU clamps it. `ca_cert` None means that the server
+    is not verified.
     """
 
+    eap: tuple[EapType, ...] = (EapType.TLS,)
     identity: bytes = b""
     anonymous_identity: bytes | None = None
+    password: Password | None = None
     ca_cert: str | None = None
     client_cert: str | None = None
     private_key: str | None = None
@@ -136,10 +154,11 @@ class Credentials:
 
     `ca`: certificates and CRLs, PEM or one DER certificate. `certificate`: the client's
     certificate first, then its chain. `key`: PEM, DER, or PKCS #12 (then `certificate` may be
-    None).
+    None). `inner`: policy and credentials of EAP-TLS inside of a tunnel.
     """
 
     ca: NamedOctets | None = None
     certificate: NamedOctets | None = None
     key: NamedSecret | None = None
     passphrase: Secret | None = None
+    inner: "tuple[TlsPolicy, Credentials] | None" = None

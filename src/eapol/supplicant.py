@@ -41,9 +41,9 @@ from eapol.events import (
 from eapol.frame import VERSION, Frame, PacketType
 from eapol.intake import Intake
 from eapol.machine import Machine, settle
-from eapol.methods.base import Method
+from eapol.methods import table
+from eapol.methods.base import Entropy, Method, Setup
 from eapol.methods.fragments import OVERHEAD
-from eapol.methods.tls import TlsMethod
 from eapol.notices import (
     Associated,
     Connected,
@@ -93,12 +93,17 @@ class _Picture:
 class Supplicant:
     """IEEE Std 802.1X-2004, clause 8, the supplicant's side; EAP peer of RFC 4137.
 
-    `mtu` is the interface's, octets; fragments are made to fit. Nothing is sent before both
-    `LinkChanged(up=True)` and `UseNetwork`.
+    `entropy(n)` gives n random octets. `mtu` is the interface's, octets; fragments are made to
+    fit. Nothing is sent before both `LinkChanged(up=True)` and `UseNetwork`.
     """
 
     def __init__(
-        self, *, timers: Timers | None = None, eapol_version: int = VERSION, mtu: int = 1500
+        self,
+        *,
+        entropy: Entropy,
+        timers: Timers | None = None,
+        eapol_version: int = VERSION,
+        mtu: int = 1500,
     ) -> None:
         self._version = eapol_version
         self._mtu = mtu
@@ -106,6 +111,8 @@ class Supplicant:
         self._out: list[Command] = []
         self._network: Network | None = None
         self._tls: ClientTlsContext | None = None
+        self._ready = False
+        self._entropy = entropy
         self._date = datetime.fromtimestamp(0, UTC)
         self._link = False
         self._stopped = False
@@ -144,9 +151,9 @@ class Supplicant:
         return out
 
     @property
-    def has_tls(self) -> bool:
-        """Whether there are certificates to authenticate with."""
-        return self._tls is not None
+    def is_ready(self) -> bool:
+        """Whether there is all that it takes to authenticate."""
+        return self._ready
 
     def status(self) -> Status:
         """A snapshot; nothing in it changes later."""
@@ -217,17 +224,18 @@ class Supplicant:
         self._review, self._reviewed = Review(), None
         self._v.allowCanned = network.allow_canned_success
         self._v.workaround = network.eap_workaround
-        low, high = network.tls.min_version.value, network.tls.max_version.value
-        self._v.offered = low if low == high else f"{low} to {high}"
+        self._v.wanted = table.methods_of(network)
+        self._ready = waits is None and (tls is not None or not table.needs_tls(network))
         self._begin_anew()
         self._failure = None
         self._fail(waits)
         self._out.append(Look())
 
     def _renew(self, tls: ClientTlsContext) -> None:
-        if self._tls is None:
+        if not self._ready:
             self._failure = None
         self._tls, self._reviewed = tls, None
+        self._ready = True
         self._retry()
 
     def _retry(self) -> None:
@@ -273,7 +281,7 @@ class Supplicant:
         self._settle()
 
     def _enable(self) -> None:
-        usable = self._network is not None and not self._network.disabled and self._tls is not None
+        usable = self._network is not None and not self._network.disabled and self._ready
         enabled = self._link and usable and not self._stopped
         if enabled and not self._v.portEnabled:
             self._tell(Associated())
@@ -324,14 +332,15 @@ class Supplicant:
         self._tell(StateEntered("EAP", state.name))
 
     def _method(self, wanted: EapType) -> Method | None:
-        network, tls = self._network, self._tls
-        if network is None or tls is None or wanted != EapType.TLS:
-            return None
-        return TlsMethod(
-            tls.connection(self._date),
-            fragment_size=min(network.fragment_size, self._mtu - _HEADERS),
-            include_length=network.include_tls_length,
+        assert self._network is not None
+        setup = Setup(
+            network=self._network,
+            tls=self._tls,
+            date=self._date,
+            fragment_size=min(self._network.fragment_size, self._mtu - _HEADERS),
+            entropy=self._entropy,
         )
+        return table.begin(wanted, setup)
 
     def _identity(self) -> bytes:
         assert self._network is not None

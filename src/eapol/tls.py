@@ -9,8 +9,9 @@ TLS draws its own random octets: there is no octet-for-octet repetition here.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import ClassVar, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,7 +22,8 @@ from OpenSSL._util import lib as _lib
 from eapol import openssl
 from eapol.alerts import explain
 from eapol.credentials import Identity, certificates, identity, revocations, weakness
-from eapol.engine import Flight, Keys
+from eapol.eap import EapType
+from eapol.engine import Flight
 from eapol.errors import CredentialError
 from eapol.judge import Judge
 from eapol.notices import Notice, Warned
@@ -31,7 +33,6 @@ from eapol.settings import Credentials, Groups, TlsPolicy, TlsVersion
 from eapol.status import Review, TlsStatus
 from wire import x509
 from wire.cursor import DecodeError
-from wire.secret import Secret
 from wire.x509 import Certificate
 
 KeyLog = Callable[[bytes], None]
@@ -44,8 +45,6 @@ _PROTOCOLS: Final = {
     TlsVersion.TLS_1_3: SSL.TLS1_3_VERSION,
 }
 _CLASSIC_GROUPS: Final = b"X25519:P-256:P-384:P-521"
-_KEY_OCTETS: Final = 64
-_EAP_TLS: Final = b"\x0d"
 
 
 class _Library:
@@ -124,17 +123,12 @@ class Connection:
         self._tls.send(data)
         return self._records()
 
-    def keys(self) -> Keys:
-        """RFC 5216, 2.3; with TLS 1.3 RFC 9190, 2.3."""
-        export = self._tls.export_keying_material
-        if self._tls.get_protocol_version() == SSL.TLS1_3_VERSION:
-            material = export(b"EXPORTER_EAP_TLS_Key_Material", 2 * _KEY_OCTETS, _EAP_TLS)
-            method_id = export(b"EXPORTER_EAP_TLS_Method-Id", _KEY_OCTETS, _EAP_TLS)
-        else:
-            material = export(b"client EAP encryption", 2 * _KEY_OCTETS, None)
-            method_id = (self._tls.client_random() or b"") + (self._tls.server_random() or b"")
-        msk, emsk = material[:_KEY_OCTETS], material[_KEY_OCTETS:]
-        return Keys(msk=Secret(msk), emsk=Secret(emsk), session_id=_EAP_TLS + method_id)
+    def export(self, label: str, size: int, context: bytes | None = None) -> bytes:
+        return self._tls.export_keying_material(label.encode(), size, context)
+
+    @property
+    def randoms(self) -> bytes:
+        return (self._tls.client_random() or b"") + (self._tls.server_random() or b"")
 
     def notices(self) -> Sequence[Notice]:
         seen, self._judge.notices = self._judge.notices, []
@@ -238,8 +232,16 @@ def _judged(connection: SSL.Connection, shown: crypto.X509, error: int, depth: i
     return judge.accepts(certificate, depth, error, _Library.verify_error(error))
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A session to resume, and the certificate that its server showed."""
+
+    session: SSL.Session
+    server: Certificate | None
+
+
 class ClientContext(_Context):
-    """The peer's side. Keeps the last session, to resume it (`fast_reauth`).
+    """The peer's side. Keeps the last session of each method, to resume it (`fast_reauth`).
 
     `warnings` are for people, once: what is weaker than it should be.
     """
@@ -252,41 +254,45 @@ class ClientContext(_Context):
     ) -> None:
         own = identity(credentials)
         super().__init__(policy, own, credentials, keylog)
+        within = credentials.inner
+        self.inner = None if within is None else ClientContext(*within, keylog)
         verified = bool(self._trusted) or policy.server_sha256 is not None
         if policy.names_wanted and not verified:
             raise CredentialError(
                 f"{policy.names_wanted[0]} without a CA checks nothing; set ca_cert as well"
             )
-        self._session: SSL.Session | None = None
-        self._server: Certificate | None = None
+        self._sessions: dict[EapType, _Session] = {}
         self._own = own
         self.warnings = tuple(self._doubts(policy))
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
 
-    def connection(self, date: datetime) -> Connection:
+    def connection(self, date: datetime, method: EapType = EapType.TLS) -> Connection:
         tls, judge = self._new(date)
         if self._policy.groups is Groups.CLASSIC:
             _Library.offer_classic_groups(self._context, tls)
-        if self._may_resume(date):
-            assert self._session is not None
-            tls.set_session(self._session)
+        session = self._sessions.get(method)
+        if session is not None and self._may_resume(session, date):
+            tls.set_session(session.session)
         tls.set_connect_state()
-        return Connection(tls, judge, self._ended)
+        return Connection(tls, judge, partial(self._ended, method))
 
-    def _may_resume(self, date: datetime) -> bool:
+    def _may_resume(self, session: "_Session", date: datetime) -> bool:
         """A resumed session brings no certificate: the one it stands for must still be valid."""
-        if self._session is None or self._server is None or not self._policy.check_time:
-            return self._session is not None
-        begin, end = self._server.begin, self._server.end
+        server = session.server
+        if server is None or not self._policy.check_time:
+            return True
+        begin, end = server.begin, server.end
         return begin is not None and end is not None and begin <= date <= end
 
-    def _ended(self, tls: SSL.Connection, success: bool) -> None:
-        self._session = None
-        if success and self._policy.resume:
-            self._session = tls.get_session()
+    def _ended(self, method: EapType, tls: SSL.Connection, success: bool) -> None:
+        before = self._sessions.pop(method, None)
+        session = tls.get_session() if success and self._policy.resume else None
+        if session is not None:
             shown = tls.get_peer_certificate()
-            self._server = self._server if shown is None else openssl.shown(shown)
+            earlier = None if before is None else before.server
+            server = earlier if shown is None else openssl.shown(shown)
+            self._sessions[method] = _Session(session, server)
 
     def review(self, date: datetime) -> Review:
         return Review() if self._own is None else review(self._own, self._trusted, date)
@@ -322,7 +328,7 @@ class ServerContext(_Context):
         for certificate in self._trusted:
             openssl.add_client_ca(self._context, certificate)
 
-    def connection(self, date: datetime) -> Connection:
+    def connection(self, date: datetime, _method: EapType = EapType.TLS) -> Connection:
         tls, judge = self._new(date)
         tls.set_accept_state()
         return Connection(tls, judge, lambda _tls, _success: None)

@@ -91,13 +91,15 @@ class Variables:
     lastReqData: bytes = b""
     lastRespData: bytes = b""
 
+    # ours: the methods that we would take, in order of preference (RFC 4137: allowMethod)
+    wanted: tuple[EapType, ...] = ()
+
     # ours: the cause of HELD may be gone; REAUTHENTICATE was asked; allow_canned_success and
-    # eap_workaround of the network, and the versions of TLS that it offers
+    # eap_workaround of the network
     retry: bool = False
     reauthenticate: bool = False
     allowCanned: bool = False
     workaround: bool = True
-    offered: str = ""
 
     # ours: with whom we speak, and the bounds of a conversation (see peer.py)
     partner: bytes = bytes(6)

@@ -301,5 +301,5 @@ def test_without_a_certificate_nothing_is_said_of_one() -> None:
 
 
 def test_looking_answers_nothing_before_there_is_a_network() -> None:
-    told = Supplicant().handle(Looked(date=WRONG), 0.0)
+    told = Supplicant(entropy=bytes).handle(Looked(date=WRONG), 0.0)
     assert not any(isinstance(c, Tell) and isinstance(c.notice, Warned) for c in told)

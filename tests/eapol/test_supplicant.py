@@ -334,6 +334,6 @@ def test_a_failure_closes_the_port_and_is_tried_again_after_held_period() -> Non
     assert pae(both) is PaeState.HELD
     assert both.said(Disconnected)
     assert any(isinstance(command, PortUnauthorized) for command in both.commands)
-    assert "refused us (EAP-Failure) before TLS" in (both.supplicant.status().failure or "")
+    assert "refused us (EAP-Failure) before a method" in (both.supplicant.status().failure or "")
     both.authenticator.settings = replace(both.authenticator.settings, identities=None)
     assert both.opens(within=61.0)

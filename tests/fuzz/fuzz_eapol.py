@@ -43,8 +43,10 @@ def fragments(octets: bytes) -> None:
 
 def supplicant(octets: bytes) -> None:
     """What a stranger on the wire can send: nothing may come out but commands."""
-    core = Supplicant()
-    core.handle(UseNetwork(network=Network(identity=b"fuzz"), tls=_CONTEXT), 0.0)
+    core = Supplicant(entropy=bytes)
+    core.handle(
+        UseNetwork(network=Network(identity=b"fuzz", private_key="fuzz.key"), tls=_CONTEXT), 0.0
+    )
     core.handle(LinkChanged(up=True), 0.0)
     parts = [octets[start : start + 64] for start in range(0, len(octets), 64)]
     for number, part in enumerate(parts):

@@ -1,5 +1,6 @@
 """A supplicant and an authenticator on one wire of the network in memory."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,7 @@ from wire.timer import TimerFired
 GATEWAY = bytes.fromhex("020000000001")
 SWITCH = bytes.fromhex("0200000000fe")
 STRANGER = bytes.fromhex("020000000bad")
-NETWORK = Network(identity=b"gw-0001")
+NETWORK = Network(identity=b"gw-0001", private_key="client.key")
 START, LOGOFF = Frame(PacketType.START), Frame(PacketType.LOGOFF)
 
 
@@ -170,7 +171,7 @@ def pair(
     supplicant: Supplicant | None = None,
 ) -> Pair:
     """Both ends with good credentials, the cable not plugged in yet."""
-    supplicant = supplicant or Supplicant(timers=timers, mtu=mtu)
+    supplicant = supplicant or Supplicant(entropy=os.urandom, timers=timers, mtu=mtu)
     authenticator = Authenticator(server or server_context(), settings)
     both = Pair(supplicant, authenticator, weather=weather, seed=seed, date=date)
     both.gateway(UseNetwork(network=network, tls=client or client_context(network.tls)))

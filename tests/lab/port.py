@@ -60,7 +60,9 @@ class Port:
 
     interface: str = "eth0"
     address: bytes = bytes.fromhex("020000000001")
-    network: Network = field(default_factory=lambda: Network(identity=b"gw-0001"))
+    network: Network = field(
+        default_factory=lambda: Network(identity=b"gw-0001", private_key="gw.key")
+    )
     now: Status = AUTHENTICATED
     requests: list[Request] = field(default_factory=list)
     reconfigured: int = 0

@@ -9,6 +9,7 @@ and what the control interface controls (`eapol.control.Supervised`).
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -99,7 +100,7 @@ class Supervisor:
         self._dropped = 0
         self.config = configured()
         self.network = _chosen(self.config)
-        self._core = Supplicant(eapol_version=self.config.eapol_version)
+        self._core = Supplicant(entropy=os.urandom, eapol_version=self.config.eapol_version)
         self._attached = attach(interface, self._frame, self._inbox.put_nowait, bring_up=bring_up)
         self._start_with(self.network)
 
@@ -232,7 +233,7 @@ class Supervisor:
         try:
             tls = self._context(self.network, files)
         except CredentialError as error:
-            if self._core.has_tls:
+            if self._core.is_ready:
                 what = f"{error}; the one read before stays in use"
                 _log.warning("%s: %s", self.interface, what)
             else:

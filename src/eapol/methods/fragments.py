@@ -1,7 +1,7 @@
 """EAP-TLS packets and their fragments (RFC 5216, 2.1.5 and 3)."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from eapol.errors import MalformedFrame
@@ -10,6 +10,8 @@ from wire.cursor import Cursor, DecodeError
 LENGTH_INCLUDED: Final = 0x80
 MORE_FRAGMENTS: Final = 0x40
 START: Final = 0x20
+VERSION_BITS: Final = 0x07
+"""Of the reserved bits; EAP-TLS leaves them 0 (RFC 5216, 3.1; RFC 5281, 9.1)."""
 
 OVERHEAD: Final = 10
 """Octets of an EAP packet that are not TLS data: EAP header 4, type 1, flags 1, length 4."""
@@ -47,6 +49,14 @@ class TlsPacket:
         if self.total is None:
             return bytes((flags,)) + self.data
         return bytes((flags | LENGTH_INCLUDED,)) + _LENGTH.pack(self.total) + self.data
+
+    def of_version(self, version: int) -> Self:
+        """The same packet of that version of its method (the lowest bits of the flags)."""
+        return replace(self, reserved=self.reserved & ~VERSION_BITS | version) if version else self
+
+    @property
+    def version(self) -> int:
+        return self.reserved & VERSION_BITS
 
     @property
     def acknowledges(self) -> bool:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from eapol.eap import EapType
 from eapol.engine import Flight, Keys, TlsConnection
 from eapol.errors import MalformedFrame
+from eapol.methods import keys
 from eapol.methods.fragments import Incoming, Outgoing, TlsPacket
-from eapol.methods.tls import PROTECTED_SUCCESS
-from eapol.settings import TlsVersion
+from eapol.methods.tunnel import PROTECTED_SUCCESS, is_tls_1_3
 
 START_PACKET: Final = bytes(TlsPacket(start=True))
 
@@ -44,7 +45,7 @@ class TlsServerMethod:
         return self._connection
 
     def keys(self) -> Keys:
-        return self._connection.keys()
+        return keys.of_tls(self._connection, EapType.TLS)
 
     def process(self, data: bytes) -> Turn:
         try:
@@ -77,9 +78,8 @@ class TlsServerMethod:
         return self._send()
 
     def _protected_success(self) -> bytes:
-        status = self._connection.status
-        tls_1_3 = status is not None and status.version == TlsVersion.TLS_1_3.value
-        return self._connection.seal(PROTECTED_SUCCESS) if tls_1_3 and self._promise else b""
+        promises = self._promise and is_tls_1_3(self._connection)
+        return self._connection.seal(PROTECTED_SUCCESS) if promises else b""
 
     def _send(self) -> Turn:
         assert self._outgoing is not None
