@@ -117,6 +117,11 @@ class Network:
     id_str: str = ""
     disabled: bool = False
 
+    @property
+    def outer_identity(self) -> bytes:
+        """What is shown to everybody on the wire."""
+        return self.identity if self.anonymous_identity is None else self.anonymous_identity
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timers:

@@ -222,9 +222,7 @@ class Supplicant:
     def _use(self, network: Network, tls: ClientTlsContext | None, waits: str | None) -> None:
         self._network, self._tls = network, tls
         self._review, self._reviewed = Review(), None
-        self._v.allowCanned = network.allow_canned_success
-        self._v.workaround = network.eap_workaround
-        self._v.wanted = table.methods_of(network)
+        self._v.use(network, table.methods_of(network))
         self._ready = waits is None and (tls is not None or not table.needs_tls(network))
         self._begin_anew()
         self._failure = None
@@ -344,8 +342,7 @@ class Supplicant:
 
     def _identity(self) -> bytes:
         assert self._network is not None
-        outer = self._network.anonymous_identity
-        return self._network.identity if outer is None else outer
+        return self._network.outer_identity
 
     def _fail(self, reason: str | None) -> None:
         """The first reason of a conversation is the one that people need; it is kept until the

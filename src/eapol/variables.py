@@ -13,7 +13,7 @@ from eapol.eap import EapType, Packet
 from eapol.engine import Keys
 from eapol.methods.base import Method
 from eapol.notices import Notice
-from eapol.settings import Timers
+from eapol.settings import Network, Timers
 from eapol.status import Decision, MethodState, PortControl, PortStatus
 
 
@@ -117,6 +117,11 @@ class Variables:
         self.idleWhile = Countdown(self.clock)
         self.partnerWhile = Countdown(self.clock)
         self.endWhen = Countdown(self.clock)
+
+    def use(self, network: Network, wanted: tuple[EapType, ...]) -> None:
+        self.wanted = wanted
+        self.allowCanned = network.allow_canned_success
+        self.workaround = network.eap_workaround
 
     def countdowns(self) -> tuple[Countdown, ...]:
         return (self.startWhen, self.heldWhile, self.authWhile, self.idleWhile, self.endWhen)
