@@ -63,7 +63,7 @@ def parse(source: str, name: str) -> Config:
         elif item.kind == "network":
             blocks.append(item)
         elif item.kind == "cred":
-            warnings.append(f"{name}:{item.line}: cred is about Hotspot 2.0; it changes nothing")
+            warnings.append(f"{name}:{item.line}: cred is about Hotspot 2.0; it has no effect")
         else:
             what = f"'{item.kind}' is not a kind of block{nearest(item.kind, ['network', 'cred'])}"
             raise ConfigError(what, name, item.line)

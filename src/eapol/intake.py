@@ -109,7 +109,7 @@ class Intake:
         self._named = True
         self._v.procedures.tell(
             Warned(
-                f"EAP packets of {source.hex(':')} are not listened to while we authenticate with"
+                f"EAP packets of {source.hex(':')} are ignored while we authenticate with"
                 f" {self._v.partner.hex(':')}; find out what device that is"
             )
         )

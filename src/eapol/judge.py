@@ -77,7 +77,7 @@ class Judge:
         return True
 
     def undecodable(self, depth: int, reason: Exception) -> bool:
-        """No: what was shown is no certificate."""
+        """No: what was shown is not a certificate."""
         text = f"the certificate cannot be decoded: {reason}"
         self.notices.append(CertificateError(CertFault.BAD_CERTIFICATE, depth, "", text))
         self.refusal = f"the {self._whose}'s certificate was refused: {text}"

@@ -208,7 +208,7 @@ def _split(value: str, key: str) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in _said(value, key).split(";"))
     found = tuple(part for part in parts if part)
     if not found:
-        raise ConfigError(f'{key}={value} names nobody; write {key}="NAME;NAME"')
+        raise ConfigError(f'{key}={value} names no host; write {key}="NAME;NAME"')
     return found
 
 

@@ -63,7 +63,7 @@ def unknown_words(words: str) -> list[str]:
     """A sentence for each word that nobody knows."""
     known = {*_VERSION_WORDS, *_REFUSED, *_UNUSED.split(), *_POLICY_WORDS.split()}
     return [
-        f"phase1: '{word}' is not a word that this supplicant knows; it changes nothing"
+        f"phase1: '{word}' is not a word that this supplicant knows; it has no effect"
         for word in words.split()
         if _flag(word)[0] not in known
     ]

@@ -347,7 +347,7 @@ class Supplicant:
     def _fail(self, reason: str | None) -> None:
         """The first reason of a conversation is the one that people need; it is kept until the
         port opens, or the next conversation fails."""
-        if self._pae.state is PaeState.LOGOFF:  # the switch is silent because we told it to be
+        if self._pae.state is PaeState.LOGOFF:  # the switch is silent because we logged off
             return
         if reason is not None and not self._said_why:
             self._said_why = True

@@ -300,9 +300,9 @@ class ClientContext(_Context):
     def _doubts(self, policy: TlsPolicy) -> list[Warned]:
         doubts = []
         if not self._trusted and policy.server_sha256 is None:
-            doubts.append("no ca_cert is configured: any server will be believed")
+            doubts.append("no ca_cert is configured: any server is trusted")
         if not policy.check_time:
-            doubts.append("tls_disable_time_checks=1: expired certificates will be believed")
+            doubts.append("tls_disable_time_checks=1: expired certificates are accepted")
         return [Warned(doubt) for doubt in doubts]
 
 

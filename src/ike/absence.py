@@ -1,4 +1,4 @@
-"""Whether we were away: the machine slept, or the daemon was stopped, for minutes.
+"""Whether we were away: the machine was suspended, or the daemon was stopped, for minutes.
 
 The clock of the daemon counts the time asleep. While there are SAs, a timer fires every minute. If
 it is late by more than peers wait for an answer (dead peer detection, RFC 3706), they have given us

@@ -94,7 +94,7 @@ class Engine:
         """The machine slept: the peers have given us up. The next packet begins anew."""
         self._context.warning("nothing was heard or sent for minutes: all SAs are given up")
         for peer in self._pad:
-            takedown.disconnected(peer, "the machine slept")
+            takedown.disconnected(peer, "the machine was suspended")
         for sa in self._db.half_open:
             sa.close(EventKind.PHASE1_DOWN)
 

@@ -90,7 +90,7 @@ class SaGone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstablishIsakmp:
-    """`racoonctl establish-sa isakmp`. A phase 1 that is there already is left as it is."""
+    """`racoonctl establish-sa isakmp`. A phase 1 that already exists is left as it is."""
 
     local: Endpoint
     remote: Address

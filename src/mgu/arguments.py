@@ -44,4 +44,4 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if self.usage is not None:
             self.print_usage(sys.stderr)
-        self.exit(exits.USAGE, f"{self.prog}: {message}; '{self.prog} -h' tells more\n")
+        self.exit(exits.USAGE, f"{self.prog}: {message}; '{self.prog} -h' shows more\n")

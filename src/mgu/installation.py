@@ -58,7 +58,9 @@ class Installation:
             except OSError as failure:
                 whole = False
                 remedy = f"the old file is {kept}" if kept else "remove it"
-                print(f"{path} is not as it was: {failure.strerror}; {remedy}", file=sys.stderr)
+                print(
+                    f"{path} could not be restored: {failure.strerror}; {remedy}", file=sys.stderr
+                )
         if whole:
             error.add_note(RESTORED)
 

@@ -13,7 +13,7 @@ _NO_ROOM: Final = "failed to map segment"  # what the loader of libraries says f
 
 
 class OutputLost(SystemExit):
-    """What was printed cannot be written. It is no OSError: a command that expects those of its
+    """What was printed cannot be written. It is not an OSError: a command that expects those of its
     files and peers shall not take it for one."""
 
     def __init__(self, error: OSError) -> None:

@@ -45,7 +45,7 @@ def configured() -> Configuration:
     except FileNotFoundError:
         return Configuration()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is no text") from None
+        raise ConfigurationError(f"{path} is not text") from None
     configuration = conf.parse(text, str(path))
     return replace(
         configuration,
@@ -127,7 +127,7 @@ def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
         octets, status = files.read_with_status(name)
         found = keys.parse(octets.decode("utf-8"), name)
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{name} is no text") from None
+        raise ConfigurationError(f"{name} is not text") from None
     if status.st_mode & _OTHERS:
         remedy = f"{name}: others can read the keys in it; do: chmod 600 {name}"
         if is_installed:

@@ -107,7 +107,7 @@ class Client:
             octets = command.encode("utf-8", "surrogateescape")
             self._socket.send(octets, socket.MSG_DONTWAIT)  # one that was stopped reads nothing
         except BlockingIOError:
-            raise self._lost("it has not read what it was asked before") from None
+            raise self._lost("it has not read the earlier request") from None
         except OSError as error:
             raise self._lost(f"{error.strerror}") from None
         limit = time.monotonic() + within

@@ -49,7 +49,9 @@ def _converse(typed: "_Lines", asked: Client, heard: Client, ping: int) -> None:
                 return
         ready, _, _ = select.select(watched, [], [], ping)
         if not ready and asked.request("PING") != "PONG\n":
-            raise NotServed(f"the supplicant of {asked.interface} answers strangely")
+            raise NotServed(
+                f"the supplicant of {asked.interface} gave an answer that is not understood"
+            )
         if heard in ready and (event := heard.event(0)) is not None:
             print(f"\r{event}", flush=True)
             _prompt()

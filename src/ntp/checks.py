@@ -29,11 +29,11 @@ def parse_answer(octets: bytes, origins: Container[int]) -> Packet:
         raise Malformed(f"{len(octets)} octets are too many")
     header = Header.parse(octets)
     if header.mode != Mode.SERVER:
-        raise Skip(f"mode {header.mode} is not a server's")
+        raise Skip(f"mode {header.mode} is not the mode of a server")
     if not 1 <= header.version <= 4:
         raise Skip(f"version {header.version} is not known")
     if header.origin not in origins:
-        raise Skip("it answers another request than ours")
+        raise Skip("it does not answer our request")
     return Packet.parse(octets, header)
 
 
@@ -55,7 +55,7 @@ def root_distance(header: Header) -> int:
     """How far the server may be from its reference, in ns; Unusable beyond MAXDISP."""
     distance = short_to_ns(header.root_delay) // 2 + short_to_ns(header.root_dispersion)
     if distance >= MAXDISP:
-        raise Unusable(f"the server is up to {distance / SECOND:.0f} s wrong by its own account")
+        raise Unusable(f"the server is up to {distance / SECOND:.0f} s wrong, as it says itself")
     return distance
 
 
@@ -68,7 +68,7 @@ def check_numbers(
     of the server; `timeout`, longer than which no reply can have taken.
     """
     if processing < 0:
-        raise Implausible("the reply left before the request came")
+        raise Implausible("the reply was sent before the request arrived")
     if processing >= MAX_PROCESSING:
         raise Implausible(f"the server took {processing / SECOND:.1f} s to answer")
     if delay < -precision - OUR_PRECISION:

@@ -113,7 +113,7 @@ class Client:
         self._end = now + self._policy.timeout
         for peer in self._peers:
             if peer.source.is_forbidden(now):
-                why = f"it forbade us to ask again ({peer.source.refused})"
+                why = f"it refuses further requests ({peer.source.refused})"
                 peer.give_up(Failure.REFUSED, why)
             else:
                 if peer.source.nts and not self._trusted:
@@ -346,7 +346,8 @@ class Client:
                 peer.source.forget_addresses()
                 if peer.passed_over and peer.failure is Failure.SILENT:
                     peer.why += (
-                        f"; datagrams from there that answer nothing of ours: {peer.passed_over}"
+                        "; datagrams from there that did not answer our request: "
+                        f"{peer.passed_over}"
                     )
         for pool in self._pools:
             pool.forget_addresses()

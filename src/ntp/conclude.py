@@ -40,7 +40,7 @@ def majority_of(peers: Sequence[Peer], among: Sequence[Peer] | None = None) -> A
 def candidate_of(peers: Sequence[Peer]) -> Agreement | None:
     """The date to verify certificates at: what the deciding servers say in plain, or else anybody.
 
-    It is no date to set a clock by, so a majority of those that answered is enough.
+    It is not a date to set a clock by, so a majority of those that answered is enough.
     """
     return agree(_votes_of(one_each(deciding(peers)))) or agree(_votes_of(one_each(peers)))
 
@@ -57,7 +57,7 @@ def conclude(
     if not secured and [peer for peer in counting if peer.source.nts]:
         if candidate_of(peers) is None:
             return _decided(peers, peers)
-        why = "the time was over before NTS keys could be exchanged"
+        why = "the time ran out before NTS keys were exchanged"
         return _no(Verdict.NO_ANSWER, why, peers)
     outcome = _decided(counting, peers)
     if outcome.trust is None:
@@ -96,7 +96,7 @@ def _decided(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
         return _no(Verdict.NO_MAJORITY, why, peers)
     least = peers[0].policy.minsources
     if len(agreement.survivors) < least:
-        why = f"{len(agreement.survivors)} agree, where minsources wants {least}"
+        why = f"{len(agreement.survivors)} agree, but minsources asks for {least}"
         return _no(Verdict.NO_MAJORITY, why, peers)
     level = _level(agreement, votes, by_majority=by_majority)
     date = agreement.best.date - agreement.best.offset + agreement.offset
@@ -177,10 +177,10 @@ def _without_part(peer: Peer, peers: Sequence[Peer], agreement: Agreement | None
     """Why somebody who answered well has no part in the result."""
     counting = deciding(peers)
     if peer in counting and peer not in one_each(counting):
-        return f"another server has its address, {peer.answered}; both are one"
+        return f"another server has the same address, {peer.answered}; both count as one"
     vote = peer.vote
     if peer in counting or not vote or not agreement:
         return "the others contradict it"
     low, high = agreement.offset - agreement.error, agreement.offset + agreement.error
-    says = "it agrees" if overlaps(vote, low, high) else "it says otherwise"
-    return f"its answer is not authenticated and decides nothing; {says}"
+    says = "it agrees" if overlaps(vote, low, high) else "it contradicts that"
+    return f"its answer is not authenticated and does not count; {says}"

@@ -143,11 +143,11 @@ def _server(kind: str, words: list[str]) -> ServerLine:
             largest = LARGEST_KEY_ID if word == "key" else 0xFFFF
             numbers[word] = _number(word, next(rest, ""), largest)
         else:
-            raise ConfigurationError(f"'{word}' is no option of a {kind}")
+            raise ConfigurationError(f"'{word}' is not an option of a {kind}")
     if nts and "key" in numbers:
         raise ConfigurationError("a server has a key or NTS, not both")
     if nts and kind == "pool":
-        raise ConfigurationError("NTS is for one server each, not for a pool")
+        raise ConfigurationError("NTS needs single servers, not a pool")
     return ServerLine(
         host=check_host(words[0]),
         pool=kind == "pool",

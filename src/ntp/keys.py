@@ -39,7 +39,7 @@ def parse(text: str, name: str) -> dict[int, Key]:
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}, line {number}: {error}") from None
         if key.key_id in keys:
-            raise ConfigurationError(f"{name}, line {number}: key {key.key_id} is there twice")
+            raise ConfigurationError(f"{name}, line {number}: key {key.key_id} appears twice")
         keys[key.key_id] = key
     return keys
 

@@ -102,7 +102,7 @@ class Peer:
         if sample.error >= self._farthest:
             self.failure = Failure.UNUSABLE
             self.why = (
-                f"it may be {sample.error / SECOND:.1f} s wrong by its own account, more than "
+                f"it may be {sample.error / SECOND:.1f} s wrong, as it says itself, more than "
                 f"maxdistance, {self.policy.maxdistance:g} s"
             )
         if len(self.samples) >= self.policy.samples:

@@ -2,7 +2,7 @@
 
 Its time is a date and a monotonic moment that belong together, never this machine's own clock: a
 server whose clock is being set by its own client must not follow it. Requests are octets from
-anybody: what is no request is dropped and counted. The rate limit answers one excess request in
+anybody: what is not a request is dropped and counted. The rate limit answers one excess request in
 four with the kiss code RATE, so that a forged source address draws little.
 """
 
@@ -132,7 +132,7 @@ class Server:
         request = Packet.parse(datagram.octets)
         header = request.header
         if header.version not in (1, 2, 3, 4) or not _asks(header):
-            raise NoRequest("no client's packet")
+            raise NoRequest("not the packet of a client")
         key = self._key(request, datagram.octets)
         if self.settings.keys_only and key is None:
             raise NotAuthentic("it carries no authentication")

@@ -164,7 +164,7 @@ class PrivateLog:
     def __init__(self, path: "Path", tell: Callable[[str], None]) -> None:
         """Open or make `path`, mode 0600; a folder that is missing is made, mode 0700.
 
-        Raises: OSError, also for a link, another user's file, and what is no regular file.
+        Raises: OSError, also for a link, another user's file, and what is not a regular file.
         """
         self._path, self._tell = path, tell
         self._failing = False

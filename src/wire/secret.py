@@ -35,4 +35,4 @@ class Secret:
         return f"Secret({len(self._octets)} octets)"
 
     def __reduce__(self) -> str:
-        raise TypeError("a Secret is not pickled")
+        raise TypeError("a Secret cannot be pickled")

@@ -52,7 +52,7 @@ def octets_of(text: str) -> bytes:
 
 
 def printable(text: str) -> str:
-    """`text` for a person: what does not print, or was no UTF-8, is written as `\\xNN`."""
+    """`text` for a person: what does not print, or was not UTF-8, is written as `\\xNN`."""
     if text.isprintable():
         return text
     return "".join(map(_printable, text))

@@ -139,7 +139,9 @@ class HostWatch:
                     changes += [change] if change else []
                     continue
                 if each.error:
-                    raise OSError(each.error, "the kernel does not list what it has")
+                    raise OSError(
+                        each.error, "the kernel does not list its links, addresses and routes"
+                    )
                 if whole and each.sound:
                     changes += self.table.settle()
                 return whole and each.sound

@@ -195,7 +195,7 @@ class Certificate:
         return _read_extensions(found[0].contents) if found else {}
 
     def extension(self, number: str) -> bytes | None:
-        """What is in the extension. As for OpenSSL, one that is there twice is not there."""
+        """What is in the extension. As for OpenSSL, one that appears twice is not there."""
         try:
             values = self._extensions.get(number, [])
         except (DecodeError, IndexError):

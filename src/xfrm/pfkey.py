@@ -262,7 +262,7 @@ def _parse_message(cursor: Cursor) -> Dumped:
         start = body.offset
         length, number = body.unpack(_EXT)
         if not length:
-            raise Malformed("an extension of no octets", start)
+            raise Malformed("an extension of zero octets", start)
         extensions[number] = body.sub(length * 8 - _EXT.size)
     for needed in (Extension.SA, Extension.ADDRESS_SRC, Extension.ADDRESS_DST):
         if needed not in extensions:

@@ -143,7 +143,7 @@ def test_a_strangers_end_of_the_conversation_ends_nothing(code: EapCode) -> None
     assert both.opens(within=1.0)
     assert both.said(EapFailure) == []
     (warning,) = both.said(Warned)
-    assert "02:00:00:00:0b:ad are not listened to while we authenticate with" in warning
+    assert "02:00:00:00:0b:ad are ignored while we authenticate with" in warning
     assert "02:00:00:00:00:fe" in warning
 
 

@@ -328,7 +328,7 @@ def test_global_lines_about_wireless_networks_change_nothing() -> None:
 
 def test_credentials_of_hotspots_are_a_warning() -> None:
     config = parse(f"cred={{\n}}\n{block()}", NAME)
-    assert config.warnings == (f"{NAME}:1: cred is about Hotspot 2.0; it changes nothing",)
+    assert config.warnings == (f"{NAME}:1: cred is about Hotspot 2.0; it has no effect",)
 
 
 def test_every_option_of_a_block_is_written_and_read_back() -> None:

@@ -338,7 +338,7 @@ def test_what_works_and_should_not_have_to_is_warned_of(
     trusting = replace(config, networks=(replace(config.networks[0], ca_cert=None),))
     supervisor(wire, trusting)
     assert f"{key}: others can read this key; chmod 600 it" in caplog.text
-    assert "eth0: no ca_cert is configured: any server will be believed" in caplog.text
+    assert "eth0: no ca_cert is configured: any server is trusted" in caplog.text
 
 
 async def test_files_inside_the_configuration_are_used(wire: Wire, config: Config) -> None:

@@ -197,8 +197,8 @@ def _generating(*, unique: bool = False) -> Config:
     [
         ("0.0.0.0/0", "0.0.0.0/0", "a sainfo must name 0.0.0.0/0"),
         ("10.2.0.0/24", OFFICE, "a sainfo must name 10.2.0.0/24"),
-        ("10.0.0.53/32", OFFICE, "10.0.0.53/32 is on our side"),
-        ("192.0.2.1/32", "10.9.0.0/16", "192.0.2.1/32 is on our side"),
+        ("10.0.0.53/32", OFFICE, "10.0.0.53/32 is an address on our side"),
+        ("192.0.2.1/32", "10.9.0.0/16", "192.0.2.1/32 is an address on our side"),
     ],
 )
 def test_no_policy_is_generated_that_nothing_bounds(inner: str, office: str, said: str) -> None:
@@ -690,7 +690,7 @@ def test_no_policy_is_generated_for_a_host_on_our_side_of_any_policy(office: str
     insider.policies.append(tunnel(INSIDER, GATEWAY, "10.0.0.53/32", office))
     assert not connect(world, insider, 20)
     assert len(gateway.policies) == 1
-    assert any("10.0.0.53/32 is on our side" in text for text in gateway.texts())
+    assert any("10.0.0.53/32 is an address on our side" in text for text in gateway.texts())
 
 
 def test_what_an_insider_proposes_writes_few_lines() -> None:

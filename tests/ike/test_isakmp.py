@@ -190,7 +190,7 @@ def _changed(at: int, value: int) -> bytes:
 @pytest.mark.parametrize(
     ("octets", "error", "text"),
     [
-        (GOOD[:27], PayloadMalformed, "27 octets are no ISAKMP header"),
+        (GOOD[:27], PayloadMalformed, "27 octets are not an ISAKMP header"),
         (_changed(19, Flags.ENCRYPTED) + b"\0", UnequalPayloadLengths, "says 52 octets, 53 came"),
         (_changed(27, 27), UnequalPayloadLengths, "says 27 octets, 52 came"),
         (GOOD[:-1], UnequalPayloadLengths, "says 52 octets, 51 came"),

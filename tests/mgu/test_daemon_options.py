@@ -26,7 +26,7 @@ def test_what_is_no_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as left:
         iked.parser().parse_args([f"-p{port}"])
     assert left.value.code == 64
-    assert f"'{port}' is no port" in capsys.readouterr().err
+    assert f"'{port}' is not a port" in capsys.readouterr().err
 
 
 def test_the_help_of_the_supplicant_names_the_file_that_it_reads() -> None:

@@ -277,4 +277,4 @@ def test_what_is_no_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit) as exit_:
         parser().parse_args(["-p", port])
     assert exit_.value.code == exits.USAGE
-    assert "is no port" in capsys.readouterr().err
+    assert "is not a port" in capsys.readouterr().err

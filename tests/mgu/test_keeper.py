@@ -90,7 +90,7 @@ def test_it_is_stopped_in_order_and_then_that_is_all() -> None:
 def test_one_that_does_not_stop_is_killed() -> None:
     world = World().up()
     world.tell(Stop())
-    assert world.wait() == (PATIENCE, [Say("racoon does not end and is killed"), Kill()])
+    assert world.wait() == (PATIENCE, [Say("racoon does not stop and is killed"), Kill()])
     assert world.tell(Ended(-9)) == [End(0)]
 
 

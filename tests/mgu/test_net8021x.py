@@ -245,7 +245,7 @@ def test_a_missing_file_is_named(gateway: Gateway) -> None:
     gateway.copy(site(KeyKind.P256))
     gateway.ca.unlink()
     assert gateway.refuses("-a") == (
-        f"net8021x: {gateway.ca}: there is no such file; it is to be the CA certificate\n"
+        f"net8021x: {gateway.ca}: there is no such file; it should be the CA certificate\n"
     )
 
 
@@ -385,7 +385,7 @@ def test_wrong_usage_is_one_sentence_and_exit_64(
     with pytest.raises(SystemExit) as ended:
         net8021x.main(words)
     assert ended.value.code == exits.USAGE
-    assert capsys.readouterr().err == f"net8021x: {says}; 'net8021x -h' tells more\n"
+    assert capsys.readouterr().err == f"net8021x: {says}; 'net8021x -h' shows more\n"
 
 
 def test_the_help_needs_no_cryptography() -> None:

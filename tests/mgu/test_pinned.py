@@ -68,13 +68,13 @@ def test_a_remote_with_certificates_lets_one_identity_in(
 @pytest.mark.parametrize(
     ("identity", "sentence"),
     [
-        ("", "is no identity: give an address"),
-        ("two words", "is no identity"),
-        ("-gw", "is no identity"),
-        ("a@b@c", "is no identity"),
-        ("gw.", "is no identity"),
-        ("CN=gw, garbage", "is no distinguished name: 'garbage'"),
-        ("XY=gw", "is no distinguished name"),
+        ("", "is not an identity: give an address"),
+        ("two words", "is not an identity"),
+        ("-gw", "is not an identity"),
+        ("a@b@c", "is not an identity"),
+        ("gw.", "is not an identity"),
+        ("CN=gw, garbage", "is not a distinguished name: 'garbage'"),
+        ("XY=gw", "is not a distinguished name"),
         ('CN="gw"', "characters that racoon.conf cannot hold"),
         ("CN=gw\nremote anonymous", "characters that racoon.conf cannot hold"),
         ("CN=gé", "characters that racoon.conf cannot hold"),
@@ -184,7 +184,7 @@ def test_ipsec_warns_where_anybody_of_the_ca_can_be_the_peer(
     path.write_text(path.read_text().replace("verify_identifier on", "verify_identifier off"))
     capsys.readouterr()
     assert main([*CREATE]) == 0
-    warning = f"ipsec: warning: whoever has a certificate of the CA can be {PEER}: "
+    warning = f"ipsec: warning: whoever has a certificate of the CA can pose as {PEER}: "
     assert capsys.readouterr().err.startswith(warning)
 
 

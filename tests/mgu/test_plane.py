@@ -78,7 +78,7 @@ async def test_a_data_plane_that_there_is_not_is_refused_with_those_there_are(
     monkeypatch.setenv("MGU_DATAPLANE", "hardware")
     with pytest.raises(XfrmError) as refused:
         await chosen(opener("kernel"))
-    assert str(refused.value) == "MGU_DATAPLANE=hardware is none of auto, kernel, userspace"
+    assert str(refused.value) == "MGU_DATAPLANE=hardware is not one of auto, kernel, userspace"
 
 
 def test_all_ports_that_ike_may_use_are_let_in_in_clear() -> None:

@@ -141,7 +141,7 @@ def test_wrong_usage_is_exit_64(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         wpa_cli.main(["--nonsense", "status"])
     assert ended.value.code == exits.USAGE
-    assert "'wpa_cli -h' tells more" in capsys.readouterr().err
+    assert "'wpa_cli -h' shows more" in capsys.readouterr().err
 
 
 class Started:

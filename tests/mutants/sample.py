@@ -61,7 +61,7 @@ def _for_people(node: cst.CSTNode) -> bool:
 
 
 def _mutant(path: Path, module: cst.Module, old: cst.CSTNode, new: cst.CSTNode) -> Mutant | None:
-    """The mutant, or None if the change is none, or is no Python."""
+    """The mutant, or None if the change is none, or is not Python."""
     changed = module.deep_replace(old, new)
     assert isinstance(changed, cst.Module)
     before, source = module.code, changed.code

@@ -63,7 +63,7 @@ def test_a_plain_server_of_the_same_machine_is_said_to_agree() -> None:
     network = Network({HOST: nts.respond, "10.0.0.2": honest(server())}, keys=nts.exchange)
     outcome = network.run([nts_source(), source("10.0.0.2")])
     assert outcome.authenticated
-    why = "its answer is not authenticated and decides nothing; it agrees"
+    why = "its answer is not authenticated and does not count; it agrees"
     assert outcome.servers[1].why == why
 
 

@@ -83,7 +83,7 @@ def test_two_names_of_one_address_are_one_server() -> None:
     network = Network({A: honest(server())}, names=names)
     outcome = network.run([source("one.example"), source("two.example")])
     assert level(outcome) == (Level.UNCONFIRMED, ("one.example",))
-    assert outcome.servers[1].why == f"another server has its address, {A}; both are one"
+    assert outcome.servers[1].why == f"another server has the same address, {A}; both count as one"
 
 
 def test_two_names_of_one_address_do_not_outvote_two_servers() -> None:
@@ -147,7 +147,7 @@ def test_fewer_than_minsources_set_nothing() -> None:
     assert Network(servers).run(asked, Policy(minsources=2)).trust
     outcome = Network(servers).run([source(A)], Policy(minsources=2))
     assert outcome.verdict is Verdict.NO_MAJORITY
-    assert outcome.why == "1 agree, where minsources wants 2"
+    assert outcome.why == "1 agree, but minsources asks for 2"
 
 
 def test_a_server_that_may_be_too_far_off_votes_only_where_maxdistance_allows_it() -> None:

@@ -282,7 +282,7 @@ def test_ah_fills_words_of_32_bits_in_ipv4_and_of_64_in_ipv6(
 
 
 def test_addresses_of_two_families_are_refused() -> None:
-    with pytest.raises(ValueError, match="two families"):
+    with pytest.raises(ValueError, match="different families"):
         requests.sa_message(MessageType.NEWSA, sa(dst=ip_address("fd00::1")))
 
 

@@ -322,7 +322,7 @@ def test_a_name_with_two_addresses_makes_two_statements_unless_a_family_is_said(
 MISTAKES = {
     "add 10.0.0.1 10.0.0.2 esp 0x1000 -E aes-cbd 0x00;": (1, 37, "did you mean 'aes-cbc'"),
     "flush;\n\n  flsh;": (3, 3, "did you mean 'flush'"),
-    "spdadd 10.0.0.1 10.0.0.2 here -P out none;": (1, 26, "no upper layer protocol"),
+    "spdadd 10.0.0.1 10.0.0.2 here -P out none;": (1, 26, "not an upper layer protocol"),
     "flush;\nflush": (2, 6, "ends inside a statement"),
     "add 10.0.0.1 fd00::1 esp 500 -E null;": (1, 14, "different families"),
     "add 10.0.0.1 10.0.0.2 esp 500 -E aes-cbc 0x123;": (1, 42, "odd number of digits"),
@@ -343,7 +343,7 @@ MISTAKES = {
     "spdadd 10.0.0.1 10.0.0.2 tcp 5 -P out none;": (1, 30, "takes no '5'"),
     "spdadd 10.0.0.1 10.0.0.2 icmp 8 -P out none;": (1, 31, "TYPE,CODE"),
     "spdadd 10.0.0.1 10.0.0.2 any -P sideways none;": (1, 33, "in, out, fwd"),
-    "spdadd 10.0.0.1 10.0.0.2 any -P out prio hihg none;": (1, 42, "no priority"),
+    "spdadd 10.0.0.1 10.0.0.2 any -P out prio hihg none;": (1, 42, "not a priority"),
     "spdadd 10.0.0.1 10.0.0.2 any -P out disacrd;": (1, 37, "did you mean 'discard'"),
     "spdadd 10.0.0.1 10.0.0.2 any -P out ipsec;": (1, 37, "needs rules"),
     "spdadd 10.0.0.1 10.0.0.2 any -P out none esp/transport//use;": (1, 37, "takes no rules"),

@@ -119,7 +119,7 @@ async def test_an_answer_that_makes_no_sense_is_an_error(kernel: Kernel) -> None
     asked = asyncio.create_task(kernel.asking.ask(DUMP, "ask"))
     request = await kernel.request()
     kernel.socket.send(frames.HEADER.pack(5, 19, 0, request.sequence, 0))
-    with pytest.raises(XfrmError, match="is no netlink"):
+    with pytest.raises(XfrmError, match="is not netlink"):
         await asked
 
 

@@ -119,7 +119,10 @@ class Control:
         except ControlError as error:
             _log.warning("control socket %s: a client does not read; %s", self._path, error)
             return
-        _log.warning("control socket %s: a client does not read; made anew", self._path)
+        _log.warning(
+            "control socket %s: a client does not read its replies; the socket is made anew",
+            self._path,
+        )
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         self._socket.close()

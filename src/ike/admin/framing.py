@@ -75,7 +75,7 @@ class Request(Record, kw_only=True):
     def __bytes__(self) -> bytes:
         length = HEADER.size + len(self.body)
         if length > 0xFFFF:
-            raise AdminError(f"a request of {length} octets does not fit the admin socket")
+            raise AdminError(f"a request of {length} octets is too long for the admin socket")
         command = self.command | (MARK if self.version else 0)
         return HEADER.pack(length, command, self.version, self.subject) + self.body
 

@@ -203,7 +203,9 @@ class ScheduleRecord(Record, kw_only=True):
 def schedule(body: bytes) -> list[ScheduleRecord]:
     """The records of a `show-schedule` reply. Raises: AdminError."""
     if len(body) % _SCHEDULE.size:
-        raise AdminError(f"a schedule of {len(body)} octets has no whole number of records")
+        raise AdminError(
+            f"a schedule of {len(body)} octets does not hold a whole number of records"
+        )
     return [
         ScheduleRecord(due=due, number=number, created=created, tick=tick)
         for due, number, created, tick in _SCHEDULE.iter_unpack(body)

@@ -135,7 +135,7 @@ class AdminServer:
         except OSError:  # it went away before we came to it
             return
         if len(self._clients) >= _CLIENTS:
-            self._complain(f"more than {_CLIENTS} clients at once: one was turned away")
+            self._complain(f"more than {_CLIENTS} clients at once: one was refused")
             connection.close()
             return
         connection.setblocking(False)
@@ -238,7 +238,9 @@ def _make_way(path: Path) -> None:
 
 def _check_socket(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISSOCK(status.st_mode):
-        text = "this is no socket, so it stays: name another path in adminsock, or remove it"
+        text = (
+            "this is not a socket and is left alone: name another path in adminsock, or remove it"
+        )
         raise FileExistsError(errno.EEXIST, text, str(path))
 
 

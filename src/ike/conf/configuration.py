@@ -175,7 +175,7 @@ def _admin(values: tuple[Word, ...]) -> AdminSocket:
     try:
         bits = int(mode.text, 8)
     except ValueError:
-        raise ConfError(f"{mode.text} is no file mode, such as 0600", mode.place) from None
+        raise ConfError(f"{mode.text} is not a file mode, such as 0600", mode.place) from None
     return AdminSocket(path=path.text, owner=owner.text, group=group.text, mode=bits)
 
 

@@ -62,7 +62,7 @@ def _entry(line: Word, notices: Notices) -> Entry | None:
         notices.passed_over(line.place, _without(peer, f"its line has more than {LONGEST} octets"))
         key = _NONE
     elif not key:
-        notices.passed_over(line.place, _without(peer, "it begins with 0x, and is no hexadecimal"))
+        notices.passed_over(line.place, _without(peer, "it begins with 0x, and is not hexadecimal"))
     return Entry(line.line, octets_of(peer).decode("utf-8", "backslashreplace"), key)
 
 

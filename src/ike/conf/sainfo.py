@@ -73,7 +73,7 @@ def _side(part: Statement) -> SainfoId | None:
     try:
         network = ip_network((host, length))
     except ValueError:
-        raise ConfError(f"{host}/{length} is no network", rest[0].place) from None
+        raise ConfError(f"{host}/{length} is not a network", rest[0].place) from None
     return SainfoId(
         network=network,
         port=port(extra["port"]) if "port" in extra else 0,

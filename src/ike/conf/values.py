@@ -106,14 +106,14 @@ def address(word: Word) -> Address:
     try:
         return ip_address(word.text)
     except ValueError:
-        raise ConfError(f"'{word.text}' is no IP address", word.place) from None
+        raise ConfError(f"'{word.text}' is not an IP address", word.place) from None
 
 
 def port(word: Word) -> int:
     """A port; `any` is 0. Raises: ConfError."""
     value = 0 if word.text == "any" else number(word)
     if value > 0xFFFF:
-        raise ConfError(f"{word.text} is no port: they end at 65535", word.place)
+        raise ConfError(f"{word.text} is not a port: they end at 65535", word.place)
     return value
 
 

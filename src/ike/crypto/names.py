@@ -55,7 +55,7 @@ def written_name(text: str) -> Name:
         short, equals, value = part.partition("=")
         oid = _SHORT.get(short.strip().upper())
         if oid is None or not equals:
-            raise ValueError(f"{part.strip()!r} is no attribute of a name")
+            raise ValueError(f"{part.strip()!r} is not an attribute of a name")
         found.append((oid, _folded(value)))
     return tuple(found)
 

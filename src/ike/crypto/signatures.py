@@ -26,7 +26,7 @@ UNDECODABLE: Final = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What cryptography raises for octets that are no X.509, now or when a part is looked at."""
+"""What cryptography raises for octets that are not X.509, now or when a part is looked at."""
 
 
 @lru_cache(maxsize=64)

@@ -241,7 +241,7 @@ def _numbers(
     for attribute in attributes:
         number = attribute.number
         if number is None:
-            raise AttributesNotSupported(f"attribute {attribute.type} is no number")
+            raise AttributesNotSupported(f"attribute {attribute.type} is not a number")
         if attribute.type == life_type:
             pending = number
         elif attribute.type == life_duration:

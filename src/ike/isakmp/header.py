@@ -43,7 +43,7 @@ class Header:
             InvalidFlags (RFC 2408, 5.2).
         """
         if len(data) < HEADER_SIZE:
-            raise PayloadMalformed(f"{len(data)} octets are no ISAKMP header")
+            raise PayloadMalformed(f"{len(data)} octets are not an ISAKMP header")
         icookie, rcookie, first, version, exchange, flags, message_id, length = _HEADER.unpack_from(
             data
         )

@@ -208,7 +208,7 @@ def _check_side(databases: Databases, selector: Selector, local: Address) -> Non
     ours = selector.local.prefixlen and selector.remote.subnet_of(selector.local)  # type: ignore[arg-type]
     if ours or _is_host(selector, local) or databases.spd.is_ours(selector.remote):
         raise InvalidIdInformation(
-            f"no policy is generated for {selector}: {selector.remote} is on our side"
+            f"no policy is generated for {selector}: {selector.remote} is an address on our side"
         )
 
 

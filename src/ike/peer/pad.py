@@ -14,7 +14,7 @@ from ike.values import Address, PolicyEntry
 
 SLICE: Final = 32
 """Peers that are disconnected at a time."""
-GONE: Final = "its remote is not configured any more"
+GONE: Final = "its remote is no longer configured"
 
 
 class Pad:

@@ -278,7 +278,7 @@ class Peer:
 
     def quick_mode(self, sa: IsakmpSa, message: Message, exchange: SecuredExchange) -> Responder:
         if self.remote is None:
-            raise OutOfTurn("its remote is not configured any more")
+            raise OutOfTurn("its remote is no longer configured")
         limit = self.context.config.limits.negotiations_per_peer
         if len(self.negotiations) >= limit:
             raise OutOfTurn(f"{len(self.negotiations)} Quick Modes at once with one peer")

@@ -16,7 +16,7 @@
 | policy gone from the data plane   | none           | live to their   | go on           | no               |
 |                                   |                | end             |                 |                  |
 | disconnect, remote not configured,| all            | all             | all             | yes              |
-| the machine slept                 |                |                 |                 |                  |
+| the machine was suspended         |                |                 |                 |                  |
 | local address gone                | there          | there           | there           | no (how?)        |
 | another proved identity in the    | none           | all             | all             | no               |
 | peer's place                      |                |                 |                 |                  |
@@ -129,7 +129,7 @@ def isakmp_sa_closed(peer: "Peer", sa: IsakmpSa, kind: EventKind) -> None:
 def disconnected(
     peer: "Peer", reason: str, *, local: Address | None = None, bundles: bool = True
 ) -> None:
-    """By an administrator, as the remote is not configured any more, or as the machine slept."""
+    """By an administrator, as the remote is no longer configured, or after a suspend."""
     sas = [sa for sa in peer.isakmp_sas if local in (None, sa.local.address)]
     if bundles:
         _give_up([n for n in peer.negotiations if n.sa in sas], reason)

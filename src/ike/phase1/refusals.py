@@ -20,7 +20,7 @@ _HINTS: Final = {
     NotifyType.INVALID_HASH_INFORMATION: _SAME_KEY,
     NotifyType.NO_PROPOSAL_CHOSEN: "Compare its proposals with those configured here.",
 }
-_UNREADABLE: Final = f"the peer answers our identity with what does not decrypt. {_SAME_KEY}"
+_UNREADABLE: Final = f"the peer answers our identity with octets that do not decrypt. {_SAME_KEY}"
 
 
 _PROTECTED: Final = (

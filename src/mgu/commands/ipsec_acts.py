@@ -105,7 +105,7 @@ def _warn_of_unpinned(connection: Connection) -> None:
     peer = connection.dst
     if connection.method == CERTIFICATE and not racoon.is_pinned(peer):
         print(
-            f"ipsec: warning: whoever has a certificate of the CA can be {peer}:"
+            f"ipsec: warning: whoever has a certificate of the CA can pose as {peer}:"
             f" {racoon.remote_path(peer)} has no 'peers_identifier' with 'verify_identifier on';"
             " --create with --dst-id=ID writes them",
             file=sys.stderr,

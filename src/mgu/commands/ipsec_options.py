@@ -100,7 +100,7 @@ def _address(text: str) -> "Address":
     except Scoped as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not an IP address") from None
 
 
 def _network(text: str) -> "Network":
@@ -114,14 +114,14 @@ def _network(text: str) -> "Network":
         meant = ip_network(text, strict=False)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no network, such as 192.168.2.0/24"
+            f"'{text}' is not a network, such as 192.168.2.0/24"
         ) from None
     raise argparse.ArgumentTypeError(f"'{text}' is a host in a network: do you mean {meant}?")
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) <= 0xFFFF:
-        raise argparse.ArgumentTypeError(f"'{text}' is no port of 1 to 65535")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port of 1 to 65535")
     return int(text)
 
 
@@ -175,4 +175,4 @@ def check_usage(parser: argparse.ArgumentParser, options: argparse.Namespace) ->
         options.dst_id,
     )
     if not options.create and any(value is not None for value in (*scope, *more)):
-        parser.error("what a connection is like goes with --create")
+        parser.error("settings of a connection go with --create")

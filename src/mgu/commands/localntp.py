@@ -40,7 +40,7 @@ _EPILOG: Final = """\
 examples:
   localNTP -a -n 192.168.1.10        set the clock now, and at every boot, from this server
   localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
-  localNTP -a -n A -n B -n C         believe what a majority of three says
+  localNTP -a -n A -n B -n C         take the date that two of three agree on
   localNTP -a --pool ntp.example.net the same, of the servers that the name leads to
   localNTP -s                        show what is configured, and how right the clock is
   localNTP --wait 60                 end with 0 once the service has set the date right
@@ -105,11 +105,11 @@ def _parser() -> Parser:
     add("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony write them")
     key = "which of them the -n servers share with us (default: the first)"
     add("--key", type=int, metavar="ID", help=key)
-    add("--allow-md5", action="store_true", help="take a key for MD5 too")
+    add("--allow-md5", action="store_true", help="accept keys for MD5, too")
     add("--port", type=_port, default=123, metavar="N", help="UDP port of the servers (123)")
-    few = "let fewer than N servers that agree set nothing (1)"
+    few = "set nothing unless N servers agree (1)"
     add("--minsources", type=_count, metavar="N", help=few)
-    far = "let a server that may be S seconds wrong, or more, have no vote (1.5)"
+    far = "ignore a server that may be S seconds wrong or more (1.5)"
     add("--maxdistance", type=_duration(FARTHEST), metavar="S", help=far)
     much = "move a date that was right by S seconds at most"
     add("--maxchange", type=_duration(LARGEST_CHANGE), metavar="S", help=much)
@@ -197,8 +197,8 @@ def _bounded(outcome: Outcome, maxchange: float | None) -> Outcome:
     if maxchange is None or abs(outcome.offset) <= maxchange * SECOND or not timekeeping.trust():
         return outcome
     why = (
-        f"the clock was right, and is said to be {outcome.offset / SECOND:+.3f} s off, more than "
-        f"maxchange, {maxchange:g} s; if that is true, give a larger --maxchange"
+        f"the clock was right; the servers say that it is {outcome.offset / SECOND:+.3f} s off, "
+        f"more than maxchange, {maxchange:g} s; if that is true, give a larger --maxchange"
     )
     return replace(outcome, verdict=Verdict.REFUSED, why=why, trust=None)
 

@@ -23,7 +23,7 @@ def as_text(outcome: Outcome, action: str) -> str:
     if outcome.verdict is Verdict.UNCONFIRMED:
         date = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(outcome.date // SECOND))
         few = "one server" if len(survivors) == 1 else "too few of the servers configured"
-        lines.append(f"note: {date} is the word of {few}; nobody confirms it")
+        lines.append(f"note: {date} comes from {few} and is not confirmed")
     lines += [
         f"note: {report.server}: {report.why}" for report in outcome.servers if not report.survivor
     ]

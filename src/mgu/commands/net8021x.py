@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"net8021x: {error}", file=sys.stderr)
         return exits.FAILED
     except EOFError:  # instead of a passphrase
-        print("net8021x: given up, nothing was changed", file=sys.stderr)
+        print("net8021x: interrupted; nothing was changed", file=sys.stderr)
         return exits.FAILED
     except OSError as error:
         _refuse(f"{error.filename}: {error.strerror}", error)

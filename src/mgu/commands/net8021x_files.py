@@ -55,11 +55,11 @@ def _file(name: str, what: str) -> NamedOctets:
     try:
         return NamedOctets(name, files.read(name, pipe=True))
     except FileNotFoundError:
-        raise CredentialError(f"{name}: there is no such file; it is to be the {what}") from None
+        raise CredentialError(f"{name}: there is no such file; it should be the {what}") from None
     except PermissionError:
         raise
     except OSError as error:
-        raise CredentialError(f"{name}: {error.strerror}; it is to be the {what}") from None
+        raise CredentialError(f"{name}: {error.strerror}; it should be the {what}") from None
 
 
 def _given_passphrase(file: str | None) -> Secret | None:

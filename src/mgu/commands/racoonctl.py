@@ -43,9 +43,9 @@ usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
   delete-sa esp|ah inet|inet6 SRC[/LEN[/PORT]] DST[/LEN[/PORT]] PROTOCOL
   establish-sa [-n REMOTE] [-w] isakmp inet|inet6 SRC DST  (es)
   establish-sa [-w] esp|ah inet|inet6 SRC[/LEN[/PORT]] DST[/LEN[/PORT]] PROTOCOL
-  vpn-connect GATEWAY                (vc)  establish a phase 1, wait and tell
+  vpn-connect GATEWAY                (vc)  establish a phase 1, wait and report
   vpn-disconnect GATEWAY             (vd)  delete all SAs with the gateway
-  show-event                         (se)  tell events as they happen
+  show-event                         (se)  show events as they happen
   status [-v] [-f text|json]         (st)  all that is established
   get-cert, logout-user                    not supported by this daemon
 
@@ -276,7 +276,7 @@ def _subject(word: str) -> Subject:
     try:
         return _SUBJECTS[word]
     except KeyError:
-        raise Refused(f"'{word}' is none of {', '.join(_SUBJECTS)}", exits.USAGE) from None
+        raise Refused(f"'{word}' is not one of {', '.join(_SUBJECTS)}", exits.USAGE) from None
 
 
 def _sa(words: Sequence[str]) -> tuple[Subject, Index]:
@@ -305,11 +305,11 @@ def _sa(words: Sequence[str]) -> tuple[Subject, Index]:
 def _end(text: str, family: str) -> tuple[Endpoint, int]:
     """ADDRESS[/LENGTH[/PORT]] or ADDRESS[/LENGTH][[PORT]]."""
     if family not in _FAMILIES:
-        raise Refused(f"'{family}' is no address family: inet or inet6", exits.USAGE)
+        raise Refused(f"'{family}' is not an address family: inet or inet6", exits.USAGE)
     address, *rest = text.replace("[", "/").replace("]", "").split("/")
     parsed = _address(address)
     if parsed.version != _FAMILIES[family]:
-        raise Refused(f"{address} is no {family} address", exits.USAGE)
+        raise Refused(f"{address} is not an {family} address", exits.USAGE)
     if "[" in text and len(rest) == 1:
         rest = [str(parsed.max_prefixlen), *rest]
     try:
@@ -327,7 +327,7 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     except Scoped as error:
         raise Refused(str(error), exits.USAGE) from None
     except ValueError:
-        raise Refused(f"'{text}' is no IP address", exits.USAGE) from None
+        raise Refused(f"'{text}' is not an IP address", exits.USAGE) from None
 
 
 def carry_out(made: Plan, connection: Connection) -> int:

@@ -24,7 +24,7 @@ that is configured, or a stage that is named, does not run, 4 no permission, 64 
 def _parser() -> Parser:
     parser = Parser("mgu up", description=__doc__ or "", epilog=EPILOG)
     add_stages(parser)
-    parser.add_argument("--status", action="store_true", help="tell how they are, change nothing")
+    parser.add_argument("--status", action="store_true", help="show how they are, change nothing")
     parser.add_argument(
         "--wait",
         type=_seconds,

@@ -40,8 +40,8 @@ def install(files: CertificateFiles) -> list[str]:
         private = key_as_pem(handed).reveal()  # racoon reads nothing but PEM
     except PassphraseNeeded:
         raise BadConnection(
-            f"{files.private}: the key is encrypted, and racoon can ask nobody: decrypt it with"
-            f" 'openssl pkey -in {files.private} -out NEW.pem'"
+            f"{files.private}: the key is encrypted, and racoon cannot ask for the passphrase: "
+            f"decrypt it with 'openssl pkey -in {files.private} -out NEW.pem'"
         ) from None
     except EapolError as error:
         raise BadConnection(str(error)) from None

@@ -94,7 +94,7 @@ class Connection(Record, kw_only=True):
 def check(connection: Connection) -> None:
     """Raises: BadConnection for what no policy can say."""
     if not NICKNAME.fullmatch(connection.name):
-        raise BadConnection(f"'{connection.name}' is no nickname: use letters and digits only")
+        raise BadConnection(f"'{connection.name}' is not a nickname: use letters and digits only")
     versions = {connection.dst.version}
     if connection.src:
         versions.add(connection.src.version)
@@ -105,7 +105,7 @@ def check(connection: Connection) -> None:
     if len(versions) > 1:
         raise BadConnection("source, destination and network mix IPv4 and IPv6")
     if connection.dst.is_multicast or connection.dst.is_unspecified or connection.dst == _ALL:
-        raise BadConnection(f"{connection.dst} is no address of a peer")
+        raise BadConnection(f"{connection.dst} is not an address of a peer")
     if connection.src == connection.dst:
         raise BadConnection(f"source and destination are both {connection.dst}")
     ports = connection.src_port or connection.dst_port
@@ -181,5 +181,5 @@ def _protocol(text: str) -> int:
 def _port(text: str) -> int:
     port = int(text or 0)
     if not 0 <= port <= 0xFFFF:
-        raise ValueError(f"{text} is no port")
+        raise ValueError(f"{text} is not a port")
     return port

@@ -36,11 +36,11 @@ def identifier(identity: str) -> str:
         try:
             written_name(identity)
         except ValueError as error:
-            raise BadConnection(f"'{identity}' is no distinguished name: {error}") from None
+            raise BadConnection(f"'{identity}' is not a distinguished name: {error}") from None
         return f'asn1dn "{identity}"'
     if not _NAME.fullmatch(identity):
         raise BadConnection(
-            f"'{identity}' is no identity: give an address, a host name, or a DN such as"
+            f"'{identity}' is not an identity: give an address, a host name, or a DN such as"
             " 'O=Branch, CN=gw'"
         )
     return f'{"user_fqdn" if "@" in identity else "fqdn"} "{identity}"'

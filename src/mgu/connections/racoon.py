@@ -70,7 +70,7 @@ _BY_ADDRESS: Final = "    my_identifier address;\n"
 _BY_CERTIFICATE: Final = f"""\
     my_identifier asn1dn;
     peers_identifier {{pinned}};
-    verify_identifier on;       # off: whoever has a certificate of the CA can be this peer
+    verify_identifier on;       # off: whoever has a certificate of the CA can pose as this peer
     certificate_type x509 "{CERTIFICATE_FILE}" "{KEY_FILE}";
     ca_type x509 "{CA_FILE}";
 """

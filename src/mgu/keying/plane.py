@@ -46,7 +46,7 @@ async def open_plane(
     """
     wanted = os.environ.get(CHOICE, "auto")
     if wanted not in CHOICES:
-        raise XfrmError(f"{CHOICE}={wanted} is none of {', '.join(CHOICES)}")
+        raise XfrmError(f"{CHOICE}={wanted} is not one of {', '.join(CHOICES)}")
     if wanted != "userspace":
         try:
             return await (kernel or _kernel)(stack, listening)

@@ -129,7 +129,7 @@ class Keeper:
             return [Start()]
         self.deadline = now + PATIENCE
         if self._stopping:
-            return [Say(f"{self._name} does not end and is killed"), Kill()]
+            return [Say(f"{self._name} does not stop and is killed"), Kill()]
         return [Say(f"{self._name} gave no sign of life (stopped, or it hangs): killed"), Kill()]
 
 

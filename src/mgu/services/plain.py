@@ -155,5 +155,5 @@ def _last_words(service: Service, begin: int) -> str:
         file.seek(begin)
         lines = file.read().decode("utf-8", "replace").splitlines()[-_LAST_WORDS:]
     if not lines:
-        return f"; it said nothing (log: {log})"
+        return f"; it logged nothing (log: {log})"
     return "\n".join([f"; {log}:", *(f"  {line}" for line in lines)])

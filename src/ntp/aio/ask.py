@@ -30,7 +30,7 @@ def resolve(command: Resolve) -> Resolved:
     try:
         found = socket.getaddrinfo(command.host, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no host name"
+        why = error.strerror if isinstance(error, OSError) else "it is not a host name"
         return Resolved(
             server=command.server, hosts=(), why=f"the name {command.host} has no address: {why}"
         )

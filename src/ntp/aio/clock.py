@@ -132,7 +132,7 @@ class KernelClock:
         what is to happen at the end of the day. Raises: ClockRefused.
         """
         if abs(offset) > MAX_SLEW:
-            raise ClockRefused(f"{offset} ns are too many to slew; step")
+            raise ClockRefused(f"{offset} ns is too large an offset to slew; step the clock")
         modes = ADJ_OFFSET | ADJ_TIMECONST | ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR | ADJ_NANO
         self._tell(Timex(modes=modes, offset=offset, constant=min(poll, MAXTC)), error, leap)
 
@@ -181,5 +181,5 @@ def _refusal(error: OSError) -> ClockRefused:
             "run it as root, or with --dry-run to only look"
         )
     if error.errno == errno.EINVAL:
-        return ClockRefused("the kernel takes no such date (before 1970, or before it was booted)")
+        return ClockRefused("the kernel refuses this date (before 1970, or before it was booted)")
     return ClockRefused(f"the kernel does not set the clock: {error.strerror}")

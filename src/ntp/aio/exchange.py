@@ -149,7 +149,7 @@ def sent_stamp(sock: socket.socket, number: int = 0) -> int | None:
 
 
 def _number(ancillary: Ancillary) -> int | None:
-    """The OPT_ID number of a message from the error queue, None if it is no stamp."""
+    """The OPT_ID number of a message from the error queue, None if it is not a stamp."""
     for level, kind, data in ancillary:
         if (level, kind) in (
             (socket.IPPROTO_IP, _IP_RECVERR),

@@ -46,7 +46,7 @@ def exchange_keys(
         why, untrusted = f"NTS key exchange: {error}", True
         return KeysRefused(server=command.server, why=why, untrusted=untrusted)
     except UnicodeError:
-        why = f"NTS key exchange: {command.host} is no host name"
+        why = f"NTS key exchange: {command.host} is not a host name"
         return KeysRefused(server=command.server, why=why, untrusted=False)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
@@ -123,7 +123,7 @@ def _context(at: int, ca: str) -> SSL.Context:
             raise Untrusted(f"{ca} holds no certificate in PEM form") from None
     store = context.get_cert_store()
     if store is None:
-        raise Untrusted("there is no store of authorities")
+        raise Untrusted("this system has no store of CA certificates")
     store.set_time(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at // SECOND))
     return context
 
@@ -174,7 +174,7 @@ class _Channel:
             try:
                 octets += self.do(lambda: self._tls.recv(_CHUNK))
             except SSL.Error:
-                raise KeyExchangeFailed("it closes the connection in the middle") from None
+                raise KeyExchangeFailed("it closed the connection in the middle") from None
 
     def _flush(self) -> None:
         while True:

@@ -206,7 +206,7 @@ def _date(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no date of ISO 8601") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not a date in ISO 8601") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return math.floor(moment.timestamp()) * SECOND + moment.microsecond * 1000

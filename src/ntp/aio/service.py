@@ -129,7 +129,7 @@ class _Running:
         gap, self._date_gap = self._date_gap, _date_gap()
         if abs(gap - self._date_gap) < _OWN:
             return
-        log.info("the clock was set by another program, or the machine slept")
+        log.info("the clock was set by another program, or the machine was suspended")
         self._forget_offsets()
         self._inbox.put_nowait(ClockChanged())
 
@@ -144,7 +144,7 @@ class _Running:
             case SetClock():
                 self._set(command)
             case LoseTrust():
-                log.warning("it is not known any more whether the date is right")
+                log.warning("whether the date is right is no longer known")
                 self._guarded(self._host.lose_trust)
             case SaveDate():
                 self._guarded(lambda: self._host.save(command.date))

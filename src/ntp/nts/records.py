@@ -40,9 +40,9 @@ class RecordType(OpenEnum):
 
 
 _ERRORS: Final = {
-    0: "it does not understand a record of ours",
-    1: "it calls our request malformed",
-    2: "it has an internal error",
+    0: "it does not understand a record that we sent",
+    1: "it says that our request is malformed",
+    2: "it reports an internal error",
 }
 
 
@@ -96,7 +96,7 @@ def parse(octets: bytes) -> tuple[Record, ...] | None:
     Raises: KeyExchangeFailed if more comes than anybody needs.
     """
     if len(octets) > LONGEST:
-        raise KeyExchangeFailed("it sends without end")
+        raise KeyExchangeFailed("it sends more than a key exchange can need")
     cursor = Cursor(octets)
     records: list[Record] = []
     try:
@@ -152,7 +152,7 @@ def _host(body: bytes) -> str:
     except UnicodeDecodeError:
         host = " "
     if len(host) > 255 or not all(c.isalnum() or c in "-.:_" for c in host):
-        raise KeyExchangeFailed("the server name it gives is none")
+        raise KeyExchangeFailed("the server name that it gives is not a host name")
     return host
 
 
@@ -160,5 +160,5 @@ def _port(body: bytes | None) -> int:
     if body is None:
         return 0
     if len(body) != _NUMBER.size or not any(body):
-        raise KeyExchangeFailed("the port it gives is none")
+        raise KeyExchangeFailed("the port that it gives is not a port number")
     return int.from_bytes(body, "big")

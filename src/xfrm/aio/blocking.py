@@ -165,7 +165,9 @@ class Client:
         except OSError as error:
             raise _failed(doing, error) from None
         except Malformed as error:
-            raise XfrmError(f"cannot {doing}: the kernel's answer is no netlink: {error}") from None
+            raise XfrmError(
+                f"cannot {doing}: the kernel's answer is not netlink: {error}"
+            ) from None
 
 
 def _refused(frame: Frame, wish: Wish) -> XfrmError | None:

@@ -115,7 +115,9 @@ class Requests:
         except _Refused as error:
             raise refusal(message.type, error.answer, doing) from None
         except Malformed as error:
-            raise XfrmError(f"cannot {doing}: the kernel's answer is no netlink: {error}") from None
+            raise XfrmError(
+                f"cannot {doing}: the kernel's answer is not netlink: {error}"
+            ) from None
         except TimeoutError:
             raise XfrmError(f"cannot {doing}: no answer in {self._limit:g} s") from None
         except OSError as error:

@@ -72,7 +72,7 @@ def total_length(packet: bytes) -> int:
 
 
 def flow(packet: bytes) -> Flow:
-    """The flow that `packet` is of. Raises Refused (IN_HEADER) if it is no whole IP packet."""
+    """The flow that `packet` is of. Raises Refused (IN_HEADER) if it is not a whole IP packet."""
     end = total_length(packet)
     if packet[0] >> 4 == 4:
         src, dst = packet[12:16], packet[16:20]

@@ -9,7 +9,7 @@ class Reason(StrEnum):
     IN_HEADER = "XfrmInHdrError"
     IN_NO_STATES = "XfrmInNoStates"
     IN_PROTOCOL = "XfrmInStateProtoError"  # integrity check, padding
-    IN_MODE = "XfrmInStateModeError"  # the inner header is no IP header of the SA's kind
+    IN_MODE = "XfrmInStateModeError"  # the inner header is not an IP header of the SA's kind
     IN_SEQUENCE = "XfrmInStateSeqError"  # replayed, or left of the window
     IN_EXPIRED = "XfrmInStateExpired"
     IN_MISMATCH = "XfrmInStateMismatch"  # UDP encapsulation where there must be none, and reverse

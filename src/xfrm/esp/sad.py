@@ -154,7 +154,7 @@ class Sad:
     def add(self, sa: SecurityAssociation, now: float, date: int) -> Entry:
         """Install `sa`. Raises AlreadyThere or Unsupported."""
         if sa.id in self._entries:
-            raise AlreadyThere(f"{sa_name(sa)} is there already")
+            raise AlreadyThere(f"{sa_name(sa)} already exists")
         return self._install(sa, now, date)
 
     def update(self, sa: SecurityAssociation, now: float, date: int) -> Entry:

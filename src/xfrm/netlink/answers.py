@@ -156,7 +156,7 @@ def _policy(info: wire.PolicyInfo, attributes: attr.Attributes) -> Policy:
     try:
         direction, action = Direction(info.dir), Action(info.action)
     except ValueError as error:
-        raise Malformed(f"a policy that is unlike any: {error}", 0) from None
+        raise Malformed(f"a policy that cannot be decoded: {error}", 0) from None
     mark = attributes.get(Attribute.MARK)
     if_id = attributes.get(Attribute.IF_ID)
     wired = attr.templates(attributes.get(Attribute.TMPL, b""))
@@ -269,7 +269,7 @@ def _network(octets: bytes, prefix: int, family: int) -> Network:
         if family == AF_INET:
             return IPv4Network((octets[:4], prefix), strict=False)
     except ValueError as error:
-        raise Malformed(f"a prefix that is none: {error}", 0) from None
+        raise Malformed(f"not a prefix: {error}", 0) from None
     raise Malformed(f"address family {family}", 0)
 
 

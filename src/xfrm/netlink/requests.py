@@ -39,7 +39,7 @@ _PADDING: Final = bytes(12)
 
 
 def sa_message(kind: MessageType, sa: SecurityAssociation) -> Message:
-    """NEWSA or UPDSA. Raises ValueError for addresses of two families."""
+    """NEWSA or UPDSA. Raises ValueError for addresses of different families."""
     _same_family(sa.src, sa.dst)
     legacy = not sa.esn and sa.replay_window <= _LEGACY_WINDOW
     info = _sa_info(sa, window=sa.replay_window if legacy else 0)
@@ -233,4 +233,4 @@ def _family(value: Address | Network) -> int:
 
 def _same_family(one: Address | Network, other: Address | Network) -> None:
     if one.version != other.version:
-        raise ValueError(f"{one} and {other} are addresses of two families")
+        raise ValueError(f"{one} and {other} are addresses of different families")

@@ -170,5 +170,9 @@ def _key(word: Word) -> bytes:
     try:
         return bytes.fromhex(word[2:])
     except ValueError:
-        odd = "an odd number of digits" if len(word) % 2 else "what is no hexadecimal digit"
+        odd = (
+            "an odd number of digits"
+            if len(word) % 2
+            else "a character that is not a hexadecimal digit"
+        )
         raise SetkeyError(f"this key has {odd}", word.place) from None

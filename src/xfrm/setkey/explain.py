@@ -52,7 +52,7 @@ STATISTICS: Final = {
     "XfrmOutStateSeqError": "would have repeated a sequence number: the SA is used up",
     "XfrmOutStateExpired": "had an SA whose lifetime is over",
     "XfrmOutPolBlock": "were discarded by an `out` policy",
-    "XfrmAcquireError": "asked for keys, and nobody listened",
+    "XfrmAcquireError": "asked for keys, and no keying daemon listened",
 }
 
 

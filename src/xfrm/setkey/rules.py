@@ -60,7 +60,7 @@ def _priority(words: Sequence[Word]) -> int:
     match = _PRIORITY.fullmatch(text)
     if match is None or (match[1] and bool(match[2]) != bool(match[3])):
         raise SetkeyError(
-            f"'{' '.join(words)}' is no priority such as 10, -10, high, low + 5", words[0].place
+            f"'{' '.join(words)}' is not a priority such as 10, -10, high, low + 5", words[0].place
         )
     base = _PRIORITIES[match[1] or "def"]
     offset = int(match[3] or 0)
@@ -74,7 +74,7 @@ def _rule(word: Word) -> Template:
     """PROTOCOL/MODE/SRC-DST/LEVEL; the last two may be missing."""
     parts = "".join(word.split()).split("/")
     if not 2 <= len(parts) <= 4:
-        raise SetkeyError(f"'{word}' is no rule PROTOCOL/MODE/SRC-DST/LEVEL", word.place)
+        raise SetkeyError(f"'{word}' is not a rule PROTOCOL/MODE/SRC-DST/LEVEL", word.place)
     protocol_name, mode_name, ends, level = parts + ["", "default"][len(parts) - 2 :]
     protocol = _PROTOCOLS.get(protocol_name)
     if protocol is None:

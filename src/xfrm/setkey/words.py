@@ -71,7 +71,9 @@ def end(statement: Statement, names: Names, families: set[int], *, numeric: bool
     word = statement.words[0]
     match = _END.fullmatch("".join("".join(statement.words).split()))
     if match is None:
-        raise SetkeyError(f"'{word}' is no address, address/prefix or address[port]", word.place)
+        raise SetkeyError(
+            f"'{word}' is not an address, address/prefix or address[port]", word.place
+        )
     host, prefix, port = match.groups()
     addresses = [
         address for address in _addresses(word, host, names, numeric) if address.version in families
@@ -116,7 +118,7 @@ def upper(statement: Statement, names: Names) -> tuple[int, int | None, int | No
         kind, _, code = more[0].partition(",")
         pair = decimal(kind, 255), decimal(code, 255)
         if None in pair:
-            raise SetkeyError(f"'{more[0]}' is no TYPE,CODE such as 8,0", more[0].place)
+            raise SetkeyError(f"'{more[0]}' is not a TYPE,CODE such as 8,0", more[0].place)
         return found, *pair
     if found == _GRE:
         key = number(more[0], "a GRE key", 0, 0xFFFFFFFF)
@@ -133,7 +135,7 @@ def _upper_number(word: Word, names: Names) -> int:
         known = names.upper_protocol(str(word))
     if known is None:
         hint = nearest(str(word), UPPER_PROTOCOLS)
-        raise SetkeyError(f"'{word}' is no upper layer protocol{hint}", word.place)
+        raise SetkeyError(f"'{word}' is not an upper layer protocol{hint}", word.place)
     return known
 
 
@@ -145,10 +147,10 @@ def _addresses(word: Word, host: str, names: Names, numeric: bool) -> Sequence[A
     except ValueError:
         pass
     if numeric:
-        raise SetkeyError(f"'{host}' is no address, and -n forbids names", word.place)
+        raise SetkeyError(f"'{host}' is not an address, and -n forbids names", word.place)
     found = names.addresses(host)
     if not found:
-        raise SetkeyError(f"'{host}' is no address, and no host has that name", word.place)
+        raise SetkeyError(f"'{host}' is not an address, and no host has that name", word.place)
     return found
 
 

@@ -338,7 +338,7 @@ class DataPath:
         if sa.encapsulation is None:
             return self._sockets.sender(sa)
         if self._send_udp is None:
-            raise Unsupported("nobody sends UDP for this data path")
+            raise Unsupported("this data path was given no socket to send UDP")
         batch = self._batches.get(sa.id)
         if batch is None:
             batch = Batch(self._send_udp(sa), self._loop.call_soon, self._lost)

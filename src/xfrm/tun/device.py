@@ -59,7 +59,7 @@ class PlainTun:
         return (os.read(self.fd, _LARGEST),)
 
     def write(self, packet: bytes) -> None:
-        """Raises OSError for what is no IP packet, or when the device is down."""
+        """Raises OSError for what is not an IP packet, or when the device is down."""
         os.write(self.fd, packet)
 
     def flush(self) -> None:

@@ -117,7 +117,7 @@ class Guard:
                 continue
             except (OSError, DecodeError) as error:
                 raise _unread(str(error)) from error
-        raise _unread("others change theirs all the time")
+        raise _unread("it changed during each try")
 
     def _notes(self) -> list[bytes]:
         """Raises: OSError, DecodeError, nft.Interrupted."""

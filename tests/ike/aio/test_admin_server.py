@@ -131,7 +131,7 @@ async def test_what_is_no_socket_stays_where_it_is(
     path = tmp_path / "racoon.sock"
     plant(path)
     before = path.lstat()
-    with pytest.raises(FileExistsError, match="this is no socket, so it stays") as refused:
+    with pytest.raises(FileExistsError, match="this is not a socket and is left alone") as refused:
         await AdminServer.open(path, answer)
     assert refused.value.filename == str(path)
     assert path.lstat() == before
@@ -259,7 +259,7 @@ async def test_clients_by_the_hundred_are_turned_away_with_one_line(
         last = await asyncio.to_thread(client.recv, 1)
     assert last == b""
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path / 'racoon.sock'}: more than 32 clients at once: one was turned away"
+        f"{tmp_path / 'racoon.sock'}: more than 32 clients at once: one was refused"
     ]
 
 

@@ -61,7 +61,7 @@ def test_the_first_line_with_a_name_counts_and_a_star_is_everybody(tmp_path: Pat
         (b"  # offices", "this line is nobody's: it begins with a blank"),
         (
             b"a 0xhunter2",
-            "a has no key, as the one in this line cannot be read: it begins with 0x, and is no"
+            "a has no key, as the one in this line cannot be read: it begins with 0x, and is not"
             " hexadecimal",
         ),
         (
