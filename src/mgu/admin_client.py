@@ -32,18 +32,20 @@ def reason(reply: Reply) -> str:
 class Connection:
     """One request, its reply, and the events that may follow it."""
 
-    def __init__(self, path: "Path | str", *, dump: bool = False) -> None:
+    def __init__(
+        self, path: "Path | str", *, dump: bool = False, patience: float = PATIENCE
+    ) -> None:
         self._dump = dump
+        self._patience = patience  # seconds
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with short_name(path) as name:
                 self._socket.connect(name)
         except OSError as error:
             self._socket.close()
-            hint = (
-                "only root may ask" if isinstance(error, PermissionError) else "is racoon running?"
-            )
-            code = exits.NO_PERMISSION if isinstance(error, PermissionError) else exits.FAILED
+            hint, code = "is racoon running?", exits.FAILED
+            if isinstance(error, PermissionError):
+                hint, code = "only root may ask", exits.NO_PERMISSION
             text = f"cannot connect to racoon admin socket {path}: {error.strerror} ({hint})"
             raise Refused(text, code) from None
 
@@ -55,12 +57,12 @@ class Connection:
 
     def ask(self, request: Request) -> Reply:
         """The daemon's answer. Raises: Refused."""
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(self._patience)
         try:
             self._socket.sendall(bytes(request))
             reply = self.receive()
         except TimeoutError:
-            raise Refused(f"racoon does not answer within {PATIENCE:g} s") from None
+            raise Refused(f"racoon does not answer within {self._patience:g} s") from None
         self._socket.settimeout(None)  # events may take their time
         if reply is None:
             raise Refused("racoon closed the connection without an answer")
