@@ -51,8 +51,9 @@ class Config:
         return next((network for network in self.networks if not network.disabled), None)
 
 
-def parse(source: str, name: str) -> Config:
-    """The configuration in `source`. Raises ConfigError with `name`, the line and the remedy."""
+def parse(source: str, name: str, *, wired: bool = True) -> Config:
+    """The configuration in `source`. `wired` False takes networks of every key_mgmt: what EAP
+    itself needs is the same. Raises ConfigError with `name`, the line and the remedy."""
     config, blocks, blobs = Config(), list[Block](), dict[str, bytes]()
     warnings: list[str] = []
     for item in read(source, name):
@@ -67,7 +68,8 @@ def parse(source: str, name: str) -> Config:
         else:
             what = f"'{item.kind}' is not a kind of block{nearest(item.kind, ['network', 'cred'])}"
             raise ConfigError(what, name, item.line)
-    ranked = sorted(_wired(blocks, name, warnings), key=lambda block: -_priority(block, name))
+    usable = _wired(blocks, name, warnings) if wired else [_without(block) for block in blocks]
+    ranked = sorted(usable, key=lambda block: -_priority(block, name))
     networks = tuple(_network(block, name, config, warnings) for block in ranked)
     if all(network.disabled for network in networks):
         warnings.append(f"{name}: no network is enabled, so nothing happens; net8021x writes one")
@@ -124,6 +126,12 @@ def _wired(blocks: list[Block], name: str, warnings: list[str]) -> list[Block]:
         raise ConfigError(f"{what}; write key_mgmt={WIRED}", name, line)
     warnings += [f"{name}:{line}: {what}; passed over" for line, what in others]
     return wired
+
+
+def _without(block: Block) -> Block:
+    """The network without key_mgmt."""
+    kept = tuple(entry for entry in block.assignments if entry.key != "key_mgmt")
+    return replace(block, assignments=kept)
 
 
 def _network(block: Block, name: str, config: Config, warnings: list[str]) -> Network:

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "wpa_cli": "ask the supplicant",
     "ipsec": "create, start, stop and remove IPsec connections",
     "racoonctl": "ask the keying daemon",
+    "eapol-test": "authenticate at a RADIUS server, once or as a load",
     "setkey": "show and change the kernel's SAs and policies",
 }
 DAEMONS: Final = {
@@ -30,8 +31,12 @@ DAEMONS: Final = {
     "supervise": "daemon: start another again when it ends, without an init system",
 }
 
-# Daemons that have another name here
-HISTORIC: Final = {"wpa_supplicant": "supplicant", "racoon": "iked"}
+# What has another name here
+HISTORIC: Final = {
+    "wpa_supplicant": "supplicant",
+    "racoon": "iked",
+    "eapol_test": "eapol-test",
+}
 
 _SELDOM: Final = 50_000  # new objects between two looks of the collector
 
@@ -50,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.OK if arguments else exits.USAGE
     name = arguments[0]
     if name in COMMANDS:
-        result: int = _imported(f"mgu.commands.{name.lower()}").main(arguments[1:])
+        result: int = _imported(f"mgu.commands.{name.lower().replace('-', '_')}").main(
+            arguments[1:]
+        )
     elif name in DAEMONS:
         result = _imported(f"mgu.daemons.{name}").main(arguments[1:])
     else:

@@ -28,7 +28,7 @@ def main() -> None:
     import atheris
 
     name, seconds = sys.argv[1:]
-    with atheris.instrument_imports(include=["wire", "ntp", "eapol", "xfrm", "ike"]):
+    with atheris.instrument_imports(include=["wire", "ntp", "eapol", "radius", "xfrm", "ike"]):
         known = targets(name.partition(".")[0])
     if name not in known:
         sys.exit(f"there is no target {name}; there are\n" + "\n".join(targets()))
