@@ -36,7 +36,8 @@ class Testers:
         station = Station(network=network, secrets=secrets)
         station = replace(station, **demands)  # type: ignore[arg-type]
         self.sessions = [
-            Session(station, tls or client_context(network.tls)) for _ in range(sessions)
+            Session(station, tls or client_context(network.tls), office.lab.entropy)
+            for _ in range(sessions)
         ]
         self.results: dict[int, Result] = {}
         self.eap: list[bytes] = []

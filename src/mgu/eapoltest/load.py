@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -139,7 +140,7 @@ async def _run(end: Connection, options: argparse.Namespace, setup: Setup, share
         context = setup.context(keylog)
         pace = Pace(share, asyncio.get_running_loop().time())
         async with RadiusClient(setup.servers, source=setup.source) as client:
-            sessions = [Session(setup.station, context) for _ in range(share.stations)]
+            sessions = [Session(setup.station, context, os.urandom) for _ in range(share.stations)]
             tasks = [asyncio.create_task(_station(each, client, pace, tally)) for each in sessions]
             left = set(tasks)
             while left:

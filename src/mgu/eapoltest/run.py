@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -57,7 +58,7 @@ async def _authentications(options: argparse.Namespace, setup: Setup) -> list[Re
         if not options.json:
             for warning in context.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
-        session = Session(setup.station, context)
+        session = Session(setup.station, context, os.urandom)
         tap = capture.tap if capture is not None else None
         try:
             async with RadiusClient(setup.servers, source=setup.source, tap=tap) as client:

@@ -6,7 +6,7 @@ station, as on a port, so that sessions are resumed. The session has no deadline
 there is none, comes by `Query.until` at the latest; the supplicant's timers are looked at then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -137,9 +137,13 @@ class Station:
 
 
 class Session:
-    def __init__(self, station: Station, tls: ClientTlsContext) -> None:
+    """`entropy(n)` gives n random octets, for the EAP methods."""
+
+    def __init__(
+        self, station: Station, tls: ClientTlsContext, entropy: Callable[[int], bytes]
+    ) -> None:
         self._station = station
-        self._supplicant = Supplicant()
+        self._supplicant = Supplicant(entropy=entropy)
         self._out: list[Query | Finished] = []
         self._date: datetime | None = None
         self._running = False
