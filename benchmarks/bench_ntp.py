@@ -29,11 +29,11 @@ from lab.netns import Namespace, Veth
 from lab.peers.chronyd import chronyd
 from ntp.aio import oneshot
 from ntp.aio.exchange import Exchange
-from ntp.association import Association
 from ntp.client import Client
 from ntp.messages import Address
+from ntp.onwire import OnWire
+from ntp.peer import Peer
 from ntp.sample import Sample
-from ntp.source import Source
 from ntp.trust import Floor
 
 SERVERS = ("10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5")
@@ -94,10 +94,10 @@ class Interleaving:
     """Repeated samples of one server in interleaved mode, by poll(2)."""
 
     def __init__(self) -> None:
-        self.association = Association(os.urandom, pivot=time.time_ns())
+        self.on_wire = OnWire(os.urandom, pivot=time.time_ns())
 
     def sample(self) -> Sample:
-        request = self.association.request(time.monotonic())
+        request = self.on_wire.request(time.monotonic())
         exchange = Exchange(0, Address(SERVER), request.octets)
         try:
             while True:
@@ -108,7 +108,7 @@ class Interleaving:
         finally:
             exchange.close()
         now = time.monotonic()
-        return self.association.receive(request, received.octets, received.stamps, now)
+        return self.on_wire.receive(request, received.octets, received.stamps, now)
 
 
 def by_library() -> float:
@@ -169,10 +169,8 @@ def cpu_of(query: Callable[[], object], rounds: int) -> float:
 
 
 def one_round() -> None:
-    association = Association(os.urandom, pivot=time.time_ns())
-    outcome = oneshot.run(
-        Client([Source(name=SERVER, association=association)], floor=Floor(released=0))
-    )
+    on_wire = OnWire(os.urandom, pivot=time.time_ns())
+    outcome = oneshot.run(Client([Peer(name=SERVER, on_wire=on_wire)], floor=Floor(released=0)))
     assert outcome.verdict.usable
 
 
@@ -238,7 +236,7 @@ def commands(folder: Path) -> dict[str, Command]:
 
 
 def test_the_commands(gateway: Namespace, tmp_path: Path) -> None:
-    """With compiled sources, as after an installation: ntpdig has them too."""
+    """With compiled peers, as after an installation: ntpdig has them too."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     table = commands(tmp_path)

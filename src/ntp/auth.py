@@ -69,7 +69,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyAuthentication:
-    """An `Authentication` (ntp.association) with one symmetric key."""
+    """An `Authentication` (ntp.onwire) with one symmetric key."""
 
     key: Key
 

@@ -1,6 +1,6 @@
 """The client core: asks several servers at once and says what they agree on.
 
-One `Client` is one round. It sends each source as many requests as the policy wants samples, one at
+One `Client` is one round. It sends each peer as many requests as the policy wants samples, one at
 a time, and ends when all have answered, when a majority agrees and the others had their grace, or
 when the time is over. It has no socket and no clock: see ntp.messages for what goes in and out, and
 ntp.aio for the drivers.
@@ -38,11 +38,11 @@ from ntp.messages import (
     SendFailed,
     Start,
 )
-from ntp.peer import Failure, Peer, Policy
+from ntp.peer import Peer, reference_id
 from ntp.select import Agreement
-from ntp.source import Source, reference_id
 from ntp.timestamp import SECOND, date_text
 from ntp.trust import Floor
+from ntp.turn import Failure, Policy, Turn
 from wire.lean import Final
 from wire.timer import TimerFired
 
@@ -58,7 +58,7 @@ class Client:
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        peers: Sequence[Peer],
         *,
         floor: Floor,
         policy: Policy | None = None,
@@ -67,13 +67,13 @@ class Client:
         self._policy = policy or Policy()
         self._floor = floor
         self._trusted = trusted
-        self._peers = [
-            Peer(each, self._policy) for source in sources for each in source.members or (source,)
+        self._turns = [
+            Turn(each, self._policy) for peer in peers for each in peer.members or (peer,)
         ]
-        self._pools = [source for source in sources if source.pool]
-        self._needs_nts = bool([source for source in sources if source.nts])
+        self._pools = [peer for peer in peers if peer.pool]
+        self._needs_nts = bool([peer for peer in peers if peer.nts])
         self._commands: list[Command] = []
-        self._requests: dict[int, Peer] = {}
+        self._requests: dict[int, Turn] = {}
         self._count = 0
         self._started = 0.0
         self._date = 0
@@ -89,7 +89,7 @@ class Client:
         finished."""
         if self._end is None:
             return None
-        times = [peer.next_at for peer in self._peers if peer.next_at is not None]
+        times = [turn.next_at for turn in self._turns if turn.next_at is not None]
         if self._grace_end is not None:
             times.append(self._grace_end)
         return min(self._end, *times) if times else self._end
@@ -111,16 +111,16 @@ class Client:
     def _begin(self, start: Start, now: float) -> None:
         self._begun, self._started, self._date = True, now, start.date
         self._end = now + self._policy.timeout
-        for peer in self._peers:
-            if peer.source.is_forbidden(now):
-                why = f"it refuses further requests ({peer.source.refused})"
-                peer.give_up(Failure.REFUSED, why)
+        for turn in self._turns:
+            if turn.peer.is_forbidden(now):
+                why = f"it refuses further requests ({turn.peer.refused})"
+                turn.give_up(Failure.REFUSED, why)
             else:
-                if peer.source.nts and not self._trusted:
-                    peer.source.association.authentication = None
-                self._ask_at(peer, now)
-                if peer.settled:
-                    peer.give_up(Failure.REFUSED, _RATE)
+                if turn.peer.nts and not self._trusted:
+                    turn.peer.on_wire.authentication = None
+                self._ask_at(turn, now)
+                if turn.settled:
+                    turn.give_up(Failure.REFUSED, _RATE)
         self._secured = self._trusted and self._needs_nts
 
     def _take(self, event: Event, now: float) -> None:
@@ -135,224 +135,224 @@ class Client:
                 self._keys_agreed(event, now)
             case KeysRefused():
                 failure = Failure.REFUSED if event.untrusted else Failure.SILENT
-                self._peer(event.server).give_up(failure, event.why)
+                self._turn(event.server).give_up(failure, event.why)
             case Start() | TimerFired():
                 pass
 
-    def _peer(self, name: str) -> Peer:
-        return next(peer for peer in self._peers if peer.name == name)
+    def _turn(self, name: str) -> Turn:
+        return next(turn for turn in self._turns if turn.name == name)
 
     # Asking
 
     def _drive(self, now: float) -> None:
-        for peer in self._peers:
-            if peer.next_at is not None and peer.next_at <= now:
-                self._ask(peer, now)
+        for turn in self._turns:
+            if turn.next_at is not None and turn.next_at <= now:
+                self._ask(turn, now)
         if not self._is_over(now):
             return
         if self._secured or not self._needs_nts:
             self._finish()
             return
-        self._candidate = candidate_of(self._peers)
+        self._candidate = candidate_of(self._turns)
         if self._candidate is None:
             self._finish()
         else:
             self._secure(now)
 
-    def _ask_at(self, peer: Peer, at: float) -> None:
+    def _ask_at(self, turn: Turn, at: float) -> None:
         """Ask at `at`, or when the server allows it; too late for this round: not any more."""
-        peer.next_at = max(at, peer.source.not_before)
-        if self._end is not None and peer.next_at >= self._end:
-            peer.stop()
+        turn.next_at = max(at, turn.peer.not_before)
+        if self._end is not None and turn.next_at >= self._end:
+            turn.stop()
 
-    def _ask(self, peer: Peer, now: float) -> None:
-        if peer.pending:
-            self._forget(peer)
-            peer.unanswered()
-        address = peer.address
+    def _ask(self, turn: Turn, now: float) -> None:
+        if turn.pending:
+            self._forget(turn)
+            turn.unanswered()
+        address = turn.address
         if address is None:
-            host = peer.source.lookup
-            self._commands.append(Resolve(server=peer.name, host=host))
-            peer.next_at = None
+            host = turn.peer.lookup
+            self._commands.append(Resolve(server=turn.name, host=host))
+            turn.next_at = None
             return
-        authentication = peer.source.association.authentication
+        authentication = turn.peer.on_wire.authentication
         has_keys = authentication is not None and authentication.ready
-        if self._secured and peer.source.nts and not has_keys:
-            self._exchange_keys(peer, now)
+        if self._secured and turn.peer.nts and not has_keys:
+            self._exchange_keys(turn, now)
             return
         self._count += 1
-        self._requests[self._count] = peer
-        request = peer.source.association.request(now)
-        peer.asked(request, self._count, address, now)
+        self._requests[self._count] = turn
+        request = turn.peer.on_wire.request(now)
+        turn.asked(request, self._count, address, now)
         self._commands.append(Send(request=self._count, to=address, octets=request.octets))
 
-    def _forget(self, peer: Peer) -> None:
-        if self._requests.pop(peer.number, None):
-            self._commands.append(Forget(request=peer.number))
+    def _forget(self, turn: Turn) -> None:
+        if self._requests.pop(turn.number, None):
+            self._commands.append(Forget(request=turn.number))
 
     def _resolved(self, event: Resolved, now: float) -> None:
-        peer = self._peer(event.server)
-        peer.source.found(event.hosts)
-        if peer.settled:
+        turn = self._turn(event.server)
+        turn.peer.found(event.hosts)
+        if turn.settled:
             return
-        if peer.source.members:
-            members = [Peer(member, self._policy) for member in peer.source.members]
-            at = self._peers.index(peer)
-            self._peers[at : at + 1] = members
+        if turn.peer.members:
+            members = [Turn(member, self._policy) for member in turn.peer.members]
+            at = self._turns.index(turn)
+            self._turns[at : at + 1] = members
             for member in members:
                 self._ask_at(member, now)
         elif event.hosts:
-            self._ask_at(peer, now)
+            self._ask_at(turn, now)
         else:
-            peer.why = event.why
-            self._ask_at(peer, now + self._policy.retry)
+            turn.why = event.why
+            self._ask_at(turn, now + self._policy.retry)
 
     def _send_failed(self, event: SendFailed, now: float) -> None:
         """The network may be late at boot, and an ICMP message may be forged: ask again later."""
-        peer = self._requests.get(event.request)
-        if peer is None:
+        turn = self._requests.get(event.request)
+        if turn is None:
             return
-        peer.why = event.why
-        hosts = peer.source.hosts
-        if peer.silences + 1 < len(hosts):  # another address has not been tried yet
-            peer.next_at = now
+        turn.why = event.why
+        hosts = turn.peer.hosts
+        if turn.silences + 1 < len(hosts):  # another address has not been tried yet
+            turn.next_at = now
 
     # Listening
 
     def _received(self, event: Received, now: float) -> None:
-        peer = self._requests.get(event.request)
-        if peer is None or peer.pending is None:
+        turn = self._requests.get(event.request)
+        if turn is None or turn.pending is None:
             return
-        association = peer.source.association
+        on_wire = turn.peer.on_wire
         own = reference_id(event.own)
         try:
-            sample = association.receive(peer.pending, event.octets, event.stamps, now, own)
+            sample = on_wire.receive(turn.pending, event.octets, event.stamps, now, own)
         except NotAuthentic as error:
-            peer.failure, peer.why = Failure.REFUSED, str(error)
+            turn.failure, turn.why = Failure.REFUSED, str(error)
             return
         except Skip:
-            peer.passed_over += 1
+            turn.passed_over += 1
             return
         except ServerError as error:
-            self._forget(peer)
-            self._refused(peer, error, now)
+            self._forget(turn)
+            self._refused(turn, error, now)
             return
-        self._forget(peer)
+        self._forget(turn)
         if sample.date < self._floor.released:
             said, floor = date_text(sample.date), date_text(self._floor.released)
-            peer.give_up(Failure.REFUSED, f"it says {said}, which is before the floor, {floor}")
+            turn.give_up(Failure.REFUSED, f"it says {said}, which is before the floor, {floor}")
         else:
-            peer.took(sample)
-            if not peer.settled:
-                self._ask_at(peer, now + self._policy.spacing)
+            turn.took(sample)
+            if not turn.settled:
+                self._ask_at(turn, now + self._policy.spacing)
             self._watch_majority(now)
 
-    def _refused(self, peer: Peer, error: ServerError, now: float) -> None:
-        peer.pending = None
+    def _refused(self, turn: Turn, error: ServerError, now: float) -> None:
+        turn.pending = None
         match error:
             case NtsNak():
-                peer.source.association.authentication = None
-                self._exchange_keys(peer, now)
+                turn.peer.on_wire.authentication = None
+                self._exchange_keys(turn, now)
             case ClockStepped():
-                peer.failure, peer.why = Failure.UNUSABLE, str(error)
-                self._ask_at(peer, now + self._policy.retry)
+                turn.failure, turn.why = Failure.UNUSABLE, str(error)
+                self._ask_at(turn, now + self._policy.retry)
             case Implausible():
-                peer.failure, peer.why = Failure.UNUSABLE, str(error)
-                self._ask_at(peer, now + self._policy.retry)
+                turn.failure, turn.why = Failure.UNUSABLE, str(error)
+                self._ask_at(turn, now + self._policy.retry)
             case KissOfDeath(code=b"RATE"):
-                peer.source.slow_down(max(self._policy.spacing, self._policy.interval), now)
-                if not peer.samples:  # else what it said before still counts
-                    peer.failure, peer.why = Failure.REFUSED, _RATE
-                self._ask_at(peer, now)
+                turn.peer.slow_down(max(self._policy.spacing, self._policy.interval), now)
+                if not turn.samples:  # else what it said before still counts
+                    turn.failure, turn.why = Failure.REFUSED, _RATE
+                self._ask_at(turn, now)
             case KissOfDeath(is_for_now=True):
-                peer.give_up(Failure.UNUSABLE, f"it is not synchronised yet ({error})")
+                turn.give_up(Failure.UNUSABLE, f"it is not synchronised yet ({error})")
             case KissOfDeath():
                 if error.is_final:
-                    peer.source.forbid(error.code.decode("ascii"), now)
-                peer.give_up(Failure.REFUSED, f"it gives no time ({error})")
+                    turn.peer.forbid(error.code.decode("ascii"), now)
+                turn.give_up(Failure.REFUSED, f"it gives no time ({error})")
             case _:
-                peer.give_up(Failure.UNUSABLE, str(error))
+                turn.give_up(Failure.UNUSABLE, str(error))
 
     def _watch_majority(self, now: float) -> None:
         """Once more than half of all agree, the others have but a moment."""
         waited_for = self._waited_for()
-        settled = [peer for peer in waited_for if peer.settled]
+        settled = [turn for turn in waited_for if turn.settled]
         if self._grace_end is not None or len(settled) == len(waited_for):
             return  # known already; or nobody is left to wait for
         if majority_of(waited_for, among=settled):
-            slowest = max(peer.vote.delay for peer in settled if peer.vote)
+            slowest = max(turn.vote.delay for turn in settled if turn.vote)
             self._grace_end = now + max(self._policy.grace, 2 * slowest / SECOND)
 
     # The second phase: NTS
 
     def _secure(self, now: float) -> None:
         self._secured, self._grace_end = True, None
-        for peer in self._peers:
-            if not peer.source.nts:
-                if not peer.settled:
-                    self._forget(peer)
-                    peer.stop()
-            elif not peer.source.is_forbidden(now):
-                self._forget(peer)
-                peer.begin_again(now)
+        for turn in self._turns:
+            if not turn.peer.nts:
+                if not turn.settled:
+                    self._forget(turn)
+                    turn.stop()
+            elif not turn.peer.is_forbidden(now):
+                self._forget(turn)
+                turn.begin_again(now)
 
-    def _exchange_keys(self, peer: Peer, now: float) -> None:
-        if peer.keyed:  # once a round
-            peer.give_up(Failure.REFUSED, "it does not accept the keys that it gave us")
+    def _exchange_keys(self, turn: Turn, now: float) -> None:
+        if turn.keyed:  # once a round
+            turn.give_up(Failure.REFUSED, "it does not accept the keys that it gave us")
             return
-        peer.keyed = True
-        peer.next_at = peer.pending = None
+        turn.keyed = True
+        turn.next_at = turn.pending = None
         offset = self._candidate.offset if self._candidate else 0
         at = self._date + round((now - self._started) * SECOND) + offset
-        source = peer.source
+        peer = turn.peer
         self._commands.append(
-            ExchangeKeys(server=source.name, host=source.nts_host, port=source.nts_port, at=at)
+            ExchangeKeys(server=peer.name, host=peer.nts_host, port=peer.nts_port, at=at)
         )
 
     def _keys_agreed(self, event: KeysAgreed, now: float) -> None:
         from ntp.nts.session import Session  # late: most gateways ask without NTS
 
-        peer = self._peer(event.server)
-        association = peer.source.association
-        association.authentication = Session(event.material, association.entropy)
-        peer.source.serve_from(event.material.host, event.material.port)
-        if not peer.settled:
-            peer.next_at = now
+        turn = self._turn(event.server)
+        on_wire = turn.peer.on_wire
+        on_wire.authentication = Session(event.material, on_wire.entropy)
+        turn.peer.serve_from(event.material.host, event.material.port)
+        if not turn.settled:
+            turn.next_at = now
 
     # The end
 
     def _is_over(self, now: float) -> bool:
         if self._grace_end is not None and now >= self._grace_end:
             return True
-        waiting = [peer for peer in self._peers if not peer.settled]
+        waiting = [turn for turn in self._turns if not turn.settled]
         if not waiting:
             return True
-        if self._grace_end is None and all(peer.settled for peer in self._waited_for()):
+        if self._grace_end is None and all(turn.settled for turn in self._waited_for()):
             self._grace_end = now + self._policy.grace  # for those who decide nothing
         return False
 
-    def _waited_for(self) -> Sequence[Peer]:
+    def _waited_for(self) -> Sequence[Turn]:
         """Whose word this phase waits for."""
-        return deciding(self._peers) if self._secured or not self._needs_nts else self._peers
+        return deciding(self._turns) if self._secured or not self._needs_nts else self._turns
 
     def _finish(self) -> None:
-        for peer in self._peers:
-            if peer.pending:
-                self._forget(peer)
-                peer.unanswered()
-            if peer.last:
-                peer.source.round_ended(peer.best)
-            if not peer.samples:
-                peer.source.forget_addresses()
-                if peer.passed_over and peer.failure is Failure.SILENT:
-                    peer.why += (
+        for turn in self._turns:
+            if turn.pending:
+                self._forget(turn)
+                turn.unanswered()
+            if turn.last:
+                turn.peer.round_ended(turn.best)
+            if not turn.samples:
+                turn.peer.forget_addresses()
+                if turn.passed_over and turn.failure is Failure.SILENT:
+                    turn.why += (
                         "; datagrams from there that did not answer our request: "
-                        f"{peer.passed_over}"
+                        f"{turn.passed_over}"
                     )
         for pool in self._pools:
             pool.forget_addresses()
         self._end = None
         outcome = conclude(
-            self._peers, floor=self._floor, secured=self._secured, candidate=self._candidate
+            self._turns, floor=self._floor, secured=self._secured, candidate=self._candidate
         )
         self._commands.append(Finished(outcome=outcome))

@@ -1,65 +1,65 @@
-"""From what each source said to what the round says, and how far it may be trusted."""
+"""From what each peer said to the outcome of the round, and how far it may be trusted."""
 
 from collections.abc import Mapping, Sequence
 
 from ntp.messages import Outcome, Report, Verdict
-from ntp.peer import Failure, Peer
 from ntp.sample import Sample
 from ntp.select import Agreement, agree, overlaps
 from ntp.timestamp import date_text
 from ntp.trust import Floor, Level, Trust
+from ntp.turn import Failure, Turn
 from wire.record import replace
 
 _WANDER = 1_000_000  # ns; how far our own clock may go astray within a round
 
 
-def deciding(peers: Sequence[Peer]) -> Sequence[Peer]:
+def deciding(turns: Sequence[Turn]) -> Sequence[Turn]:
     """Whose word counts: those whose answers prove whose they are, if there are any."""
-    if len(peers) == 1:
-        return peers
-    return [peer for peer in peers if peer.source.authenticates] or peers
+    if len(turns) == 1:
+        return turns
+    return [turn for turn in turns if turn.peer.authenticates] or turns
 
 
-def one_each(peers: Sequence[Peer]) -> list[Peer]:
+def one_each(turns: Sequence[Turn]) -> list[Turn]:
     """Without those that another one already is: two names of one address are one server."""
-    if len(peers) == 1:
-        return list(peers)
-    kept: dict[object, Peer] = {}
-    for peer in sorted(peers, key=lambda peer: peer.vote is None):
-        kept.setdefault(peer.answered or peer.last or peer, peer)
+    if len(turns) == 1:
+        return list(turns)
+    kept: dict[object, Turn] = {}
+    for turn in sorted(turns, key=lambda turn: turn.vote is None):
+        kept.setdefault(turn.answered or turn.last or turn, turn)
     return list(kept.values())
 
 
-def majority_of(peers: Sequence[Peer], among: Sequence[Peer] | None = None) -> Agreement | None:
-    """What more than half of `peers`, the configured ones, say; of `among` only, if given."""
-    distinct = one_each(peers)
-    heard = distinct if among is None else [peer for peer in distinct if peer in among]
+def majority_of(turns: Sequence[Turn], among: Sequence[Turn] | None = None) -> Agreement | None:
+    """What more than half of `turns`, the configured ones, say; of `among` only, if given."""
+    distinct = one_each(turns)
+    heard = distinct if among is None else [turn for turn in distinct if turn in among]
     return agree(_votes_of(heard), len(distinct))
 
 
-def candidate_of(peers: Sequence[Peer]) -> Agreement | None:
+def candidate_of(turns: Sequence[Turn]) -> Agreement | None:
     """The date to verify certificates at: what the deciding servers say in plain, or else anybody.
 
     It is not a date to set a clock by, so a majority of those that answered is enough.
     """
-    return agree(_votes_of(one_each(deciding(peers)))) or agree(_votes_of(one_each(peers)))
+    return agree(_votes_of(one_each(deciding(turns)))) or agree(_votes_of(one_each(turns)))
 
 
 def conclude(
-    peers: Sequence[Peer], *, floor: Floor, secured: bool, candidate: Agreement | None
+    turns: Sequence[Turn], *, floor: Floor, secured: bool, candidate: Agreement | None
 ) -> Outcome:
     """The outcome of a round.
 
     Args: `secured`: the phase under NTS was reached, if there is to be one; `candidate`: what
     plain answers said before it.
     """
-    counting = deciding(peers)
-    if not secured and [peer for peer in counting if peer.source.nts]:
-        if candidate_of(peers) is None:
-            return _decided(peers, peers)
+    counting = deciding(turns)
+    if not secured and [turn for turn in counting if turn.peer.nts]:
+        if candidate_of(turns) is None:
+            return _decided(turns, turns)
         why = "the time ran out before NTS keys were exchanged"
-        return _no(Verdict.NO_ANSWER, why, peers)
-    outcome = _decided(counting, peers)
+        return _no(Verdict.NO_ANSWER, why, turns)
+    outcome = _decided(counting, turns)
     if outcome.trust is None:
         return outcome
     if candidate and not _overlap(candidate, outcome):
@@ -67,7 +67,7 @@ def conclude(
             "the authenticated time contradicts the one at which the certificate was verified; "
             "one of the servers lies"
         )
-        return _no(Verdict.REFUSED, why, peers)
+        return _no(Verdict.REFUSED, why, turns)
     if outcome.date < floor.below(outcome.trust.level):
         return _below_floor(outcome, outcome.trust, floor)
     return outcome
@@ -82,28 +82,28 @@ def _below_floor(outcome: Outcome, trust: Trust, floor: Floor) -> Outcome:
     return replace(outcome, verdict=Verdict.REFUSED, why=why, trust=None)
 
 
-def _decided(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
-    """What those of `peers` say whose word counts."""
+def _decided(counting: Sequence[Turn], turns: Sequence[Turn]) -> Outcome:
+    """What those of `turns` say whose word counts."""
     distinct = one_each(counting)
     votes = _votes_of(distinct)
     if not votes:
-        return _failed(counting, peers)
+        return _failed(counting, turns)
     agreement = agree(votes, len(distinct))
     by_majority = agreement is not None
     agreement = agreement or agree(votes)
     if agreement is None:
         why = f"no majority: the {len(votes)} servers that answered contradict each other"
-        return _no(Verdict.NO_MAJORITY, why, peers)
-    least = peers[0].policy.minsources
+        return _no(Verdict.NO_MAJORITY, why, turns)
+    least = turns[0].policy.minsources
     if len(agreement.survivors) < least:
         why = f"{len(agreement.survivors)} agree, but minsources asks for {least}"
-        return _no(Verdict.NO_MAJORITY, why, peers)
+        return _no(Verdict.NO_MAJORITY, why, turns)
     level = _level(agreement, votes, by_majority=by_majority)
     date = agreement.best.date - agreement.best.offset + agreement.offset
     return Outcome(
         verdict=Verdict.UNCONFIRMED if level is Level.UNCONFIRMED else Verdict.AGREED,
         why="",
-        servers=_reports(peers, agreement),
+        servers=_reports(turns, agreement),
         offset=agreement.offset,
         error=agreement.error,
         delay=agreement.best.delay,
@@ -129,57 +129,57 @@ def _level(agreement: Agreement, votes: Mapping[str, Sample], *, by_majority: bo
     return Level.UNCONFIRMED
 
 
-def _votes_of(peers: Sequence[Peer]) -> dict[str, Sample]:
+def _votes_of(turns: Sequence[Turn]) -> dict[str, Sample]:
     """By name, what those say that have a vote."""
-    return {peer.name: vote for peer in peers if (vote := peer.vote)}
+    return {turn.name: vote for turn in turns if (vote := turn.vote)}
 
 
 def _overlap(one: Agreement, other: Outcome) -> bool:
     return abs(one.offset - other.offset) <= one.error + other.error + _WANDER
 
 
-def _no(verdict: Verdict, why: str, peers: Sequence[Peer]) -> Outcome:
-    return Outcome(verdict=verdict, why=why, servers=_reports(peers, None))
+def _no(verdict: Verdict, why: str, turns: Sequence[Turn]) -> Outcome:
+    return Outcome(verdict=verdict, why=why, servers=_reports(turns, None))
 
 
-def _failed(counting: Sequence[Peer], peers: Sequence[Peer]) -> Outcome:
+def _failed(counting: Sequence[Turn], turns: Sequence[Turn]) -> Outcome:
     """Nobody can vote: the gravest reason says why."""
-    gravest = max(counting, key=lambda peer: peer.failure.value, default=None)
+    gravest = max(counting, key=lambda turn: turn.failure.value, default=None)
     if gravest is None:
         return _no(Verdict.NO_ANSWER, "no server is configured", ())
     refused = gravest.failure is Failure.REFUSED
     verdict = Verdict.REFUSED if refused else Verdict.NO_ANSWER
-    return _no(verdict, f"{gravest.name}: {gravest.why}", peers)
+    return _no(verdict, f"{gravest.name}: {gravest.why}", turns)
 
 
-def _reports(peers: Sequence[Peer], agreement: Agreement | None) -> tuple[Report, ...]:
+def _reports(turns: Sequence[Turn], agreement: Agreement | None) -> tuple[Report, ...]:
     reports = []
-    for peer in peers:
-        survivor = agreement is not None and peer.name in agreement.survivors
-        why = "" if survivor else peer.why
-        if not survivor and not why and peer.vote:
-            why = _without_part(peer, peers, agreement)
+    for turn in turns:
+        survivor = agreement is not None and turn.name in agreement.survivors
+        why = "" if survivor else turn.why
+        if not survivor and not why and turn.vote:
+            why = _without_part(turn, turns, agreement)
         reports.append(
             Report(
-                server=peer.name,
-                address=peer.last,
-                sample=peer.best,
+                server=turn.name,
+                address=turn.last,
+                sample=turn.best,
                 survivor=survivor,
                 why=why,
-                reach=peer.source.reach,
-                jitter=peer.source.jitter,
+                reach=turn.peer.reach,
+                jitter=turn.peer.jitter,
             )
         )
     return tuple(reports)
 
 
-def _without_part(peer: Peer, peers: Sequence[Peer], agreement: Agreement | None) -> str:
+def _without_part(turn: Turn, turns: Sequence[Turn], agreement: Agreement | None) -> str:
     """Why somebody who answered well has no part in the result."""
-    counting = deciding(peers)
-    if peer in counting and peer not in one_each(counting):
-        return f"another server has the same address, {peer.answered}; both count as one"
-    vote = peer.vote
-    if peer in counting or not vote or not agreement:
+    counting = deciding(turns)
+    if turn in counting and turn not in one_each(counting):
+        return f"another server has the same address, {turn.answered}; both count as one"
+    vote = turn.vote
+    if turn in counting or not vote or not agreement:
         return "the others contradict it"
     low, high = agreement.offset - agreement.error, agreement.offset + agreement.error
     says = "it agrees" if overlaps(vote, low, high) else "it contradicts that"

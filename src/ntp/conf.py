@@ -15,8 +15,8 @@ Options of `server`: `port N` (UDP), `nts-port N` (TCP of the key exchange).
 """
 
 from ntp.errors import ConfigurationError
+from ntp.peer import NTP_PORT, NTS_KE_PORT
 from ntp.sample import MAXDIST
-from ntp.source import NTP_PORT, NTS_KE_PORT
 from wire.lean import Any, Final
 from wire.record import Record
 

@@ -92,14 +92,14 @@ class Forget(Record, kw_only=True):
 
 
 class Resolve(Record, kw_only=True):
-    """Asked: look up `host` for the source `server`; answered by Resolved."""
+    """Asked: look up `host` for the peer `server`; answered by Resolved."""
 
     server: str
     host: str
 
 
 class ExchangeKeys(Record, kw_only=True):
-    """Asked: NTS key exchange with `host` (TCP `port`) for the source `server`, its certificate
+    """Asked: NTS key exchange with `host` (TCP `port`) for the peer `server`, its certificate
     verified at the date `at` (Unix ns). Answered by KeysAgreed or KeysRefused."""
 
     server: str

@@ -1,1 +1,1 @@
-"""Octets, datagrams and files: what every protocol package stands on. No protocol in here."""
+"""What all packages stand on: octets, datagrams, files, the host's network. No protocol in here."""

@@ -5,15 +5,15 @@ from contextlib import suppress
 from random import Random
 
 from ntp import conf, keys
-from ntp.association import Association
 from ntp.client import Client
 from ntp.errors import NtpError
 from ntp.messages import Address, Received, Send, Start
 from ntp.nts import records, session
+from ntp.onwire import OnWire
 from ntp.packet import ExtensionField, Packet
+from ntp.peer import Peer
 from ntp.sample import Stamps
 from ntp.server import Datagram, Server, Settings
-from ntp.source import Source
 from ntp.trust import Floor
 from wire.secret import Secret
 
@@ -27,10 +27,8 @@ def packet(octets: bytes) -> None:
 
 def answer(octets: bytes) -> None:
     """The octets as the answer to a request, our random bits put in their place."""
-    source = Source(
-        name="192.0.2.1", association=Association(Random(1).randbytes, pivot=_DATE, timeout=5.0)
-    )
-    client = Client([source], floor=Floor(released=_DATE))
+    peer = Peer(name="192.0.2.1", on_wire=OnWire(Random(1).randbytes, pivot=_DATE, timeout=5.0))
+    client = Client([peer], floor=Floor(released=_DATE))
     (sent,) = client.handle(Start(date=_DATE), 0.0)
     assert isinstance(sent, Send)
     stamps = Stamps(sent=_DATE, received=_DATE + 1000, by_kernel=True)

@@ -18,13 +18,13 @@ from lab.ntp_stamps import stamps_on
 from lab.peers.chronyd import chronyd, nts
 from lab.pki import Validity, site
 from ntp.aio.oneshot import run
-from ntp.association import Association
 from ntp.client import Client
 from ntp.messages import Outcome
-from ntp.peer import Policy
+from ntp.onwire import OnWire
+from ntp.peer import Peer
 from ntp.sample import Sample
-from ntp.source import Source
 from ntp.trust import Floor
+from ntp.turn import Policy
 
 pytestmark = pytest.mark.interop
 
@@ -62,8 +62,8 @@ def local_ntp(wire: Veth, *arguments: str, **environment: str) -> CompletedProce
 
 
 def measure(wire: Veth, samples: int = 1) -> Outcome:
-    association = Association(urandom, pivot=time_ns())
-    asked = [Source(name=SERVER, association=association)]
+    on_wire = OnWire(urandom, pivot=time_ns())
+    asked = [Peer(name=SERVER, on_wire=on_wire)]
     client = Client(asked, floor=Floor(released=0), policy=Policy(samples=samples, spacing=0.05))
     return wire.left[0].call(run, client)
 

@@ -58,7 +58,7 @@ class Boot:
             random=Random(self.seed),
         )
         for _ in range(ROUNDS):
-            outcome = network.run([ntp_memory.source(TIME_SERVER)])
+            outcome = network.run([ntp_memory.peer(TIME_SERVER)])
             if outcome.verdict.usable:
                 self._came_through("time", network.now)
                 return datetime.fromtimestamp(outcome.date / SECOND, UTC)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from lab.ntp_memory import DATE, Network, Responder
-from ntp.peer import Policy
+from ntp.peer import Peer
 from ntp.service import (
     Begin,
     CancelRound,
@@ -20,17 +20,17 @@ from ntp.service import (
     StartRound,
     Stop,
 )
-from ntp.source import Source
 from ntp.timestamp import SECOND
 from ntp.trust import Floor, Trust
+from ntp.turn import Policy
 from wire.timer import TimerFired
 
 
 @dataclass
 class Gateway:
-    """`sources` ask `servers`, by address; `saved` is what outlives a reboot. Seconds."""
+    """`peers` ask `servers`, by address; `saved` is what outlives a reboot. Seconds."""
 
-    sources: Sequence[Source]
+    peers: Sequence[Peer]
     servers: dict[str, Responder]
     released: int
     saved: int = 0
@@ -58,9 +58,9 @@ class Gateway:
         self.core = Service(Random(7).random, floor=floor)
         self.trust = None
         self.network.local = floor.latest - round(self.now * SECOND)
-        for source in self.sources:
-            source.not_before, source.at_least, source.refused = float("-inf"), 0.0, ""
-            source.clock_was_set()
+        for peer in self.peers:
+            peer.not_before, peer.at_least, peer.refused = float("-inf"), 0.0, ""
+            peer.clock_was_set()
         self.handle(Begin())
 
     def stop(self) -> None:
@@ -86,8 +86,8 @@ class Gateway:
                 self.network.local += command.outcome.offset
                 self.trust = command.trust
                 if command.step:
-                    for source in self.sources:
-                        source.clock_was_set()
+                    for peer in self.peers:
+                        peer.clock_was_set()
             case LoseTrust():
                 self.trust = None
             case SaveDate():
@@ -102,7 +102,5 @@ class Gateway:
             timeout=8.0 + 2.0 * command.samples,
             interval=command.interval,
         )
-        outcome = self.network.run(
-            self.sources, policy, floor=command.floor, trusted=command.trusted
-        )
+        outcome = self.network.run(self.peers, policy, floor=command.floor, trusted=command.trusted)
         self.handle(RoundEnded(outcome=outcome))

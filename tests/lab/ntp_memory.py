@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from ntp.association import Association
 from ntp.auth import Key, KeyAuthentication
 from ntp.client import Client
 from ntp.messages import (
@@ -24,12 +23,13 @@ from ntp.messages import (
     Send,
     Start,
 )
-from ntp.peer import Policy
+from ntp.onwire import OnWire
+from ntp.peer import Peer
 from ntp.sample import Stamps
 from ntp.server import Datagram, Server, Settings
-from ntp.source import Source
 from ntp.timestamp import SECOND
 from ntp.trust import Floor
+from ntp.turn import Policy
 from wire.timer import TimerFired
 
 DATE = 1_795_500_000 * SECOND  # 2026-11-24: what the servers of these tests show
@@ -58,10 +58,10 @@ def server(date: int = DATE, **settings: object) -> Server:
     return Server(Settings(date=date, at=0.0, **settings))  # type: ignore[arg-type]
 
 
-def source(host: str, *, key: Key | None = None, pivot: int = FLOOR, **more: object) -> Source:
+def peer(host: str, *, key: Key | None = None, pivot: int = FLOOR, **more: object) -> Peer:
     authentication = KeyAuthentication(key) if key else None
-    association = Association(entropy(hash(host)), pivot=pivot, authentication=authentication)
-    return Source(name=host, association=association, **more)  # type: ignore[arg-type]
+    on_wire = OnWire(entropy(hash(host)), pivot=pivot, authentication=authentication)
+    return Peer(name=host, on_wire=on_wire, **more)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -84,14 +84,14 @@ class Network:
 
     def run(
         self,
-        sources: Sequence[Source],
+        peers: Sequence[Peer],
         policy: Policy | None = None,
         *,
         floor: Floor = Floor(released=FLOOR),  # noqa: B008 - it cannot be changed
         trusted: bool = False,
     ) -> Outcome:
         """One round, from its start to its end."""
-        client = Client(sources, floor=floor, policy=policy, trusted=trusted)
+        client = Client(peers, floor=floor, policy=policy, trusted=trusted)
         self._open: dict[int, float] = {}
         self._queue: list[tuple[float, int, Event]] = []
         self._count = 0

@@ -24,15 +24,15 @@ from lab.ntp_adversary import (
     replaying,
     with_mac,
 )
-from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from lab.ntp_memory import DATE, FLOOR, Network, honest, peer, server
 from ntp.auth import Algorithm, Key
 from ntp.errors import NtpError
 from ntp.messages import Outcome, Verdict
 from ntp.packet import Header, Mac
-from ntp.peer import Policy
+from ntp.peer import BANISHED, reference_id
 from ntp.sample import Stamps
-from ntp.source import BANISHED, reference_id
 from ntp.timestamp import SECOND
+from ntp.turn import Policy
 from wire.secret import Secret
 
 HOST, OTHER = "10.0.0.1", "10.0.0.2"
@@ -46,7 +46,7 @@ MD5 = Key(9, Algorithm.MD5, Secret(b"sixteen octets.."))
 @pytest.mark.parametrize("attack", FORGERIES.values(), ids=FORGERIES.keys())
 def test_a_forgery_is_passed_over_until_the_deadline(attack: Attack) -> None:
     network = Network({HOST: in_place_of(attack)})
-    outcome = network.run([source(HOST)])
+    outcome = network.run([peer(HOST)])
     assert outcome.verdict is Verdict.NO_ANSWER
     assert "did not answer our request" in outcome.why
     assert network.now == 5.0
@@ -54,7 +54,7 @@ def test_a_forgery_is_passed_over_until_the_deadline(attack: Attack) -> None:
 
 @pytest.mark.parametrize("attack", FORGERIES.values(), ids=FORGERIES.keys())
 def test_the_answer_behind_a_forgery_counts(attack: Attack) -> None:
-    outcome = Network({HOST: before(attack)}, local=0).run([source(HOST)])
+    outcome = Network({HOST: before(attack)}, local=0).run([peer(HOST)])
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert abs(outcome.offset - DATE) < 1000
 
@@ -62,29 +62,29 @@ def test_the_answer_behind_a_forgery_counts(attack: Attack) -> None:
 @given(st.integers(0, 63))
 def test_every_bit_of_the_origin_is_compared(bit: int) -> None:
     network = Network({HOST: in_place_of(origin_flipped(bit))})
-    assert network.run([source(HOST)]).verdict is Verdict.NO_ANSWER
+    assert network.run([peer(HOST)]).verdict is Verdict.NO_ANSWER
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_every_version_that_servers_speak_is_heard(version: int) -> None:
     network = Network({HOST: in_place_of(bent(version=version))})
-    assert network.run([source(HOST)]).verdict is Verdict.UNCONFIRMED
+    assert network.run([peer(HOST)]).verdict is Verdict.UNCONFIRMED
 
 
 def test_a_replayed_answer_is_passed_over() -> None:
-    assert Network({HOST: replaying()}).run([source(HOST)]).verdict is Verdict.NO_ANSWER
+    assert Network({HOST: replaying()}).run([peer(HOST)]).verdict is Verdict.NO_ANSWER
 
 
 def test_a_repeated_answer_counts_once() -> None:
     network = Network({HOST: honest(server())}, duplicates=1.0)
-    outcome = network.run([source(HOST)], Policy(samples=2, spacing=0.01))
+    outcome = network.run([peer(HOST)], Policy(samples=2, spacing=0.01))
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert len(network.sent) == 2
 
 
 @pytest.mark.parametrize("attack", USELESS.values(), ids=USELESS.keys())
 def test_an_answer_that_cannot_be_true_sets_nothing(attack: Attack) -> None:
-    outcome = Network({HOST: in_place_of(attack)}).run([source(HOST)])
+    outcome = Network({HOST: in_place_of(attack)}).run([peer(HOST)])
     assert outcome.verdict is Verdict.NO_ANSWER
     assert outcome.why.startswith(HOST)
 
@@ -93,7 +93,7 @@ def test_an_answer_that_cannot_be_true_sets_nothing(attack: Attack) -> None:
 def test_a_broken_server_does_not_keep_three_others_from_agreeing(attack: Attack) -> None:
     servers = {f"10.0.0.{n}": honest(server()) for n in (2, 3, 4)}
     outcome = Network({HOST: in_place_of(attack), **servers}).run(
-        [source(host) for host in (HOST, *servers)]
+        [peer(host) for host in (HOST, *servers)]
     )
     assert outcome.verdict is Verdict.AGREED
 
@@ -107,29 +107,29 @@ def test_one_implausible_answer_is_asked_for_again() -> None:
             yield next(attacks)(Header.parse(request), Header.parse(octets))
 
     network = Network({HOST: first_wrong})
-    assert network.run([source(HOST)]).verdict is Verdict.UNCONFIRMED
+    assert network.run([peer(HOST)]).verdict is Verdict.UNCONFIRMED
     assert network.times == pytest.approx([0.0, 1.01])
 
 
 @pytest.mark.parametrize("code", [code for code in KISSES if code not in NOT_YET])
 def test_a_kiss_code_is_a_refusal(code: bytes) -> None:
-    outcome = Network({HOST: in_place_of(kiss(code))}).run([source(HOST)])
+    outcome = Network({HOST: in_place_of(kiss(code))}).run([peer(HOST)])
     assert outcome.verdict is Verdict.REFUSED
     assert outcome.why
 
 
 @pytest.mark.parametrize("code", NOT_YET)
 def test_a_server_that_is_not_synchronised_yet_has_not_refused(code: bytes) -> None:
-    outcome = Network({HOST: in_place_of(kiss(code))}).run([source(HOST)])
+    outcome = Network({HOST: in_place_of(kiss(code))}).run([peer(HOST)])
     assert outcome.verdict is Verdict.NO_ANSWER
     assert f"it is not synchronised yet (kiss code {code.decode()})" in outcome.why
 
 
 @pytest.mark.parametrize("code", [b"DENY", b"RSTR"])
 def test_a_server_that_denies_is_asked_once_in_the_longest_interval(code: bytes) -> None:
-    """It may have been somebody on the way, once; see ntp.source.Source.forbid."""
+    """It may have been somebody on the way, once; see ntp.peer.Peer.forbid."""
     network = Network({HOST: in_place_of(kiss(code))})
-    asked = source(HOST)
+    asked = peer(HOST)
     outcome = network.run([asked])
     assert outcome.why == f"{HOST}: it gives no time (kiss code {code.decode()})"
     assert asked.refused == code.decode()
@@ -143,7 +143,7 @@ def test_a_server_that_denies_is_asked_once_in_the_longest_interval(code: bytes)
 
 def test_rate_at_least_doubles_the_interval_each_time() -> None:
     network = Network({HOST: in_place_of(kiss(b"RATE"))})
-    asked = source(HOST)
+    asked = peer(HOST)
     network.run([asked], Policy(timeout=100.0, spacing=2.0))
     gaps = [later - earlier for earlier, later in pairwise(network.times)]
     assert gaps == pytest.approx([4.0, 8.0, 16.0, 32.0], abs=0.02)
@@ -151,7 +151,7 @@ def test_rate_at_least_doubles_the_interval_each_time() -> None:
 
 
 def test_rate_doubles_the_interval_between_rounds_too() -> None:
-    asked = source(HOST)
+    asked = peer(HOST)
     Network({HOST: in_place_of(kiss(b"RATE"))}).run([asked], Policy(interval=64.0))
     assert asked.at_least == 128.0
 
@@ -163,17 +163,17 @@ def test_what_a_server_said_before_rate_still_counts() -> None:
         return (in_place_of(kiss(b"RATE")) if next(count) == 2 else core)(octets, now)
 
     policy = Policy(samples=4, timeout=16.0, interval=64.0)
-    outcome = Network({HOST: respond}).run([source(HOST)], policy)
+    outcome = Network({HOST: respond}).run([peer(HOST)], policy)
     assert outcome.verdict is Verdict.UNCONFIRMED
 
 
 def test_rate_of_one_server_keeps_nobody_from_asking_the_others() -> None:
     network = Network({HOST: in_place_of(kiss(b"RATE"))})
-    sources = [source(HOST), source(OTHER)]
-    network.run(sources, Policy(interval=64.0))
+    peers = [peer(HOST), peer(OTHER)]
+    network.run(peers, Policy(interval=64.0))
     network.servers[OTHER] = honest(server())
     network.sent.clear()
-    outcome = network.run(sources, Policy(interval=64.0))
+    outcome = network.run(peers, Policy(interval=64.0))
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert [send.to.host for send in network.sent] == [OTHER]
     assert "RATE" in next(report for report in outcome.servers if report.server == HOST).why
@@ -181,7 +181,7 @@ def test_rate_of_one_server_keeps_nobody_from_asking_the_others() -> None:
 
 def test_a_server_that_said_rate_is_asked_no_oftener_than_it_wants() -> None:
     network = Network({HOST: in_place_of(kiss(b"RATE"))})
-    asked = source(HOST)
+    asked = peer(HOST)
     network.run([asked], Policy(interval=64.0))
     network.servers[HOST] = honest(server())
     for _ in range(40):
@@ -195,7 +195,7 @@ def test_a_server_that_said_rate_is_asked_no_oftener_than_it_wants() -> None:
 @pytest.mark.parametrize("year", [1970, 1971, 1999, 2025])
 def test_a_server_before_the_floor_is_refused(year: int) -> None:
     network = Network({HOST: dated((year - 1970) * YEAR + SECOND)})
-    outcome = network.run([source(HOST)])
+    outcome = network.run([peer(HOST)])
     assert outcome.verdict is Verdict.REFUSED
     assert "before the floor" in outcome.why
 
@@ -204,20 +204,20 @@ def test_a_server_before_the_floor_is_refused(year: int) -> None:
 @pytest.mark.parametrize("local", [0, DATE, 2**31 * SECOND, 4 * 10**18])
 def test_a_server_after_the_floor_is_read_right_from_any_clock(year: int, local: int) -> None:
     date = (year - 1970) * YEAR + SECOND
-    outcome = Network({HOST: dated(date)}, local=local).run([source(HOST)])
+    outcome = Network({HOST: dated(date)}, local=local).run([peer(HOST)])
     assert abs(local + outcome.offset - date) < 1000
 
 
 def test_a_stamp_of_1900_means_2036_as_the_era_demands() -> None:
     """The two are the same 64 bits, and no clock of ours can show a date before 1970."""
     of_1900 = -70 * 365 * 86_400 * SECOND
-    outcome = Network({HOST: dated(of_1900)}).run([source(HOST)])
+    outcome = Network({HOST: dated(of_1900)}).run([peer(HOST)])
     assert abs(outcome.date - (of_1900 + 2**32 * SECOND)) < SECOND
 
 
 @pytest.mark.parametrize("key", [CMAC, SHA1, MD5], ids=lambda key: key.algorithm.name)
 def test_a_shared_key_confirms_a_single_server(key: Key) -> None:
-    outcome = Network({HOST: honest(server(keys={key.key_id: key}))}).run([source(HOST, key=key)])
+    outcome = Network({HOST: honest(server(keys={key.key_id: key}))}).run([peer(HOST, key=key)])
     assert outcome.verdict is Verdict.AGREED
     assert outcome.authenticated
 
@@ -225,7 +225,7 @@ def test_a_shared_key_confirms_a_single_server(key: Key) -> None:
 def test_two_plain_liars_do_not_outvote_a_server_with_a_key() -> None:
     lie = dated(DATE + 3600 * SECOND)
     servers = {HOST: honest(server(keys={7: CMAC})), OTHER: lie, "10.0.0.3": lie}
-    outcome = Network(servers).run([source(HOST, key=CMAC), source(OTHER), source("10.0.0.3")])
+    outcome = Network(servers).run([peer(HOST, key=CMAC), peer(OTHER), peer("10.0.0.3")])
     assert outcome.authenticated
     assert abs(outcome.offset) < 1000
     assert "does not count; it contradicts that" in outcome.servers[1].why
@@ -233,15 +233,15 @@ def test_two_plain_liars_do_not_outvote_a_server_with_a_key() -> None:
 
 def test_plain_servers_set_nothing_where_a_server_with_a_key_is_configured() -> None:
     servers = {OTHER: honest(server()), "10.0.0.3": honest(server())}
-    outcome = Network(servers).run([source(HOST, key=CMAC), source(OTHER), source("10.0.0.3")])
+    outcome = Network(servers).run([peer(HOST, key=CMAC), peer(OTHER), peer("10.0.0.3")])
     assert outcome.verdict is Verdict.NO_ANSWER
 
 
 def test_a_crypto_nak_is_no_answer_to_a_request_without_a_key() -> None:
     """As RFC 5905's receive() and chronyd: 48 octets and four zeros."""
     nak = with_mac(Mac(0, b""))
-    assert Network({HOST: in_place_of(nak)}).run([source(HOST)]).verdict is Verdict.NO_ANSWER
-    assert Network({HOST: before(nak)}).run([source(HOST)]).verdict is Verdict.UNCONFIRMED
+    assert Network({HOST: in_place_of(nak)}).run([peer(HOST)]).verdict is Verdict.NO_ANSWER
+    assert Network({HOST: before(nak)}).run([peer(HOST)]).verdict is Verdict.UNCONFIRMED
 
 
 WRONG = {
@@ -256,15 +256,15 @@ WRONG = {
 @pytest.mark.parametrize("attack", WRONG.values(), ids=WRONG.keys())
 def test_a_reply_whose_mac_is(attack: Attack) -> None:
     keyed = server(keys={7: CMAC})
-    outcome = Network({HOST: in_place_of(attack, keyed)}).run([source(HOST, key=CMAC)])
+    outcome = Network({HOST: in_place_of(attack, keyed)}).run([peer(HOST, key=CMAC)])
     assert outcome.verdict is Verdict.REFUSED
-    outcome = Network({HOST: before(attack, keyed)}).run([source(HOST, key=CMAC)])
+    outcome = Network({HOST: before(attack, keyed)}).run([peer(HOST, key=CMAC)])
     assert outcome.verdict is Verdict.AGREED
 
 
 def test_an_unauthenticated_kiss_cannot_silence_a_keyed_server() -> None:
     keyed = server(keys={7: CMAC})
-    asked = source(HOST, key=CMAC)
+    asked = peer(HOST, key=CMAC)
     outcome = Network({HOST: before(kiss(b"DENY"), keyed)}).run([asked])
     assert outcome.verdict is Verdict.AGREED
     assert not asked.refused
@@ -273,19 +273,19 @@ def test_an_unauthenticated_kiss_cannot_silence_a_keyed_server() -> None:
 def test_two_forgers_with_the_same_lie_are_two_votes_and_one_is_none() -> None:
     lie = dated(DATE + 3600 * SECOND)
     servers = {HOST: honest(server()), "10.0.0.2": honest(server()), "10.0.0.3": lie}
-    outcome = Network(servers).run([source(host) for host in servers])
+    outcome = Network(servers).run([peer(host) for host in servers])
     assert abs(outcome.offset) < 1000
 
 
 @given(st.binary(max_size=300), st.integers(0, 2**63), st.integers(-(10**10), 10**10))
 def test_arbitrary_answers_raise_only_our_own_errors(octets: bytes, sent: int, took: int) -> None:
-    association = source(HOST).association
-    request = association.request(0.0)
+    on_wire = peer(HOST).on_wire
+    request = on_wire.request(0.0)
     stamps = Stamps(sent=sent, received=sent + took)
     # With our own bits in the place of the origin, the deeper checks are reached too
     for answer in (octets, octets[:24] + request.octets[40:48] + octets[32:]):
         with suppress(NtpError):
-            association.receive(request, answer, stamps, 1.0)
+            on_wire.receive(request, answer, stamps, 1.0)
 
 
 @given(st.binary(min_size=48, max_size=48))
@@ -293,7 +293,7 @@ def test_no_answer_of_48_octets_ends_in_anything_but_a_verdict(octets: bytes) ->
     def respond(request: bytes, _: float) -> list[bytes]:
         return [b"\x24" + octets[1:24] + request[40:48] + octets[32:]]
 
-    outcome = Network({HOST: respond}).run([source(HOST)])
+    outcome = Network({HOST: respond}).run([peer(HOST)])
     assert isinstance(outcome, Outcome)
     if outcome.verdict.usable:
         assert outcome.date >= FLOOR

@@ -5,17 +5,17 @@ from random import Random
 
 import pytest
 
-from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
-from ntp.association import INTERLEAVE_WITHIN
+from lab.ntp_memory import DATE, FLOOR, Network, honest, peer, server
 from ntp.client import Client
 from ntp.errors import ClockStepped
 from ntp.messages import Address, Command, Finished, Received, Send, Start, Verdict
+from ntp.onwire import INTERLEAVE_WITHIN
 from ntp.packet import Header
-from ntp.peer import Policy
 from ntp.sample import Sample, Stamps
 from ntp.server import Datagram, Sent
 from ntp.timestamp import SECOND, from_unix_ns
 from ntp.trust import Floor
+from ntp.turn import Policy
 from wire.record import replace
 from wire.timer import TimerFired
 
@@ -25,7 +25,7 @@ CLIENT = Address("192.0.2.99", 40000)
 
 def test_one_server_gives_offset_delay_and_bound_and_is_called_unconfirmed() -> None:
     network = Network({"10.0.0.1": honest(server())}, local=DATE - 5 * SECOND, delay=0.02)
-    outcome = network.run([source("10.0.0.1")])
+    outcome = network.run([peer("10.0.0.1")])
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert abs(outcome.offset - 5 * SECOND) < 1000
     assert abs(outcome.delay - 20 * MILLISECOND) < 1000
@@ -36,20 +36,20 @@ def test_one_server_gives_offset_delay_and_bound_and_is_called_unconfirmed() -> 
 def test_any_clock_is_set_right_from_any_date(year: int) -> None:
     local = (year - 1970) * 31_556_952 * SECOND
     network = Network({"10.0.0.1": honest(server())}, local=local)
-    outcome = network.run([source("10.0.0.1")])
+    outcome = network.run([peer("10.0.0.1")])
     assert abs(local + outcome.offset - DATE) < 1000
 
 
 def test_a_right_clock_is_measured_like_any_other() -> None:
     network = Network({"10.0.0.1": honest(server())})
-    outcome = network.run([source("10.0.0.1")], Policy(samples=4, timeout=20.0), trusted=True)
+    outcome = network.run([peer("10.0.0.1")], Policy(samples=4, timeout=20.0), trusted=True)
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert len(network.sent) == 4
 
 
 def test_the_request_tells_nothing_about_us() -> None:
     network = Network({"10.0.0.1": honest(server())}, local=0)
-    network.run([source("10.0.0.1")])
+    network.run([peer("10.0.0.1")])
     octets = network.sent[0].octets
     assert len(octets) == 48
     assert octets[0] == 0x23
@@ -60,7 +60,7 @@ def test_three_of_four_outvote_a_liar() -> None:
     servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
     servers["10.0.0.4"] = honest(server(DATE + 3600 * SECOND))
     network = Network(servers, local=0)
-    outcome = network.run([source(host) for host in servers])
+    outcome = network.run([peer(host) for host in servers])
     assert outcome.verdict is Verdict.AGREED
     assert abs(outcome.offset - DATE) < MILLISECOND
     liar = next(report for report in outcome.servers if report.server == "10.0.0.4")
@@ -70,21 +70,21 @@ def test_three_of_four_outvote_a_liar() -> None:
 
 def test_two_that_disagree_are_refused() -> None:
     servers = {"10.0.0.1": honest(server()), "10.0.0.2": honest(server(DATE + 10 * SECOND))}
-    outcome = Network(servers).run([source(host) for host in servers])
+    outcome = Network(servers).run([peer(host) for host in servers])
     assert outcome.verdict is Verdict.NO_MAJORITY
 
 
 def test_a_silent_server_does_not_hold_up_a_majority() -> None:
     servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
     network = Network(servers)
-    outcome = network.run([source(host) for host in (*servers, "10.0.0.4")])
+    outcome = network.run([peer(host) for host in (*servers, "10.0.0.4")])
     assert outcome.verdict is Verdict.AGREED
     assert network.now < 0.2
 
 
 def test_silence_ends_at_the_deadline_and_says_so() -> None:
     network = Network({})
-    outcome = network.run([source("10.0.0.1")], Policy(timeout=5.0))
+    outcome = network.run([peer("10.0.0.1")], Policy(timeout=5.0))
     assert outcome.verdict is Verdict.NO_ANSWER
     assert network.now == 5.0
     assert len(network.sent) == 3  # at 0, 1 and 3 s
@@ -92,7 +92,7 @@ def test_silence_ends_at_the_deadline_and_says_so() -> None:
 
 def test_a_date_before_the_floor_is_refused() -> None:
     network = Network({"10.0.0.1": honest(server(FLOOR - SECOND))})
-    outcome = network.run([source("10.0.0.1")])
+    outcome = network.run([peer("10.0.0.1")])
     assert outcome.verdict is Verdict.REFUSED
     assert "floor" in outcome.why
 
@@ -101,14 +101,14 @@ def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn() -> None:
     network = Network(
         {"10.0.0.2": honest(server())}, names={"time.example": ("10.0.0.1", "10.0.0.2")}
     )
-    outcome = network.run([source("time.example")])
+    outcome = network.run([peer("time.example")])
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert [send.to.host for send in network.sent] == ["10.0.0.1", "10.0.0.2"]
 
 
 def test_a_name_whose_addresses_are_silent_is_looked_up_anew_in_the_next_round() -> None:
     network = Network({"10.0.0.2": honest(server())}, names={"time.example": ("10.0.0.1",)})
-    asked = source("time.example")
+    asked = peer("time.example")
     assert network.run([asked]).verdict is Verdict.NO_ANSWER
     network.names = {"time.example": ("10.0.0.2",)}
     assert network.run([asked]).verdict is Verdict.UNCONFIRMED
@@ -116,7 +116,7 @@ def test_a_name_whose_addresses_are_silent_is_looked_up_anew_in_the_next_round()
 
 def test_an_unknown_name_does_not_hold_up_the_numeric_servers() -> None:
     network = Network({f"10.0.0.{n}": honest(server()) for n in (1, 2)})
-    outcome = network.run([source("10.0.0.1"), source("10.0.0.2"), source("nowhere.example")])
+    outcome = network.run([peer("10.0.0.1"), peer("10.0.0.2"), peer("nowhere.example")])
     assert outcome.verdict is Verdict.AGREED
     assert network.now < 0.2
 
@@ -132,7 +132,7 @@ def test_interleaved_samples_take_the_servers_own_send_path_out() -> None:
             yield reply.octets
 
     def measured(policy: Policy) -> Sample:
-        outcome = Network({"10.0.0.1": respond}).run([source("10.0.0.1")], policy)
+        outcome = Network({"10.0.0.1": respond}).run([peer("10.0.0.1")], policy)
         sample = outcome.servers[0].sample
         assert sample is not None
         return sample
@@ -144,7 +144,7 @@ def test_interleaved_samples_take_the_servers_own_send_path_out() -> None:
 
 
 def test_a_loss_takes_interleaving_back_to_basic_mode() -> None:
-    asked = source("10.0.0.1").association
+    asked = peer("10.0.0.1").on_wire
     core = server()
 
     def exchange(now: float) -> Sample:
@@ -165,7 +165,7 @@ def test_a_loss_takes_interleaving_back_to_basic_mode() -> None:
 
 def test_a_server_that_is_set_between_two_interleaved_answers_is_heard() -> None:
     """The check of its reference time belongs to the exchange that is measured."""
-    asked = source("10.0.0.1").association
+    asked = peer("10.0.0.1").on_wire
     core = server()
     for now in (0.0, 1.0, 2.0):
         request = asked.request(now)
@@ -180,7 +180,7 @@ def test_a_server_that_is_set_between_two_interleaved_answers_is_heard() -> None
 
 
 def test_a_clock_that_is_set_all_the_time_is_no_reason_to_ask_all_the_time() -> None:
-    core, client = server(), Client([source("10.0.0.1")], floor=Floor(released=FLOOR))
+    core, client = server(), Client([peer("10.0.0.1")], floor=Floor(released=FLOOR))
     times: list[float] = []
     ended: list[Command] = []
     commands, now = client.handle(Start(date=DATE), 0.0), 0.0
@@ -202,7 +202,7 @@ def test_a_clock_that_is_set_all_the_time_is_no_reason_to_ask_all_the_time() -> 
 
 
 def test_stamps_of_the_program_are_never_interleaved() -> None:
-    asked = source("10.0.0.1").association
+    asked = peer("10.0.0.1").on_wire
     for now in (0.0, 1.0):
         request = asked.request(now)
         (reply,) = server().handle(Datagram(octets=request.octets, source=CLIENT), now + 0.001)
@@ -213,7 +213,7 @@ def test_stamps_of_the_program_are_never_interleaved() -> None:
 
 
 def test_a_clock_that_is_set_during_a_request_spoils_it() -> None:
-    asked = source("10.0.0.1").association
+    asked = peer("10.0.0.1").on_wire
     request = asked.request(0.0)
     (reply,) = server().handle(Datagram(octets=request.octets, source=CLIENT), 0.001)
     for by in (SECOND, -SECOND):
@@ -229,7 +229,7 @@ def test_a_bad_network_delays_the_answer_or_ends_in_a_reported_failure(
 ) -> None:
     servers = {f"10.0.0.{n}": honest(server()) for n in (1, 2, 3)}
     network = Network(servers, loss=loss, duplicates=0.3, jitter=0.05, random=Random(seed), local=0)
-    outcome = network.run([source(host) for host in servers])
+    outcome = network.run([peer(host) for host in servers])
     assert network.now <= 5.0
     if outcome.verdict.usable:
         assert abs(outcome.offset - DATE) <= outcome.error

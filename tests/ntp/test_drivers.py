@@ -17,13 +17,13 @@ from lab.ntp_stamps import stamps_on
 from lab.process import Process
 from ntp.aio import driver, oneshot
 from ntp.aio.server import ServerSocket
-from ntp.association import Association
 from ntp.client import Client
 from ntp.messages import Address, Outcome, Verdict
-from ntp.peer import Policy
+from ntp.onwire import OnWire
+from ntp.peer import Peer
 from ntp.server import Datagram, Server, Settings
-from ntp.source import Source
 from ntp.trust import Floor
+from ntp.turn import Policy
 
 HERE = "127.0.0.1"
 FLOOD = Path(__file__).parents[1] / "lab" / "ntp_flood.py"
@@ -49,11 +49,10 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def client(*names: str, port: int, policy: Policy | None = None) -> Client:
-    sources = [
-        Source(name=name, port=port, association=Association(urandom, pivot=time.time_ns()))
-        for name in names
+    peers = [
+        Peer(name=name, port=port, on_wire=OnWire(urandom, pivot=time.time_ns())) for name in names
     ]
-    return Client(sources, floor=Floor(released=0), policy=policy)
+    return Client(peers, floor=Floor(released=0), policy=policy)
 
 
 def honest_answer(octets: bytes, source: Address) -> bytes:

@@ -11,7 +11,7 @@ from ntp.auth import Algorithm
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError, NtpError
 from ntp.packet import Header
-from ntp.sources import sources
+from ntp.peers import peers
 
 ports = st.integers(1, 65535)
 hosts = st.from_regex(r"[a-z0-9.:-]{1,30}", fullmatch=True)
@@ -116,7 +116,7 @@ def test_the_mac_of_rfc_8573_is_aes_cmac_over_the_packet() -> None:
 
 def test_a_key_that_the_file_does_not_have_is_named_with_its_server() -> None:
     with pytest.raises(ConfigurationError, match="server a: the key file has no key 3"):
-        sources([ServerLine(host="a", key=3)], {}, entropy=bytes, pivot=0)
+        peers([ServerLine(host="a", key=3)], {}, entropy=bytes, pivot=0)
 
 
 def test_a_word_that_is_no_directive_is_answered_with_all_that_are() -> None:

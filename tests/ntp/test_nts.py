@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.ntp_memory import DATE, FLOOR, Network, entropy, honest, server, source
+from lab.ntp_memory import DATE, FLOOR, Network, entropy, honest, peer, server
 from lab.ntp_nts import NtsServer
 from ntp.errors import NotAuthentic, NtpError
 from ntp.messages import KeysRefused, Outcome, Verdict
@@ -14,17 +14,17 @@ from ntp.nts import records, session
 from ntp.nts.records import KeyExchangeFailed, Record, RecordType
 from ntp.nts.session import COOKIE_PLACEHOLDER, Material, Session, authenticator, unseal
 from ntp.packet import HEADER_LENGTH, ExtensionField, Packet
-from ntp.peer import Policy
-from ntp.source import Source
+from ntp.peer import Peer
 from ntp.timestamp import SECOND
+from ntp.turn import Policy
 from wire.secret import Secret
 
 HOST = "10.0.0.1"
 HOUR = 3600 * SECOND
 
 
-def nts_source(host: str = HOST) -> Source:
-    return source(host, nts=True)
+def nts_source(host: str = HOST) -> Peer:
+    return peer(host, nts=True)
 
 
 def run(nts: NtsServer, *, local: int = 0, trusted: bool = False) -> Outcome:
@@ -53,7 +53,7 @@ def test_two_plain_liars_do_not_keep_a_server_under_nts_from_being_heard() -> No
     network = Network(
         {HOST: nts.respond, "10.0.0.2": lie, "10.0.0.3": lie}, keys=nts.exchange, local=0
     )
-    outcome = network.run([nts_source(), source("10.0.0.2"), source("10.0.0.3")])
+    outcome = network.run([nts_source(), peer("10.0.0.2"), peer("10.0.0.3")])
     assert outcome.authenticated
     assert abs(outcome.offset - DATE) < 1000
 
@@ -61,7 +61,7 @@ def test_two_plain_liars_do_not_keep_a_server_under_nts_from_being_heard() -> No
 def test_a_plain_server_of_the_same_machine_is_said_to_agree() -> None:
     nts = NtsServer()
     network = Network({HOST: nts.respond, "10.0.0.2": honest(server())}, keys=nts.exchange)
-    outcome = network.run([nts_source(), source("10.0.0.2")])
+    outcome = network.run([nts_source(), peer("10.0.0.2")])
     assert outcome.authenticated
     why = "its answer is not authenticated and does not count; it agrees"
     assert outcome.servers[1].why == why
@@ -162,7 +162,7 @@ def test_no_cookie_is_used_twice_and_eight_are_kept() -> None:
         network.run([asked], Policy(samples=4, timeout=60.0), trusted=True)
     assert len(nts.used) > 40
     assert len(set(nts.used)) == len(nts.used)
-    authentication = asked.association.authentication
+    authentication = asked.on_wire.authentication
     assert isinstance(authentication, Session)
     assert len(authentication.cookies) <= 8
 

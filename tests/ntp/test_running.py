@@ -16,15 +16,15 @@ from lab.ntp_sockets import served
 from lab.ntp_stamps import stamps_on
 from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.service import serve
-from ntp.association import Association
 from ntp.messages import Address, Outcome, Verdict
+from ntp.onwire import OnWire
 from ntp.packet import Header
-from ntp.peer import Policy
+from ntp.peer import Peer
 from ntp.server import Datagram, Server, Settings
 from ntp.service import Service, SetClock, State
-from ntp.source import Source
 from ntp.timestamp import SECOND
 from ntp.trust import Floor, Level
+from ntp.turn import Policy
 
 HERE, THERE = "127.0.0.1", "127.0.0.2"
 DISK_FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/var/lib/mgu/time")
@@ -80,16 +80,14 @@ async def running(
     machine: Machine, port: int, hosts: Sequence[str] = (HERE,), policy: Policy | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     """The service; it is stopped in an orderly way, and what ended it is raised."""
-    sources = [
-        Source(name=host, port=port, association=Association(os.urandom, pivot=time.time_ns()))
+    peers = [
+        Peer(name=host, port=port, on_wire=OnWire(os.urandom, pivot=time.time_ns()))
         for host in hosts
     ]
     core = Service(lambda: 0.0, floor=Floor(released=1))
     stop = asyncio.Event()
     with stamps_on():
-        service = asyncio.create_task(
-            serve(core, sources, machine, stop, policy=policy or Policy())
-        )
+        service = asyncio.create_task(serve(core, peers, machine, stop, policy=policy or Policy()))
         try:
             yield service
         finally:
@@ -158,16 +156,16 @@ async def test_without_permission_to_set_the_clock_the_service_ends_and_says_so(
 
 
 async def test_what_nobody_foresaw_in_a_round_ends_the_service_with_it() -> None:
-    class Odd(Association):
+    class Odd(OnWire):
         def request(self, now: float) -> Any:  # noqa: ARG002
             raise RuntimeError("unforeseen")
 
     stop = asyncio.Event()
-    sources = [Source(name=HERE, association=Odd(os.urandom, pivot=time.time_ns()))]
+    peers = [Peer(name=HERE, on_wire=Odd(os.urandom, pivot=time.time_ns()))]
     core = Service(lambda: 0.0, floor=Floor(released=1))
     with pytest.raises(RuntimeError, match="unforeseen"):
         async with asyncio.timeout(10):
-            await serve(core, sources, Machine(), stop, policy=Policy())
+            await serve(core, peers, Machine(), stop, policy=Policy())
 
 
 @pytest.mark.parametrize("what", ["set", "saved", "told"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from lab.ntp_memory import DATE, FLOOR, Network, honest, peer, server
 from mgu import boot, timekeeping, timestatus
 from mgu.commands import localntp
 from ntp.jump import Jump
@@ -45,7 +45,7 @@ def state(jump: Jump | None = None, heard: float | None = 88.0, due: float | Non
 
 def agreed(*silent: str) -> Outcome:
     hosts = [host for host in (A, B) if host not in silent]
-    return Network({host: honest(server()) for host in hosts}).run([source(A), source(B)])
+    return Network({host: honest(server()) for host in hosts}).run([peer(A), peer(B)])
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def test_a_held_jump_is_named_with_what_it_waits_for(capsys: pytest.CaptureFixtu
 def test_servers_that_fell_silent_show_in_age_and_reach(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    asked = [source(A), source(B)]
+    asked = [peer(A), peer(B)]
     network = Network({host: honest(server()) for host in (A, B)})
     outcome = network.run(asked)
     network.servers.clear()

@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.ntp_memory import DATE, FLOOR, Network, honest, server, source
+from lab.ntp_memory import DATE, FLOOR, Network, honest, peer, server
 from ntp.errors import KissOfDeath
 from ntp.messages import Outcome, Verdict
-from ntp.peer import Policy
 from ntp.sample import Sample
 from ntp.select import agree
 from ntp.timestamp import SECOND
 from ntp.trust import Floor, Level, Trust, error_after, may_be_saved
+from ntp.turn import Policy
 
 HOUR = 3600 * SECOND
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -57,8 +57,8 @@ def test_an_error_bound_grows_as_the_kernels() -> None:
 
 def test_one_server_of_one_is_unconfirmed_and_a_majority_of_those_configured_is_agreed() -> None:
     servers = {host: honest(server()) for host in (A, B, C)}
-    assert level(Network(servers).run([source(A)])) == (Level.UNCONFIRMED, (A,))
-    reached, by = level(Network(servers).run([source(A), source(B), source(C)]))
+    assert level(Network(servers).run([peer(A)])) == (Level.UNCONFIRMED, (A,))
+    reached, by = level(Network(servers).run([peer(A), peer(B), peer(C)]))
     assert reached is Level.AGREED
     assert set(by) == {A, B, C}
 
@@ -73,7 +73,7 @@ def level(outcome: Outcome) -> tuple[Level, tuple[str, ...]]:
 
 def test_two_that_agree_of_five_of_whom_three_are_silent_are_unconfirmed() -> None:
     network = Network({A: honest(server()), B: honest(server())})
-    outcome = network.run([source(f"10.0.0.{n}") for n in range(1, 6)])
+    outcome = network.run([peer(f"10.0.0.{n}") for n in range(1, 6)])
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert level(outcome) == (Level.UNCONFIRMED, (A, B))
 
@@ -81,7 +81,7 @@ def test_two_that_agree_of_five_of_whom_three_are_silent_are_unconfirmed() -> No
 def test_two_names_of_one_address_are_one_server() -> None:
     names: dict[str, tuple[str, ...]] = {"one.example": (A,), "two.example": (A,)}
     network = Network({A: honest(server())}, names=names)
-    outcome = network.run([source("one.example"), source("two.example")])
+    outcome = network.run([peer("one.example"), peer("two.example")])
     assert level(outcome) == (Level.UNCONFIRMED, ("one.example",))
     assert outcome.servers[1].why == f"another server has the same address, {A}; both count as one"
 
@@ -89,7 +89,7 @@ def test_two_names_of_one_address_are_one_server() -> None:
 def test_two_names_of_one_address_do_not_outvote_two_servers() -> None:
     servers = {A: honest(server(DATE + HOUR)), B: honest(server()), C: honest(server())}
     names: dict[str, tuple[str, ...]] = {f"{n}.example": (A,) for n in range(3)}
-    asked = [source(host) for host in (*names, B, C)]
+    asked = [peer(host) for host in (*names, B, C)]
     outcome = Network(servers, names=names).run(asked)
     assert level(outcome) == (Level.AGREED, (B, C))
 
@@ -97,7 +97,7 @@ def test_two_names_of_one_address_do_not_outvote_two_servers() -> None:
 def test_each_address_of_a_pool_is_a_server() -> None:
     servers = {A: honest(server()), B: honest(server()), C: honest(server(DATE + HOUR))}
     network = Network(servers, names={"pool.example": (A, B, C)})
-    pool = source("pool.example", pool=True)
+    pool = peer("pool.example", pool=True)
     outcome = network.run([pool])
     assert level(outcome) == (
         Level.AGREED,
@@ -110,12 +110,12 @@ def test_each_address_of_a_pool_is_a_server() -> None:
 def test_a_pool_is_four_servers_at_most() -> None:
     hosts = tuple(f"10.0.0.{n}" for n in range(1, 9))
     network = Network({host: honest(server()) for host in hosts}, names={"pool.example": hosts})
-    assert len(network.run([source("pool.example", pool=True)]).servers) == 4
+    assert len(network.run([peer("pool.example", pool=True)]).servers) == 4
 
 
 def test_a_pool_that_fell_silent_or_lost_a_member_is_looked_up_anew() -> None:
     network = Network({A: honest(server())}, names={"pool.example": (A,)})
-    pool = source("pool.example", pool=True)
+    pool = peer("pool.example", pool=True)
     network.run([pool])
     network.servers, network.names = {B: honest(server())}, {"pool.example": (B, C)}
     assert network.run([pool]).verdict is Verdict.NO_ANSWER
@@ -127,35 +127,35 @@ def test_a_pool_that_fell_silent_or_lost_a_member_is_looked_up_anew() -> None:
 
 def test_a_majority_is_heard_below_the_saved_floor_and_one_server_is_not() -> None:
     network = Network({A: honest(server()), B: honest(server())})
-    one = network.run([source(A)], floor=WRONG_FLOOR)
+    one = network.run([peer(A)], floor=WRONG_FLOOR)
     assert one.verdict is Verdict.REFUSED
     assert "before the floor" in one.why
     assert "no majority confirms it" in one.why
-    assert level(network.run([source(A), source(B)], floor=WRONG_FLOOR))[0] is Level.AGREED
+    assert level(network.run([peer(A), peer(B)], floor=WRONG_FLOOR))[0] is Level.AGREED
 
 
 def test_nobody_is_heard_before_the_release() -> None:
     servers = {host: honest(server(FLOOR - SECOND)) for host in (A, B)}
-    outcome = Network(servers).run([source(A), source(B)])
+    outcome = Network(servers).run([peer(A), peer(B)])
     assert outcome.verdict is Verdict.REFUSED
     assert outcome.trust is None
 
 
 def test_fewer_than_minsources_set_nothing() -> None:
     servers = {host: honest(server()) for host in (A, B)}
-    asked = [source(A), source(B), source(C)]
+    asked = [peer(A), peer(B), peer(C)]
     assert Network(servers).run(asked, Policy(minsources=2)).trust
-    outcome = Network(servers).run([source(A)], Policy(minsources=2))
+    outcome = Network(servers).run([peer(A)], Policy(minsources=2))
     assert outcome.verdict is Verdict.NO_MAJORITY
     assert outcome.why == "1 agree, but minsources asks for 2"
 
 
 def test_a_server_that_may_be_too_far_off_votes_only_where_maxdistance_allows_it() -> None:
     windows = honest(server(root_dispersion=9 * SECOND))
-    outcome = Network({A: windows}).run([source(A)])
+    outcome = Network({A: windows}).run([peer(A)])
     assert outcome.verdict is Verdict.NO_ANSWER
     assert "more than maxdistance, 1.5 s" in outcome.why
-    outcome = Network({A: windows}).run([source(A)], Policy(maxdistance=12.0))
+    outcome = Network({A: windows}).run([peer(A)], Policy(maxdistance=12.0))
     assert outcome.verdict is Verdict.UNCONFIRMED
     assert outcome.error > 9 * SECOND
 

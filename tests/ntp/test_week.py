@@ -22,9 +22,9 @@ from hypothesis.stateful import (
 
 from lab.ntp_adversary import bent, in_place_of, kiss, replaying, shifted
 from lab.ntp_gateway import Gateway
-from lab.ntp_memory import DATE, Responder, honest, server, source
+from lab.ntp_memory import DATE, Responder, honest, peer, server
 from ntp.auth import Algorithm, Key
-from ntp.source import Source
+from ntp.peer import Peer
 from ntp.timestamp import SECOND
 from wire.secret import Secret
 
@@ -86,12 +86,12 @@ class Week(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         hosts = HOSTS[: self.count]
-        sources: list[Source] = [
-            source(host, key=KEY if number < self.keyed else None)
+        peers: list[Peer] = [
+            peer(host, key=KEY if number < self.keyed else None)
             for number, host in enumerate(hosts)
         ]
         self.servers: dict[str, Responder] = dict.fromkeys(hosts, WHIMS["honest"])
-        self.gateway = Gateway(sources, self.servers, released=RELEASED, saved=SAVED)
+        self.gateway = Gateway(peers, self.servers, released=RELEASED, saved=SAVED)
         self.liars: set[str] = set()
 
     @rule(which=st.integers(0, 4), whim=whims)

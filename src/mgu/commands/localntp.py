@@ -16,11 +16,11 @@ from ntp.client import Client
 from ntp.conf import FARTHEST, LARGEST_CHANGE, MOST_SOURCES, is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Outcome, Verdict
-from ntp.peer import Policy
+from ntp.peers import peers
 from ntp.sample import STEPT
-from ntp.sources import sources
 from ntp.timestamp import SECOND
 from ntp.trust import Level, Trust
+from ntp.turn import Policy
 from wire.lean import Final
 from wire.record import replace
 
@@ -157,7 +157,7 @@ def _say(text: str, code: int) -> int:
 def _run(parser: Parser, options: argparse.Namespace) -> int:
     setup = _setup(parser, options)
     floor = timekeeping.floor()
-    made = sources(
+    made = peers(
         setup.configuration.servers,
         setup.keys,
         entropy=os.urandom,

@@ -20,11 +20,11 @@ from ntp.conf import Configuration
 from ntp.errors import ConfigurationError
 from ntp.jump import Jump
 from ntp.messages import Outcome
-from ntp.peer import Policy
+from ntp.peer import Peer
+from ntp.peers import peers
 from ntp.service import Service, SetClock, State
-from ntp.source import Source
-from ntp.sources import sources
 from ntp.trust import Level
+from ntp.turn import Policy
 from wire.runner import clock
 
 KEEP: Final = frozenset({"CAP_SYS_TIME"})
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigurationError(
                 f"{under_root(LOCALNTP_CONF)} names no server; do: localNTP -a -n ADDRESS"
             )
-        made = sources(
+        made = peers(
             setup.configuration.servers,
             setup.keys,
             entropy=os.urandom,
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.FAILED
 
 
-def _serve(gateway: Gateway, made: list[Source], configuration: Configuration) -> int:
+def _serve(gateway: Gateway, made: list[Peer], configuration: Configuration) -> int:
     core = Service(random.random, floor=timekeeping.floor(), maxchange=configuration.maxchange)
     policy = Policy(maxdistance=configuration.maxdistance, minsources=configuration.minsources)
 

@@ -8,10 +8,10 @@ from ntp.aio.driver import run
 from ntp.client import Client
 from ntp.conf import ServerLine
 from ntp.messages import Outcome
-from ntp.peer import Policy
-from ntp.source import NTP_PORT
-from ntp.sources import sources
+from ntp.peer import NTP_PORT
+from ntp.peers import peers
 from ntp.trust import Floor
+from ntp.turn import Policy
 
 
 async def query(
@@ -46,6 +46,6 @@ async def agree(
     """
     lines = [ServerLine(host=host, port=port) for host in hosts]
     date = time.time_ns() if pivot is None else pivot
-    asked = sources(lines, {}, entropy=os.urandom, pivot=date, timeout=within)
+    asked = peers(lines, {}, entropy=os.urandom, pivot=date, timeout=within)
     floor = Floor(released=0 if pivot is None else pivot)
     return await run(Client(asked, floor=floor, policy=Policy(samples=samples, timeout=within)))

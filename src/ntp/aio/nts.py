@@ -19,7 +19,7 @@ from ntp.nts import records
 from ntp.nts.names import names_host
 from ntp.nts.records import KeyExchangeFailed
 from ntp.nts.session import Material
-from ntp.source import NTP_PORT, is_numeric
+from ntp.peer import NTP_PORT, is_numeric
 from ntp.timestamp import SECOND, date_text
 from wire.secret import Secret
 

@@ -30,8 +30,8 @@ from ntp.auth import Keys
 from ntp.conf import is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Address
+from ntp.peer import NTP_PORT
 from ntp.server import Datagram, Sent, Server, Settings
-from ntp.source import NTP_PORT
 from ntp.timestamp import SECOND
 from wire import files
 

@@ -12,7 +12,7 @@ from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.messages import Outcome
-from ntp.peer import Policy
+from ntp.peer import Peer
 from ntp.service import (
     Begin,
     CancelRound,
@@ -30,7 +30,7 @@ from ntp.service import (
     State,
     Stop,
 )
-from ntp.source import Source
+from ntp.turn import Policy
 from wire.record import replace
 from wire.runner import clock, run
 
@@ -61,7 +61,7 @@ class Host(Protocol):
 
 async def serve(
     core: Service,
-    sources: Sequence[Source],
+    peers: Sequence[Peer],
     host: Host,
     stop: asyncio.Event,
     *,
@@ -72,18 +72,18 @@ async def serve(
 
     Args: `policy`: maxdistance and minsources of it. Raises: NotPermitted.
     """
-    service = _Running(core, sources, host, policy, ca)
+    service = _Running(core, peers, host, policy, ca)
     await service.run(stop)
 
 
 class _Running:
     def __init__(
-        self, core: Service, sources: Sequence[Source], host: Host, policy: Policy, ca: str
+        self, core: Service, peers: Sequence[Peer], host: Host, policy: Policy, ca: str
     ) -> None:
         self._core = core
         self._policy = policy
         self._last: Outcome | None = None
-        self._sources = sources
+        self._peers = peers
         self._host = host
         self._ca = ca
         self._inbox: asyncio.Queue[Event] = asyncio.Queue()
@@ -165,9 +165,9 @@ class _Running:
             self._refused.set_exception(error)
 
     async def _ask(self, command: StartRound) -> None:
-        log.debug("asking %s", ", ".join(source.name for source in self._sources))
+        log.debug("asking %s", ", ".join(peer.name for peer in self._peers))
         client = Client(
-            self._sources,
+            self._peers,
             floor=command.floor,
             policy=replace(
                 self._policy,
@@ -202,8 +202,8 @@ class _Running:
             self._forget_offsets()
 
     def _forget_offsets(self) -> None:
-        for source in self._sources:
-            source.clock_was_set()
+        for peer in self._peers:
+            peer.clock_was_set()
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """A full disk must not stop the clock from being right."""

@@ -45,7 +45,7 @@ class Material:
 
 
 class Session:
-    """An `Authentication` (ntp.association); `cookies` are those left."""
+    """An `Authentication` (ntp.onwire); `cookies` are those left."""
 
     def __init__(self, material: Material, entropy: Callable[[int], bytes]) -> None:
         self.cookies = list(material.cookies)
@@ -79,7 +79,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SealedRequest:
-    """A `Sealed` (ntp.association)."""
+    """A `Sealed` (ntp.onwire)."""
 
     octets: bytes
     identifier: bytes

@@ -69,7 +69,7 @@ class _Exchange(Record, kw_only=True):
     at: float
 
 
-class Association:
+class OnWire:
     """State of one server: the last exchange, the authentication, what it refused.
 
     Args: `pivot`, Unix ns, see ntp.timestamp; `timeout`, seconds that an answer may take.
@@ -102,9 +102,9 @@ class Association:
         octets = sealed.octets if sealed else header
         return Request(octets=octets, transmit=transmit, receive=receive, sealed=sealed, at=now)
 
-    def another(self) -> "Association":
+    def another(self) -> "OnWire":
         """One with another server, asked in the same way."""
-        return Association(
+        return OnWire(
             self.entropy,
             pivot=self.pivot,
             authentication=self.authentication,

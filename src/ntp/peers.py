@@ -1,18 +1,18 @@
-"""From a configuration to sources that a client core can ask."""
+"""From a configuration to peers that a client core can ask."""
 
 from collections.abc import Sequence
 
-from ntp.association import Association, Entropy
 from ntp.conf import ServerLine
 from ntp.errors import ConfigurationError
-from ntp.source import Source
+from ntp.onwire import Entropy, OnWire
+from ntp.peer import Peer
 from wire.lean import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntp.auth import KeyAuthentication, Keys
 
 
-def sources(
+def peers(
     servers: Sequence[ServerLine],
     keys: "Keys",
     *,
@@ -20,22 +20,20 @@ def sources(
     pivot: int,
     timeout: float = 5.0,
     allow_md5: bool = False,
-) -> list[Source]:
-    """One source a server; one that is named twice is asked once.
+) -> list[Peer]:
+    """One peer a server; one that is named twice is asked once.
 
     Args: `pivot`, Unix ns (ntp.timestamp); `timeout`, s. Raises: ConfigurationError.
     """
-    made: dict[tuple[str, int], Source] = {}
+    made: dict[tuple[str, int], Peer] = {}
     for server in servers:
         authentication = None
         if server.key is not None:
             authentication = _with_key(server, server.key, keys, allow_md5)
-        association = Association(
-            entropy, pivot=pivot, authentication=authentication, timeout=timeout
-        )
-        made[server.host, server.port] = Source(
+        on_wire = OnWire(entropy, pivot=pivot, authentication=authentication, timeout=timeout)
+        made[server.host, server.port] = Peer(
             name=_name(server),
-            association=association,
+            on_wire=on_wire,
             lookup=server.host,
             port=server.port,
             nts=server.nts,
@@ -46,7 +44,7 @@ def sources(
 
 
 def _name(server: ServerLine) -> str:
-    """Unique among the sources; the host alone as long as the port is the usual one."""
+    """Unique among the peers; the host alone as long as the port is the usual one."""
     return server.host if server.port == 123 else f"{server.host} port {server.port}"
 
 
