@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ntp.auth import Key
+    from wire.source import Notices
 
 _OTHERS: Final = 0o077
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
@@ -24,29 +25,32 @@ class Setup(Record, kw_only=True):
 
     configuration: Configuration
     keys: "Mapping[int, Key]"
+    notices: tuple[str, ...] = ()  # lines of the files that have no effect, with place and reason
 
 
 def installed() -> Setup:
     """What /etc/localntp.conf says, with its keys. Raises: ConfigurationError; OSError."""
-    configuration = configured()
-    return Setup(
-        configuration=configuration, keys=_read_keys(configuration.keys, is_installed=True)
-    )
+    from wire.source import Notices  # late: a query of a server that is named needs no file
+
+    notices = Notices()
+    configuration = configured(notices)
+    keys = _read_keys(configuration.keys, notices, is_installed=True)
+    return Setup(configuration=configuration, keys=keys, notices=tuple(map(str, notices)))
 
 
-def configured() -> Configuration:
+def configured(notices: "Notices | None" = None) -> Configuration:
     """What /etc/localntp.conf says, without the keys, which are root's; nothing if it is not there.
 
     Raises: ConfigurationError; OSError.
     """
+    from wire.source import Notices
+
     path = under_root(LOCALNTP_CONF)
     try:
-        text = _octets(path).decode("utf-8")
+        octets = _octets(path)
     except FileNotFoundError:
         return Configuration()
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not text") from None
-    configuration = conf.parse(text, str(path))
+    configuration = conf.parse(octets, str(path), Notices() if notices is None else notices)
     return replace(
         configuration,
         keys=str(under_root(configuration.keys)) if configuration.keys else "",
@@ -66,9 +70,17 @@ def given(
     pools: Sequence[str] = (),
 ) -> Setup:
     """What an administrator typed. Raises: ConfigurationError; OSError."""
-    known = _read_keys(keys, is_installed=False)
+    notices: list[str] = []
+    known: Mapping[int, Key] = {}
+    if keys:
+        from wire.source import Notices
+
+        found = Notices()
+        known = _read_keys(keys, found, is_installed=False)
+        notices += map(str, found)
     if keys and not known:  # to go on would mean to ask without authentication
-        raise ConfigurationError(f"{keys} holds no key; a line is: identifier, algorithm, key")
+        what = f"{keys} holds no key; a line is: identifier, algorithm, key"
+        raise ConfigurationError("\n".join([what, *notices]))
     if ca and _CERTIFICATE not in _octets(ca):
         raise ConfigurationError(f"{ca} holds no certificate in PEM form")
     if key is None and known:
@@ -83,7 +95,8 @@ def given(
         ServerLine(host=conf.check_host(host), port=port, nts=True, nts_port=nts_port)
         for host in nts
     ]
-    return Setup(configuration=Configuration(servers=tuple(servers), keys=keys, ca=ca), keys=known)
+    configuration = Configuration(servers=tuple(servers), keys=keys, ca=ca)
+    return Setup(configuration=configuration, keys=known, notices=tuple(notices))
 
 
 def install(setup: Setup) -> None:
@@ -117,17 +130,14 @@ def _octets(name: "Path | str") -> bytes:
     return files.read(name)
 
 
-def _read_keys(name: str, *, is_installed: bool) -> "Mapping[int, Key]":
+def _read_keys(name: str, notices: "Notices", *, is_installed: bool) -> "Mapping[int, Key]":
     if not name:
         return {}
     from ntp import keys
     from wire import files
 
-    try:
-        octets, status = files.read_with_status(name)
-        found = keys.parse(octets.decode("utf-8"), name)
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{name} is not text") from None
+    octets, status = files.read_with_status(name)
+    found = keys.parse(octets, name, notices)
     if status.st_mode & _OTHERS:
         remedy = f"{name}: others can read the keys in it; do: chmod 600 {name}"
         if is_installed:

@@ -11,14 +11,18 @@
     maxchange 3600                   # s; a date that was right is moved no further (no limit)
     allow-md5                        # a key for MD5 may be used
 
-Options of `server`: `port N` (UDP), `nts-port N` (TCP of the key exchange).
+Options of `server`: `port N` (UDP), `nts-port N` (TCP of the key exchange). Files of ntpd and
+chrony are read as well (`ntp.foreign`): what only tunes is passed over with a notice.
 """
 
 from ntp.errors import ConfigurationError
 from ntp.peer import NTP_PORT, NTS_KE_PORT
 from ntp.sample import MAXDIST
-from wire.lean import Any, Final
+from wire.lean import TYPE_CHECKING, Any, Final
 from wire.record import Record
+
+if TYPE_CHECKING:
+    from wire.source import Notices, Word
 
 LARGEST_KEY_ID: Final = 0xFFFFFFFF
 MOST_SOURCES: Final = 64
@@ -53,43 +57,102 @@ class Configuration(Record, kw_only=True):
     allow_md5: bool = False
 
 
-def parse(text: str, name: str) -> Configuration:
-    """Raises: ConfigurationError that names file (`name`) and line."""
+def parse(octets: bytes, name: str, notices: "Notices") -> Configuration:
+    """What the file called `name` says; a line of ntp.conf or chrony.conf that means nothing here
+    is passed over with a notice.
+
+    Raises: ConfigurationError that names file, line and column, and shows the line.
+    """
+    from wire.source import Source, SourceError
+
     servers: list[ServerLine] = []
     values: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.partition("#")[0].split()
+    for line in Source.of(name, octets).lines():
+        words = _words(line)
         if not words:
             continue
         try:
             if words[0] in ("server", "pool"):
-                servers.append(_server(words[0], words[1:]))
+                servers += _servers(words, notices)
             else:
-                values |= _setting(words, line)
+                values |= _setting(words, notices)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{name}, line {number}: {error}") from None
+            raise ConfigurationError(SourceError(str(error), words[0].place).report()) from None
     return Configuration(servers=tuple(servers), **values)
 
 
-def _setting(words: list[str], line: str) -> dict[str, Any]:
-    """The field of Configuration that a line sets, and its value."""
-    match words:
-        case ["keys" | "ca" as which, path]:
+def _words(line: "Word") -> "list[Word]":
+    """Up to a comment: `#`, or chrony's other signs at the beginning of a line."""
+    words = line.words()
+    if words and words[0].startswith(tuple("!;%")):
+        return []
+    comments = (number for number, word in enumerate(words) if word.startswith("#"))
+    return words[: next(comments, None)]
+
+
+def _setting(words: "list[Word]", notices: "Notices") -> dict[str, Any]:
+    """The fields of Configuration that a line sets, and their values."""
+    from ntp import foreign
+
+    directive = words[0].lower()
+    values = words[1:]
+    match [foreign.SYNONYMS.get(directive, directive), *map(str, values)]:
+        case ["keys" | "ca" as which, path] if "\0" not in path:
             return {which: path}
         case ["minsources", count]:
             return {"minsources": _number("minsources", count, MOST_SOURCES)}
+        case ["tos", *_]:
+            return _tos(values, words[0], notices)
+        case ["nts", *_]:
+            return _nts(values, words[0], notices)
         case ["maxdistance", seconds]:
             return {"maxdistance": duration("maxdistance", seconds, FARTHEST)}
-        case ["maxchange", seconds]:
+        case ["maxchange", seconds, *rest] if len(rest) in (0, 2):
+            if rest:
+                what = "maxchange counts from the first date that is believed, and has no end"
+                notices.differs(words[2].place, what)
             return {"maxchange": duration("maxchange", seconds, LARGEST_CHANGE)}
         case ["allow-md5"]:
             return {"allow_md5": True}
-        case [known, *values] if known in DIRECTIVES:
+        case [known, *_] if known in DIRECTIVES:
             wanted = "no value" if known == "allow-md5" else "one value"
             raise ConfigurationError(f"'{known}' takes {wanted}, not {len(values)}")
+        case ["restrict", *flags] if "notrust" not in flags:
+            notices.passed_over(words[0].place, "'restrict' is about serving others")
+            return {}
+        case [known, *_] if known in foreign.REFUSED:
+            raise ConfigurationError(f"'{known}' is not supported: {foreign.REFUSED[known]}")
+        case [known, *_] if known in foreign.PASSED_OVER:
+            notices.passed_over(words[0].place, f"'{known}' changes nothing here")
+            return {}
         case _:
             known = ", ".join(DIRECTIVES)
-            raise ConfigurationError(f"'{line.strip()}' is none of: {known}")
+            raise ConfigurationError(f"'{' '.join(words)}' is none of: {known}")
+
+
+def _tos(settings: "list[Word]", tos: "Word", notices: "Notices") -> dict[str, Any]:
+    """ntpd's `tos NAME VALUE ...`: how many servers have to agree, and what only tunes."""
+    given = {str(k): str(v) for k, v in zip(settings[::2], settings[1::2], strict=False)}
+    found: dict[str, Any] = {}
+    if "minsane" in given:
+        found["minsources"] = _number("tos minsane", given.pop("minsane"), MOST_SOURCES)
+    if "maxdist" in given:
+        found["maxdistance"] = duration("tos maxdist", given.pop("maxdist"), FARTHEST)
+    if given or len(settings) % 2:
+        notices.passed_over(tos.place, f"'tos {' '.join(given)}' changes nothing here")
+    return found
+
+
+def _nts(settings: "list[Word]", nts: "Word", notices: "Notices") -> dict[str, Any]:
+    """ntpd's `nts ca FILE`, and what serves others."""
+    match settings:
+        case ["ca", path]:
+            return {"ca": str(path)}
+        case ["cert" | "key" | "cookie" | "enable" | "disable" | "tlsciphersuites", *_]:
+            notices.passed_over(nts.place, f"'nts {settings[0]}' changes nothing here")
+            return {}
+        case _:
+            raise ConfigurationError(f"'nts {' '.join(settings)}' is not supported; write ca FILE")
 
 
 def write(configuration: Configuration) -> str:
@@ -126,22 +189,47 @@ def _server_text(server: ServerLine) -> str:
 def check_host(text: str) -> str:
     """`text`, if it can be an address or a name. Raises: ConfigurationError."""
     if not text or not all(c.isalnum() or c in "-._:%" for c in text):
-        raise ConfigurationError(f"{text!r} is neither an address nor a host name")
-    return text
+        raise ConfigurationError(f"{str(text)!r} is neither an address nor a host name")
+    return str(text)
 
 
-def _server(kind: str, words: list[str]) -> ServerLine:
-    if not words:
+def _servers(words: "list[Word]", notices: "Notices") -> list[ServerLine]:
+    """The server of a line; none if nobody is to believe it."""
+    from ntp import foreign
+
+    kind, hosts = str(words[0]), [word for word in words[1:] if word not in ("-4", "-6")]
+    if not hosts:
         raise ConfigurationError(f"'{kind}' needs an address")
-    rest = iter(words[1:])
+    host = hosts[0]
+    if host.startswith(foreign.CLOCK_DRIVERS):
+        notices.passed_over(host.place, f"'{host}' is a hardware clock of ntpd's, and no server")
+        return []
+    if foreign.UNUSED_SERVER in hosts[1:]:
+        notices.passed_over(host.place, f"'{host}' is never to be believed: it is not asked")
+        return []
+    return [_server(kind, host, hosts[1:], notices)]
+
+
+def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") -> ServerLine:
+    from ntp import foreign
+
+    rest = iter(options)
     numbers: dict[str, int] = {}
     nts = False
     for word in rest:
-        if word == "nts":
+        name = {"ntsport": "nts-port"}.get(word, str(word))
+        if name == "nts":
             nts = True
-        elif word in ("port", "key", "nts-port"):
-            largest = LARGEST_KEY_ID if word == "key" else 0xFFFF
-            numbers[word] = _number(word, next(rest, ""), largest)
+        elif name in ("port", "key", "nts-port"):
+            largest = LARGEST_KEY_ID if name == "key" else 0xFFFF
+            numbers[name] = _number(word, next(rest, ""), largest)
+        elif name in foreign.OPTIONS:
+            for _ in range(foreign.OPTIONS[name]):
+                next(rest, None)
+            notices.passed_over(word.place, f"'{word}' of a {kind} changes nothing here")
+        elif name in foreign.REFUSED_OPTIONS:
+            what = f"'{word}' of a {kind} is not supported, and says what is believed"
+            raise ConfigurationError(f"{what}; take the {kind} out, or write it without")
         else:
             raise ConfigurationError(f"'{word}' is not an option of a {kind}")
     if nts and "key" in numbers:
@@ -149,7 +237,7 @@ def _server(kind: str, words: list[str]) -> ServerLine:
     if nts and kind == "pool":
         raise ConfigurationError("NTS needs single servers, not a pool")
     return ServerLine(
-        host=check_host(words[0]),
+        host=check_host(host),
         pool=kind == "pool",
         port=numbers.get("port", NTP_PORT),
         key=numbers.get("key"),

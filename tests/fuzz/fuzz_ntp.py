@@ -16,6 +16,7 @@ from ntp.sample import Stamps
 from ntp.server import Datagram, Server, Settings
 from ntp.trust import Floor
 from wire.secret import Secret
+from wire.source import Notices, octets_of
 
 _DATE = 1_795_500_000 * 10**9
 
@@ -58,13 +59,13 @@ def authenticator(octets: bytes) -> None:
 
 def key_file(octets: bytes) -> None:
     with suppress(NtpError):
-        keys.parse(octets.decode("latin-1"), "keys")
+        keys.parse(octets, "keys", Notices())
 
 
 def configuration(octets: bytes) -> None:
     with suppress(NtpError):
-        parsed = conf.parse(octets.decode("latin-1"), "conf")
-        assert conf.parse(conf.write(parsed), "conf") == parsed
+        parsed = conf.parse(octets, "conf", Notices())
+        assert conf.parse(octets_of(conf.write(parsed)), "conf", Notices()) == parsed
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -263,7 +263,7 @@ def test_a_broken_key_file_is_named_with_its_line_and_without_the_key(
     keys.chmod(0o600)
     result = gateway.run("-n", HERE, "--keys", str(keys))
     assert result.returncode == 64
-    assert f"{keys}, line 2" in result.stderr
+    assert f"{keys}:2:14: key 1 is not read" in result.stderr
     assert "deadbeef" not in result.stderr
 
 

@@ -1,17 +1,32 @@
 """Key files and the configuration: what is written is read, what is wrong is named."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ntp import conf, keys
-from ntp.auth import Algorithm
+from ntp.auth import Algorithm, Key
 from ntp.conf import Configuration, ServerLine
 from ntp.errors import ConfigurationError, NtpError
 from ntp.packet import Header
 from ntp.peers import peers
+from wire.source import DIFFERS, Notice, Notices
+
+CASES = Path(__file__).parent / "cases"
+
+
+def parsed(text: str, notices: Notices | None = None) -> Configuration:
+    made = Notices() if notices is None else notices
+    return conf.parse(text.encode("utf-8", "surrogatepass"), "f", made)
+
+
+def read(text: str) -> tuple[dict[int, Key], list[Notice]]:
+    notices = Notices()
+    return keys.parse(text.encode("utf-8", "surrogatepass"), "f", notices), list(notices)
+
 
 ports = st.integers(1, 65535)
 hosts = st.from_regex(r"[a-z0-9.:-]{1,30}", fullmatch=True)
@@ -33,15 +48,14 @@ configurations = st.builds(
 
 @given(configurations)
 def test_a_configuration_survives_its_file(configuration: Configuration) -> None:
-    assert conf.parse(conf.write(configuration), "f") == configuration
+    assert parsed(conf.write(configuration)) == configuration
 
 
-@given(st.text())
+@given(st.text() | st.from_regex(r"(server|tos|nts|keys) [a-z0-9 #:.]{,40}", fullmatch=True))
 def test_arbitrary_text_raises_only_our_own_error(text: str) -> None:
     with suppress(NtpError):
-        conf.parse(text, "f")
-    with suppress(NtpError):
-        keys.parse(text, "f")
+        parsed(text)
+    read(text)
 
 
 @pytest.mark.parametrize(
@@ -70,45 +84,81 @@ def test_arbitrary_text_raises_only_our_own_error(text: str) -> None:
     ],
 )
 def test_a_wrong_line_is_named(line: str) -> None:
-    with pytest.raises(ConfigurationError, match="f, line 2: "):
-        conf.parse(f"# comment\n{line}\n", "f")
+    with pytest.raises(ConfigurationError, match="f:2:1: "):
+        parsed(f"# comment\n{line}\n")
 
 
 def test_key_files_of_ntpd_and_of_chrony_are_read() -> None:
     ntpd = "1 AES128CMAC 000102030405060708090a0b0c0d0e0f  # comment\n2 SHA1 short_text 10.0.0.1\n"
     chrony = "3 AES128 HEX:000102030405060708090a0b0c0d0e0f\n4 MD5 ASCII:x\n"
-    read = keys.parse(ntpd + chrony, "f")
-    assert [key.algorithm for key in read.values()] == [
+    found, _ = read(ntpd + chrony)
+    assert [key.algorithm for key in found.values()] == [
         Algorithm.AES128CMAC,
         Algorithm.SHA1,
         Algorithm.AES128CMAC,
         Algorithm.MD5,
     ]
-    assert read[1].secret == read[3].secret
-    assert read[2].secret.reveal() == b"short_text"
+    assert found[1].secret == found[3].secret
+    assert found[2].secret.reveal() == b"short_text"
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "column", "says"),
     [
-        "1",
-        "0 MD5 a",
-        "x MD5 a",
-        pytest.param("1" * 5000 + " MD5 a", id="a number without end"),
-        "1 ROT13 secret",
-        "1 AES128CMAC short",
-        "1 SHA1 HEX:zz",
+        ("1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
+        ("1 SHA1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
+        ("0 MD5 a", 1, "this line gives no key: it begins with '0', not with a number of 1 to 42"),
+        ("x MD5 a", 1, "this line gives no key: it begins with 'x', not with a number"),
+        ("1" * 5000 + " MD5 a", 1, "this line gives no key: it begins with '1111"),
+        ("1 ROT13 geheim", 3, "AES128CMAC, SHA1 and MD5 can be used"),
+        ("1 SHA11 geheim", 3, "can be used; did you mean 'SHA1'?"),
+        ("1 AES128CMAC geheim", 14, "AES128CMAC wants 16 octets (32 hexadecimal digits), and this"),
+        ("1 SHA1 HEX:geheim", 8, "key 1 is not read: what follows the colon is not a key"),
     ],
+    ids=lambda value: str(value)[:20],
 )
-def test_a_wrong_key_is_named_and_not_shown(line: str) -> None:
-    with pytest.raises(ConfigurationError, match="f, line 1: ") as raised:
-        keys.parse(line, "f")
-    assert "secret" not in str(raised.value)
+def test_a_line_that_gives_no_key_is_named_and_not_shown(line: str, column: int, says: str) -> None:
+    found, notices = read(f"7 SHA1 fine\n{line}\n8 SHA1 fine\n")
+    assert list(found) == [7, 8]
+    [notice] = notices
+    assert str(notice).startswith(f"f:2:{column}: ")
+    assert says in str(notice)
+    assert "geheim" not in str(notice)
+    assert "geheim" not in notice.place.excerpt()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("chrony-comment", 0), ("latin1-comment", 0), ("unknown-type-beside", 1)],
+)
+def test_a_line_for_somebody_else_refuses_no_key_file(name: str, said: int) -> None:
+    notices = Notices()
+    octets = (CASES / f"{name}.keys").read_bytes()
+    found = keys.parse(octets, name, notices)
+    assert list(found) == [1]
+    assert found[1].algorithm is Algorithm.SHA1
+    assert len(notices) == said
+
+
+def test_of_two_keys_of_one_number_the_last_counts_and_both_are_named() -> None:
+    found, notices = read("1 SHA1 one\n1 SHA1 one\n1 SHA1 two\n")
+    assert found[1].secret.reveal() == b"two"
+    assert [notice.place.line for notice in notices] == [3]
+
+
+def test_a_long_key_of_hexadecimal_digits_is_ntpds_and_the_notice_says_what_chronyd_reads() -> None:
+    found, [notice] = read("1 SHA1 000102030405060708090a0b0c0d0e0f10111213")
+    assert len(found[1].secret.reveal()) == 20
+    assert notice.kind == DIFFERS
+    assert read("1 SHA1 longer than twenty, and no")[0][1].secret.reveal() == b"longer"
+    assert read("1 SHA1 longer-than-twenty-and-text")[0][1].secret.reveal() == (
+        b"longer-than-twenty-and-text"
+    )
 
 
 def test_the_mac_of_rfc_8573_is_aes_cmac_over_the_packet() -> None:
     # RFC 4493, 4: key, message M of 16 octets, its AES-CMAC
-    key = keys.parse("9 AES128CMAC 2b7e151628aed2a6abf7158809cf4f3c", "f")[9]
+    key = read("9 AES128CMAC 2b7e151628aed2a6abf7158809cf4f3c")[0][9]
     message = bytes.fromhex("6bc1bee22e409f96e93d7e117393172a")
     assert key.digest(message).hex() == "070a16b46b4d4144f79bdd9dd04a287c"
     assert len(key.sign(bytes(Header(3)))) == 48 + 20
@@ -122,4 +172,72 @@ def test_a_key_that_the_file_does_not_have_is_named_with_its_server() -> None:
 def test_a_word_that_is_no_directive_is_answered_with_all_that_are() -> None:
     known = "server, pool, keys, ca, minsources, maxdistance, maxchange, allow-md5"
     with pytest.raises(ConfigurationError, match=f"'colour red' is none of: {known}"):
-        conf.parse("colour red", "f")
+        parsed("colour red")
+
+
+CHRONY = """\
+! chrony.conf of a branch office
+pool 2.debian.pool.ntp.org iburst maxsources 4
+server 192.0.2.1 iburst minpoll 4 maxpoll 6 key 7 prefer
+server time.example nts ntsport 4461
+server 192.0.2.9 noselect
+keyfile /etc/chrony/chrony.keys   # ours
+ntstrustedcerts /etc/ca.pem
+driftfile /var/lib/chrony/chrony.drift
+makestep 1.0 3
+maxchange 1000 1 2
+minsources 2
+leapsectz right/UTC
+"""
+NTPD = """\
+# ntp.conf of a campus
+driftfile /var/lib/ntp/ntp.drift
+server -4 192.0.2.1 iburst key 7
+server 127.127.1.0
+fudge 127.127.1.0 stratum 10
+restrict default kod nomodify noquery
+tos minclock 4 minsane 3
+nts ca /etc/ca.pem
+keys /etc/ntp.keys
+trustedkey 7
+"""
+
+
+def test_a_file_of_chrony_is_read_and_what_has_no_effect_is_named() -> None:
+    notices = Notices()
+    found = parsed(CHRONY, notices)
+    assert found == Configuration(
+        servers=(
+            ServerLine(host="2.debian.pool.ntp.org", pool=True),
+            ServerLine(host="192.0.2.1", key=7),
+            ServerLine(host="time.example", nts=True, nts_port=4461),
+        ),
+        keys="/etc/chrony/chrony.keys",
+        ca="/etc/ca.pem",
+        maxchange=1000.0,
+        minsources=2,
+    )
+    assert [notice.place.line for notice in notices] == [2, 2, 3, 3, 3, 3, 5, 8, 9, 10, 12]
+    assert str(next(iter(notices))) == "f:2:28: 'iburst' of a pool changes nothing here"
+
+
+def test_a_file_of_ntpd_is_read_and_what_has_no_effect_is_named() -> None:
+    notices = Notices()
+    found = parsed(NTPD, notices)
+    assert found == Configuration(
+        servers=(ServerLine(host="192.0.2.1", key=7),),
+        keys="/etc/ntp.keys",
+        ca="/etc/ca.pem",
+        minsources=3,
+    )
+    assert [notice.place.line for notice in notices] == [2, 3, 4, 5, 6, 7, 10]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["authselectmode require", "server a require", "server a maxdelay 0.1", "server a offset 0.1",
+     "restrict default notrust", "server a autokey", "server a nts certset 2", "nts mintls 1.3"],
+)  # fmt: skip
+def test_what_believes_less_than_we_would_is_refused(line: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"f:1:1: .* is (not supported|no option)"):
+        parsed(line)

@@ -156,6 +156,8 @@ def _say(text: str, code: int) -> int:
 
 def _run(parser: Parser, options: argparse.Namespace) -> int:
     setup = _setup(parser, options)
+    for notice in setup.notices:
+        print(f"localNTP: warning: {notice}", file=sys.stderr)
     floor = timekeeping.floor()
     made = peers(
         setup.configuration.servers,

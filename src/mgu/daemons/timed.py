@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for rival in timekeeping.rivals():
             log.warning("%s", rival)
         setup = timeconf.installed()
+        for notice in setup.notices:
+            log.warning("%s", notice)
         if not setup.configuration.servers:
             raise ConfigurationError(
                 f"{under_root(LOCALNTP_CONF)} names no server; do: localNTP -a -n ADDRESS"

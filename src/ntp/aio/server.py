@@ -34,6 +34,7 @@ from ntp.peer import NTP_PORT
 from ntp.server import Datagram, Sent, Server, Settings
 from ntp.timestamp import SECOND
 from wire import files
+from wire.source import Notices
 
 _IP_PKTINFO: Final = 8
 _IN_PKTINFO = struct.Struct("=i4s4s")  # in_pktinfo: interface, local address, address in the header
@@ -213,8 +214,12 @@ def _date(text: str) -> int:
 
 
 def _keys(name: str) -> Keys:
-    """Raises: ConfigurationError; OSError."""
-    return keys.parse(files.read(name).decode("utf-8", "replace"), name)
+    """Raises: OSError."""
+    notices = Notices()
+    found = keys.parse(files.read(name), name, notices)
+    for notice in notices:
+        print(f"warning: {notice}", file=sys.stderr)
+    return found
 
 
 async def _until_signal(settings: Settings, addresses: Sequence[Address]) -> None:
