@@ -8,10 +8,10 @@ saved last. It resolves the eras of NTP, too. Who is believed below it: see ntp.
 
 import os
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from mgu import clock
-from mgu.paths import FREQUENCY, SAVED_TIME, TIME_SYNCHRONIZED, located, under_root
+from mgu.paths import FREQUENCY, SAVED_TIME, TIME_LOCK, TIME_SYNCHRONIZED, located, under_root
 from ntp.timestamp import SECOND, date_text, is_last_day_of_month
 from ntp.trust import MAXFREQ, Floor, Level, Trust, error_after
 from wire.files import read
@@ -185,6 +185,32 @@ def mark_right(trust: Trust) -> None:
 def unmark_right() -> None:
     """Nobody keeps the date right any more. Raises: OSError."""
     under_root(TIME_SYNCHRONIZED).unlink(missing_ok=True)
+
+
+def at_work() -> ExitStack:
+    """Be known to `is_being_set` until this is closed, or the process ends. Raises: OSError."""
+    from mgu.files import locked
+
+    with ExitStack() as stack:
+        stack.enter_context(locked(under_root(TIME_LOCK)))
+        return stack.pop_all()
+
+
+def is_being_set() -> bool:
+    """Whether a service is at work that will set the date, or has."""
+    import fcntl
+
+    try:
+        file = os.open(under_root(TIME_LOCK), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def trust() -> Trust | None:

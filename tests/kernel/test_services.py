@@ -3,7 +3,6 @@
 import pwd
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +11,14 @@ import pytest
 
 from lab.process import Process, until
 from lab.systemd import Systemd, systemd
+from lab.units import BOOT, MAIN, PYTHON, install, ip, make_boot_target, readable_by_all, switch
 from mgu import services
 from mgu.demo.papers import IDENTITY, Papers, issue
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]  # many processes, on a slow kernel
 
-PYTHON = (sys.executable, "-P", "-m")
-MAIN = (*PYTHON, "mgu.main")
 PEER = "10.79.0.2"
-UNITS = ("localntp-wait", "localntp-grace")
+UNITS = ("localntp-wait",)
 
 
 def mgu(*words: str, cwd: Path | None = None) -> str:
@@ -44,33 +42,23 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
 
 @pytest.fixture(scope="module", autouse=True)
 def installed() -> None:
-    """This program where everybody can read it, as an installation is."""
-    for folder in (Path(sys.executable).resolve(), Path(sys.executable), Path(__file__)):
-        for each in folder.parents:
-            each.chmod(each.stat().st_mode | 0o011)
+    readable_by_all()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def neighbours(papers: Papers) -> Iterator[None]:
     """eth0 with a switch at its other end, and a time server."""
-    for command in (
+    ip(
         "link add eth0 type veth peer name sw0",
         "addr add 10.79.0.1/24 dev eth0",
         "link set eth0 up",
         "link set sw0 up",
-    ):
-        subprocess.run(["ip", *command.split()], check=True)
-    files = [
-        word
-        for option, name in (("--ca", "ca"), ("--cert", "server"), ("--key", "key"))
-        for word in (option, str(papers.server / f"{name}.pem"))
-    ]
+    )
     with (
         Process([*PYTHON, "ntp.aio.server", "-b", "127.0.0.1"], name="time-server") as clock,
-        Process([*PYTHON, "eapol.aio.authenticator", "-i", "sw0", *files], name="switch") as switch,
+        switch(papers, "sw0"),
     ):
         clock.wait_line("serving on", 30)
-        switch.wait_line("ready", 30)
         yield
 
 
@@ -126,12 +114,6 @@ def configured(init: Systemd, papers: Papers) -> Systemd:
     return init
 
 
-def install(init: Systemd, papers: Papers) -> None:
-    files = {name: str(papers.client / f"{name}.pem") for name in ("client", "ca", "key")}
-    given = ("-l", files["client"], "-c", files["ca"], "-i", IDENTITY, "-p", files["key"], "-a")
-    init.run(*MAIN, "net8021x", *given)
-
-
 def test_systemd_starts_bounds_and_stops_the_units(configured: Systemd) -> None:
     init, main = configured, MAIN
     assert services.backend().name == "systemd"
@@ -139,7 +121,7 @@ def test_systemd_starts_bounds_and_stops_the_units(configured: Systemd) -> None:
     assert "synchronized" in output
     assert "eth0 authorized" in output
     assert "ready, 1 connection" in output
-    for unit in ("localntp-wait.service", "localntp-grace.service", "time-sync.target"):
+    for unit in ("localntp-wait.service", "time-sync.target"):
         assert init.show(unit, "ActiveState") == "active"
     for each in services.SERVICES:
         assert init.show(each.name, "ActiveState") == "active"
@@ -164,18 +146,14 @@ def test_systemd_starts_bounds_and_stops_the_units(configured: Systemd) -> None:
 
 def test_a_boot_raises_the_floor_then_time_then_port_then_tunnel(configured: Systemd) -> None:
     init = configured
-    names = " ".join(f"{each.name}.service" for each in reversed(services.SERVICES))
-    target = f"[Unit]\nWants={names}\nAfter={names}\n"  # as multi-user.target has them, but alone
-    Path("/etc/systemd/system/gateway.target").write_text(target)
-    init.run("systemctl", "daemon-reload")
+    make_boot_target(init)
     init.run("systemctl", "stop", "time-sync.target")
-    init.run("systemctl", "start", "gateway.target")
+    init.run("systemctl", "start", BOOT)
     entered = [
         int(init.show(unit, name))
         for unit, name in (
             ("localntp", "ExecMainStartTimestampMonotonic"),
             ("localntp", "ActiveEnterTimestampMonotonic"),
-            ("localntp-grace", "ActiveEnterTimestampMonotonic"),
             ("wpa_supplicant", "ExecMainStartTimestampMonotonic"),
             ("wpa_supplicant", "ActiveEnterTimestampMonotonic"),
             ("racoon", "ExecMainStartTimestampMonotonic"),

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+_CLONE_FS: Final = 0x00000200
 _CLONE_NEWNS: Final = 0x00020000
 _PIECE: Final = bytes(4096)
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -28,6 +29,7 @@ def private_mounts() -> Iterator[None]:
             _mount("--make-rprivate", "/")
             yield
         finally:
+            _check(_libc.unshare(_CLONE_FS))  # the threads that were started meanwhile stay there
             _check(_libc.setns(before, _CLONE_NEWNS))
             os.chdir(folder)
     finally:
@@ -57,7 +59,11 @@ class Disk:
 
     def read_only(self, value: bool = True) -> None:
         """For all that is opened from now on."""
-        _mount("-o", f"remount,bind,{'ro' if value else 'rw'}", str(self.path))
+        if value:
+            _mount("--rbind", str(self.path), str(self.path))
+            _mount("-o", "remount,bind,ro", str(self.path))
+        else:
+            subprocess.run(["umount", "--lazy", str(self.path)], check=True)
 
 
 def _mount(*words: str) -> None:

@@ -260,15 +260,16 @@ FILES = ("conf", "log", "pidfile", "export_keys")
 
 def test_without_options_it_is_racoon_on_its_ports_in_the_background() -> None:
     switches, files = dict.fromkeys(SWITCHES, False), dict.fromkeys(FILES)
-    numbers = {"debug": 0, "port": 500, "natt_port": 4500}
+    numbers = {"debug": 0, "port": 500, "natt_port": 4500, "wait_date": 0.0}
     assert vars(parser().parse_args([])) == switches | files | numbers
 
 
 def test_every_option_of_racoon_is_taken() -> None:
-    words = "-4 -6 -F -v -L -B -t -V -dd -p 1 -P 65535 -f a -l b --pidfile c --export-keys d"
+    words = "-4 -6 -F -v -L -B -t -V -dd -p 1 -P 65535 -f a -l b --pidfile c --export-keys d "
+    words += "--wait-date 2.5"
     switches = dict.fromkeys(SWITCHES, True)
     files = dict(zip(FILES, map(Path, "abcd"), strict=True))
-    numbers = {"debug": 2, "port": 1, "natt_port": 65535}
+    numbers = {"debug": 2, "port": 1, "natt_port": 65535, "wait_date": 2.5}
     assert vars(parser().parse_args(words.split())) == switches | files | numbers
 
 

@@ -17,7 +17,7 @@ from mgu.daemons import iked, supplicant, timed
 from mgu.services.plain import Plain, log_file
 from mgu.services.process import Process, recorded
 from mgu.services.supervise import rotate
-from mgu.services.systemd import unit_text, wait_units
+from mgu.services.systemd import unit_text, wait_text
 from mgu.services.sysv import SysV, script_text
 from mgu.services.table import Service, ServiceError
 
@@ -226,26 +226,21 @@ def test_a_unit_is_notified_ordered_and_bounded(each: Service) -> None:
     assert all(f"{name}.service" in after for name in each.after)
 
 
-def test_time_sync_waits_for_the_date_and_the_port_for_30_s_at_most() -> None:
-    units = wait_units()
-    assert "Before=time-sync.target\nWants=time-sync.target" in units["localntp-wait.service"]
-    assert "localNTP --wait infinity\n" in units["localntp-wait.service"]
-    assert "time-sync" not in units["localntp-grace.service"]
-    assert "localNTP --wait 30\n" in units["localntp-grace.service"]
+def test_time_sync_waits_for_the_date_and_port_and_tunnel_for_30_s_at_most() -> None:
     clock, port, tunnel = map(unit_text, services.SERVICES)
-    assert "Wants=localntp-wait.service localntp-grace.service\n" in clock
-    assert "time-sync" not in clock
-    for text in (port, tunnel):
-        after = next(line for line in text.splitlines() if line.startswith("After="))
-        assert "localntp-grace.service" in after
+    assert "Before=time-sync.target\nWants=time-sync.target" in wait_text()
+    assert "localNTP --wait infinity\n" in wait_text()
+    assert "Wants=localntp-wait.service\n" in clock
+    for text in (clock, port, tunnel):
+        assert "time-sync" not in text
+        command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+        assert command.endswith(" --wait-date 30") is (text != clock)
 
 
-@pytest.mark.parametrize("name", ["localntp-wait.service", "localntp-grace.service"])
-def test_a_date_that_is_late_fails_no_unit(name: str) -> None:
-    text = wait_units()[name]
-    assert "\nExecStart=-" in text
-    assert "\nTimeoutStartSec=infinity\n" in text
-    assert "\nPartOf=localntp.service\n" in text
+def test_a_date_that_is_late_fails_no_unit() -> None:
+    assert "\nExecStart=-" in wait_text()
+    assert "\nTimeoutStartSec=infinity\n" in wait_text()
+    assert "\nPartOf=localntp.service\n" in wait_text()
 
 
 @pytest.mark.parametrize("each", services.SERVICES, ids=lambda each: each.name)

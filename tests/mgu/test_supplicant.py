@@ -192,13 +192,17 @@ def test_without_options_it_is_a_wired_port_in_the_foreground() -> None:
         **dict.fromkeys(("background", "syslog", "quiet", "stamps", "no_logoff", "version"), False),
         "driver": "wired",
         "debug": 0,
+        "wait_date": 0.0,
     }
 
 
 def test_every_option_of_wpa_supplicant_is_taken() -> None:
-    words = "-i a -c b -D d -C e -B -P f -f g -s -dd -q -t --no-logoff --key-log h -v"
+    words = (
+        "-i a -c b -D d -C e -B -P f -f g -s -dd -q -t --no-logoff --key-log h -v --wait-date 2.5"
+    )
     assert vars(parser().parse_args(words.split())) == {
         **dict.fromkeys(("background", "syslog", "quiet", "stamps", "no_logoff", "version"), True),
+        "wait_date": 2.5,
         "interface": "a",
         "config": Path("b"),
         "driver": "d",

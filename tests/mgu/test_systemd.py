@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mgu.services import SERVICES, ServiceError, service
-from mgu.services.systemd import Systemd, unit_text, wait_units
+from mgu.services.systemd import Systemd, unit_text, wait_text
 
 RACOON = service("racoon")
 CLOCK = service("localntp")
@@ -82,10 +82,10 @@ def test_a_service_is_written_read_and_enabled(manager: Manager, units: Path) ->
     assert manager.asked == ["enable racoon.service"]  # nothing is new
 
 
-def test_the_clock_brings_the_units_that_wait_for_the_date(manager: Manager, units: Path) -> None:
+def test_the_clock_brings_the_unit_that_waits_for_the_date(manager: Manager, units: Path) -> None:
     Systemd(units).enable(CLOCK)
-    assert names(units) == ["localntp-grace.service", "localntp-wait.service", "localntp.service"]
-    assert all((units / name).read_text() == text for name, text in wait_units().items())
+    assert names(units) == ["localntp-wait.service", "localntp.service"]
+    assert (units / "localntp-wait.service").read_text() == wait_text()
     (units / "localntp-wait.service").unlink()
     manager.asked  # noqa: B018 - forget
     Systemd(units).enable(CLOCK)
@@ -169,7 +169,8 @@ def test_a_unit_begins_with_whose_it_is_and_restarts_what_may_come_up(each: obje
     (one,) = [one for one in SERVICES if one is each]
     lines = unit_text(one).splitlines()
     assert lines[:3] == ["# Written by mgusec.", "[Unit]", f"Description=mgusec: {one.summary}"]
-    assert f"ExecStart={' '.join(one.argv)}" in lines
+    waits = "" if one is CLOCK else " --wait-date 30"
+    assert f"ExecStart={' '.join(one.argv)}{waits}" in lines
     assert "RestartPreventExitStatus=4 64" in lines
     floor = [line for line in lines if line.startswith("ExecStartPre=")]
     assert [line.endswith("-P -m mgu.main up floor") for line in floor] == [True] * (one is CLOCK)

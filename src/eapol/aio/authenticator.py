@@ -118,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     add("--cert", type=Path, required=True, help="the server's certificate and chain")
     add("--key", type=Path, required=True, help="the server's private key")
     add("--reauth", type=float, metavar="SECONDS", help="authenticate again so often")
+    add("--quiet", type=float, default=60.0, metavar="SECONDS", help="quietPeriod (60)")
     add("--fragment", type=int, default=1020, metavar="OCTETS", help="TLS data in one packet")
     add("--tls-max", type=TlsVersion, default=TlsVersion.TLS_1_3, metavar="TLSv1.2|TLSv1.3")
     add("--no-promise", action="store_true", help="leave out RFC 9190's protected success")
@@ -148,7 +149,10 @@ async def serve(options: argparse.Namespace, attach: Attach = Interface) -> None
         key=NamedSecret(str(options.key), Secret(files.read(options.key))),
     )
     settings = AuthenticatorSettings(
-        fragment_size=options.fragment, reAuthPeriod=options.reauth, promise=not options.no_promise
+        fragment_size=options.fragment,
+        reAuthPeriod=options.reauth,
+        quietPeriod=options.quiet,
+        promise=not options.no_promise,
     )
 
     with key_log(options.key_log) as keylog:

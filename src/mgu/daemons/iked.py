@@ -24,6 +24,7 @@ from ike.conf.errors import ConfError
 from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.arguments import Parser
 from mgu.connections.served import Served
+from mgu.daemons import date
 from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, set_levels
 from mgu.keying.addresses import AddressWatch
 from mgu.keying.keys import KeyFiles
@@ -79,6 +80,7 @@ def parser() -> Parser:
     add("-V", dest="version", action="store_true", help="show the version")
     add("--pidfile", metavar="FILE", type=Path, help="write the process id here")
     add("--export-keys", metavar="DIR", type=Path, help="write all keys here, for Wireshark")
+    date.add_option(made)
     return made
 
 
@@ -140,8 +142,9 @@ def _run(options: argparse.Namespace, configuration: Configuration, opener: Open
             if options.foreground and pidfile is not None:
                 stack.enter_context(daemon.pidfile(pidfile))
             try:
-                plane = await opener(stack, listening(options, configuration))
-                await _serve(options, configuration, plane, stack, stop)
+                if await date.right(options.wait_date, stop):
+                    plane = await opener(stack, listening(options, configuration))
+                    await _serve(options, configuration, plane, stack, stop)
             except Exception:
                 stack.pop_all()  # no orderly stop: the policies stay, and the next start takes over
                 raise

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from mgu import exits, paths
 from mgu.arguments import Parser
+from mgu.daemons import date
 from wire import files
 
 KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_READ_SEARCH"})
@@ -74,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         help="write TLS secrets here, for Wireshark; whoever reads them reads the traffic",
     )
     add("-v", dest="version", action="store_true", help="show the version")
+    date.add_option(made)
     return made
 
 
@@ -174,10 +176,13 @@ def _confine(options: argparse.Namespace, control: Path | None) -> None:
 async def _serve(
     options: argparse.Namespace, keylog: Callable[[bytes], None] | None, stop: asyncio.Event
 ) -> int:
+    import eapol.tls  # noqa: F401 - what takes long, before the date is right
     from eapol.aio.control import Control
     from eapol.aio.driver import Supervisor
     from mgu import clock, daemon, privileges
 
+    if not await date.right(options.wait_date, stop):
+        return exits.OK
     supervisor = Supervisor(
         options.interface, _reader(options), date=clock.now, bring_up=True, keylog=keylog
     )

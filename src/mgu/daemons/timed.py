@@ -6,6 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -135,6 +136,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.FAILED
 
 
+def _known() -> ExitStack:
+    try:
+        return timekeeping.at_work()
+    except OSError as error:
+        log.warning("%s: %s; nobody waits for the date", error.filename, error.strerror)
+        return ExitStack()
+
+
 def _serve(gateway: Gateway, made: list[Peer], configuration: Configuration) -> int:
     core = Service(random.random, floor=timekeeping.floor(), maxchange=configuration.maxchange)
     policy = Policy(maxdistance=configuration.maxdistance, minsources=configuration.minsources)
@@ -142,8 +151,9 @@ def _serve(gateway: Gateway, made: list[Peer], configuration: Configuration) -> 
     async def until_stopped(stop: asyncio.Event) -> int:
         become_user("localntp")
         privileges.drop(KEEP)
-        daemon.ready()
-        await serve(core, made, gateway, stop, policy=policy, ca=configuration.ca)
+        with _known():
+            daemon.ready()
+            await serve(core, made, gateway, stop, policy=policy, ca=configuration.ca)
         return exits.OK
 
     return daemon.run(until_stopped, (ClockRefused, NotPermitted, OSError))

@@ -32,31 +32,29 @@ WatchdogSec=60
 [Install]
 WantedBy=multi-user.target
 """
-# Two that watch the first service and never fail. What needs the right date is ordered after
-# time-sync.target, as systemd.special(7) has it; a port that stays shut helps nobody, so it begins
-# after a while all the same. Neither is enabled: the service wants them, and they end with it.
-_WAITS: Final = {
-    "localntp-wait": (
-        "the date is right",
-        "infinity",
-        "Before=time-sync.target\nWants=time-sync.target\n",
-    ),
-    "localntp-grace": ("the date is right, or 30 s have passed", "30", ""),
-}
+# What needs the right date is ordered after time-sync.target, as systemd.special(7) has it; this
+# brings it about, and never fails. It is not enabled: the first service wants it, and it ends with
+# that. Our own daemons wait by themselves, with everything loaded; on a small machine they start
+# at the same moment, and go first.
 _WAIT: Final = """\
 {ours}
 [Unit]
-Description=mgusec: {summary}
+Description=mgusec: the date is right
 After=localntp.service
 PartOf=localntp.service
-{order}
+Before=time-sync.target
+Wants=time-sync.target
+
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+Nice=10
 ExecStart=-{command}
 TimeoutStartSec=infinity
 PrivateNetwork=yes
 {power}"""
+_WAIT_UNIT: Final = "localntp-wait.service"
+_WAIT_DATE: Final = 30  # seconds: a port that stays shut helps nobody
 
 
 class Systemd:
@@ -100,7 +98,7 @@ class Systemd:
         """Write what is new or changed. Another's unit of that name is respected."""
         units = {_unit(service): unit_text(service)}
         if not service.after:
-            units |= wait_units()
+            units[_WAIT_UNIT] = wait_text()
         changed = [self._written(self._units / name, text) for name, text in units.items()]
         if any(changed):
             _systemctl("daemon-reload")
@@ -118,32 +116,24 @@ class Systemd:
         return True
 
 
-def wait_units() -> dict[str, str]:
-    """The files of the units that wait for the date, by name."""
-    return {
-        f"{name}.service": _WAIT.format(
-            ours=_OURS,
-            summary=summary,
-            order=order,
-            command=f"{' '.join(MGU)} localNTP --wait {seconds}",
-            power=power_of(frozenset(), ()),
-        )
-        for name, (summary, seconds, order) in _WAITS.items()
-    }
+def wait_text() -> str:
+    """The file of the unit that waits for the date."""
+    command = f"{' '.join(MGU)} localNTP --wait infinity"
+    return _WAIT.format(ours=_OURS, command=command, power=power_of(frozenset(), ()))
 
 
 def unit_text(service: Service) -> str:
     """The unit file of `service`."""
     first = not service.after
-    after = () if first else (*service.after, "localntp-grace")
+    command = service.argv if first else [*service.argv, "--wait-date", str(_WAIT_DATE)]
     return _UNIT.format(
         ours=_OURS,
         summary=f"mgusec: {service.summary}",
-        after=" ".join(f"{name}.service" for name in after),
+        after=" ".join(f"{name}.service" for name in service.after),
         give_up=f"{exits.NO_PERMISSION} {exits.USAGE}",
-        wants=f"Wants={' '.join(f'{name}.service' for name in _WAITS)}\n" if first else "",
+        wants=f"Wants={_WAIT_UNIT}\n" if first else "",
         floor=f"ExecStartPre=+{' '.join(MGU)} up floor\n" if first else "",
-        command=" ".join(service.argv),
+        command=" ".join(command),
         power=power_of(service.capabilities, service.folders),
     )
 
