@@ -172,7 +172,7 @@ def _measure(tree: Path, package: str, tests: list[str], marks: str, answer: Con
 def _add_started(found: Reach, tree: Path, traces: Path) -> None:
     """What processes ran that the tests had started (`traced/sitecustomize.py`)."""
     for file in traces.iterdir():
-        for part in file.read_text(encoding="utf-8").strip().split("\n\n"):
+        for part in filter(None, file.read_text(encoding="utf-8").strip().split("\n\n")):
             test, *places = part.splitlines()
             if test not in found.seconds:
                 continue  # what a fixture of a module started
