@@ -1,9 +1,11 @@
 """`net8021x`: what it installs, what it refuses, and that a refusal changes nothing."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -409,3 +411,42 @@ def test_what_changes_only_the_service_needs_no_configuration(gateway: Gateway) 
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_now_has_a_supplicant_that_runs_read_again_and_starts_it_otherwise(
+    gateway: Gateway,
+) -> None:
+    """A process stands for the daemon; nobody is started or stopped."""
+    gateway.copy(site())
+    started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+    pid = gateway.root / "run/mgu/wpa_supplicant.pid"
+    pid.parent.mkdir(parents=True)
+    pid.write_text(f"{os.getpid()} {started}\n")
+    control = gateway.root / "var/run/wpa_supplicant/eth0"
+    control.parent.mkdir(parents=True)
+    asked: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supplicant:
+        supplicant.bind(str(control))
+
+        def answer() -> None:
+            request, sender = supplicant.recvfrom(100)
+            asked.append(request)
+            supplicant.sendto(b"OK\n", sender)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert gateway.net8021x("-a", "--now") == exits.OK
+        thread.join()
+    assert asked == [b"RECONFIGURE"]
+    assert "is enabled and runs; 'wpa_cli status' shows the port." in gateway.out
+
+
+def test_the_service_is_stopped_at_once_only_if_asked(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert net8021x.main(["-d"]) == exits.OK
+    assert capsys.readouterr().out == (
+        "The service wpa_supplicant is disabled. Reboot the gateway to stop it.\n"
+    )
+    assert net8021x.main(["-d", "--now"]) == exits.OK
+    assert capsys.readouterr().out == "The service wpa_supplicant is disabled and stopped.\n"
