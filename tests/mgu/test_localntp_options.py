@@ -130,15 +130,6 @@ def test_what_is_installed_is_what_is_read_below_the_root(root: Path) -> None:
     assert (bare.configuration.keys, bare.configuration.ca, bare.keys) == ("", "", {})
 
 
-@pytest.mark.parametrize("name", ["localntp.conf", "localntp.keys"])
-def test_a_file_that_is_no_text_is_named(root: Path, name: str) -> None:
-    (root / "etc/localntp.conf").write_text("server a\nkeys /etc/localntp.keys\n")
-    (root / "etc" / name).write_bytes(b"\xff")
-    (root / "etc" / name).chmod(0o600)
-    with pytest.raises(ConfigurationError, match=rf"{name} is no"):
-        timeconf.installed()
-
-
 def test_a_file_in_the_place_of_a_folder_is_named_with_what_is_wrong(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
