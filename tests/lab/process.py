@@ -117,6 +117,10 @@ class Process:
     def signal(self, number: int) -> None:
         self._child.send_signal(number)
 
+    def wait(self, within: float = 60.0) -> int:
+        """The exit code, once it has ended by itself. Raises: subprocess.TimeoutExpired."""
+        return self._child.wait(within * _PATIENCE)
+
     def stop(self, patience: float = 5.0) -> int:
         """SIGTERM, then SIGKILL for the whole session; returns the exit code. Can be repeated."""
         if self.running:

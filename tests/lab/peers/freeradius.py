@@ -6,9 +6,9 @@ It listens at 127.0.0.1:1812 of its namespace, where a hostapd in the same names
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import require
@@ -37,12 +37,25 @@ log {{
 security {{
     max_attributes = 200
     reject_delay = 0
-    status_server = no
+    status_server = {status_server}
 }}
 client switch {{
     ipaddr = 127.0.0.1
     secret = "{secret}"
     require_message_authenticator = yes
+}}
+client switch6 {{
+    ipv6addr = ::1
+    secret = "{secret}"
+    require_message_authenticator = yes
+}}
+{radsec}
+thread pool {{
+    start_servers = 2
+    max_servers = 4
+    min_spare_servers = 1
+    max_spare_servers = 4
+    max_requests_per_server = 0
 }}
 modules {{
     eap {{
@@ -73,11 +86,46 @@ server default {{
         ipaddr = 127.0.0.1
         port = {port}
     }}
+    listen {{
+        type = auth
+        ipv6addr = ::1
+        port = {port}
+    }}
     authorize {{
         eap
     }}
     authenticate {{
         eap
+    }}
+    post-auth {{
+        {reply}
+    }}
+}}
+"""
+
+_RADSEC = """
+clients radsec {{
+    client radsec {{
+        ipaddr = 127.0.0.1
+        proto = tls
+        secret = radsec
+    }}
+}}
+listen {{
+    type = auth
+    ipaddr = 127.0.0.1
+    port = 2083
+    proto = tcp
+    virtual_server = default
+    clients = radsec
+    tls {{
+        private_key_file = {folder}/server-key.pem
+        certificate_file = {folder}/server.pem
+        ca_file = {folder}/ca.pem
+        require_client_cert = yes
+        tls_min_version = "1.2"
+        tls_max_version = "1.2"
+        fragment_size = 8192
     }}
 }}
 """
@@ -92,7 +140,11 @@ _CACHE = """cache {{
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the server speaks TLS. `crl` PEM: then client certificates are checked against it."""
+    """How the server speaks TLS. `crl` PEM: then client certificates are checked against it.
+
+    `reply`: attributes of an Access-Accept, `status_server`: whether it answers Status-Server,
+    `radsec`: whether it listens at port 2083, too. `log` False makes it fast.
+    """
 
     server: Issued
     ca: Authority
@@ -102,6 +154,10 @@ class Settings:
     security_level: int = 1
     crl: bytes | None = None
     resume: bool = False
+    reply: Mapping[str, str] = field(default_factory=dict)
+    status_server: bool = False
+    radsec: bool = False
+    log: bool = True
 
 
 @contextmanager
@@ -111,7 +167,10 @@ def freeradius(namespace: Namespace, settings: Settings) -> Iterator[Process]:
     folder = Path(tempfile.mkdtemp(prefix="mgu-raddb-"))
     try:
         _write(folder, settings)
-        argv = [program, "-X", "-d", str(folder), "-n", "radiusd"]
+        how = ["-X"] if settings.log else ["-f", "-l", "stdout"]
+        if settings.radsec:  # wants threads
+            how = ["-fxx", "-l", "stdout"]
+        argv = [program, *how, "-d", str(folder), "-n", "radiusd"]
         if os.geteuid() == 0:
             argv = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--", *argv]
         with Process(argv, namespace=namespace, name="freeradius") as process:
@@ -119,6 +178,11 @@ def freeradius(namespace: Namespace, settings: Settings) -> Iterator[Process]:
             yield process
     finally:
         shutil.rmtree(folder)
+
+
+def _update(reply: Mapping[str, str]) -> str:
+    values = " ".join(f'\n            {name} := "{value}"' for name, value in reply.items())
+    return f"update reply {{{values}\n        }}" if reply else ""
 
 
 def _write(folder: Path, settings: Settings) -> None:
@@ -134,6 +198,9 @@ def _write(folder: Path, settings: Settings) -> None:
         max_version=settings.max_version,
         fragment_size=settings.fragment_size,
         cache=cache,
+        status_server="yes" if settings.status_server else "no",
+        radsec=_RADSEC.format(folder=folder) if settings.radsec else "",
+        reply=_update(settings.reply),
     )
     (folder / "radiusd.conf").write_text(configuration)
     (folder / "server.pem").write_bytes(settings.server.certificate_pem())

@@ -45,6 +45,16 @@ tls_flags={tls_flags}
 check_crl={check_crl}
 """
 
+_RADIUS_SERVER = f"""\
+interface=lo
+driver=none
+logger_stdout=-1
+logger_stdout_level=0
+radius_server_clients={{folder}}/radius_clients
+radius_server_auth_port={PORT}
+radius_server_ipv6=1
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class OwnServer:
@@ -105,6 +115,22 @@ def hostapd(
         yield made
     finally:
         made.process.stop()
+
+
+@contextmanager
+def radius_server(
+    namespace: Namespace, folder: Path, own_server: OwnServer, users: str = "* TLS"
+) -> Iterator[Process]:
+    """hostapd without a port, as a RADIUS server at 1812 of its namespace."""
+    configuration = folder / "hostapd-radius.conf"
+    text = _RADIUS_SERVER.format(folder=folder) + _own_server(folder, own_server)
+    configuration.write_text(text)
+    (folder / "eap_users").write_text(f"{users}\n")
+    (folder / "radius_clients").write_text(f"127.0.0.1 {SECRET}\n::1 {SECRET}\n")
+    argv = [require.program("hostapd"), "-d", str(configuration)]
+    with Process(argv, namespace=namespace, name="hostapd") as process:
+        process.wait_line("AP-ENABLED")
+        yield process
 
 
 def _own_server(folder: Path, settings: OwnServer) -> str:
