@@ -86,3 +86,15 @@ print(len(results), all(isinstance(each, XfrmError) for each in results if each)
         "cannot delete esp SA 0x00001001 to 192.0.2.2: No such process",
         "2 True",
     ]
+
+
+def test_who_listens_ends_when_the_kernel_is_closed() -> None:
+    assert with_a_kernel("""
+waiting = asyncio.create_task(anext(events, "the end"))
+await kernel.add_policy(tunnel(0))
+print(type(await waiting).__name__)
+waiting = asyncio.create_task(anext(events, "the end"))
+await asyncio.sleep(0)
+await kernel.close()
+print(await waiting)
+""") == ["PolicyAdded", "the end"]

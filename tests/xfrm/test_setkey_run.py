@@ -24,11 +24,13 @@ class Kernel:
     refusals: dict[MessageType, XfrmError] = field(default_factory=dict)
     calls: list[list[str]] = field(default_factory=list)
     told: list[Message] = field(default_factory=list)
+    doing: list[str] = field(default_factory=list)
 
     def tell(self, wishes: Sequence[Request]) -> list[XfrmError | None]:
         if wishes:
             self.calls.append([wish.message.type.name for wish in wishes])
         self.told += [wish.message for wish in wishes]
+        self.doing += [wish.doing for wish in wishes]
         return [self.refusals.get(wish.message.type) for wish in wishes]
 
     def ask(self, wish: Request) -> Message:
@@ -121,3 +123,47 @@ def test_get_and_dump_show_what_the_kernel_answers() -> None:
     kernel.sas.append(statement.sa)
     seen = run(kernel, "get 10.0.0.1 10.0.0.2 esp 500; dump;")
     assert [replace(sa, usage=Usage()) for sa in seen.sas] == kernel.sas * 2
+
+
+EVERYTHING = """
+add 10.0.0.1 10.0.0.2 esp 500 -E null;
+update 10.0.0.1 10.0.0.2 esp 500 -E null;
+delete 10.0.0.1 10.0.0.2 esp 500;
+flush esp;
+spdadd 10.0.0.1 10.0.0.2 any -P out none;
+spddelete 10.0.0.1 10.0.0.2 any -P out;
+spdflush;
+"""
+
+
+def test_each_request_says_what_it_is_for() -> None:
+    kernel = Kernel()
+    run(kernel, EVERYTHING)
+    sa, policy = "esp SA 0x000001f4 to 10.0.0.2", "the out policy 10.0.0.1/32 -> 10.0.0.2/32"
+    assert kernel.doing == [
+        f"add {sa}",
+        f"update {sa}",
+        f"delete {sa}",
+        "flush the SAs",
+        f"add {policy}",
+        f"delete {policy}",
+        "flush the policies",
+    ]
+
+
+def test_an_empty_table_is_no_mistake_to_flush_and_all_else_that_is_missing_is_one() -> None:
+    missing = NoSuchEntry("missing", 3)
+    kinds = (MessageType.FLUSHSA, MessageType.FLUSHPOLICY, MessageType.DELSA, MessageType.UPDSA)
+    kernel = Kernel(refusals=dict.fromkeys(kinds, missing))
+    assert run(kernel, EVERYTHING).refused == [(3, "missing"), (4, "missing")]
+    denied = XfrmError("denied", 1)
+    kernel = Kernel(refusals=dict.fromkeys(kinds, denied))
+    assert [line for line, _ in run(kernel, EVERYTHING).refused] == [3, 4, 5, 8]
+
+
+def test_a_kernel_that_is_gone_is_told_at_the_line_that_asked_first() -> None:
+    class Gone(Kernel):
+        def tell(self, wishes: Sequence[Request]) -> list[XfrmError | None]:
+            raise XfrmError(f"no answer to {len(wishes)}")
+
+    assert run(Gone(), "flush;\n" + ADD.format(500)).refused == [(1, "no answer to 2")]

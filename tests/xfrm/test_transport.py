@@ -1,6 +1,7 @@
 """The netlink socket against a kernel that is not there, slow, or busy (a socket pair)."""
 
 import asyncio
+import errno
 import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
@@ -8,12 +9,15 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.esp_values import sa
 from xfrm.aio.blocking import Client
-from xfrm.aio.transport import Requests
-from xfrm.dataplane import AlreadyThere, NoSuchEntry, XfrmError
+from xfrm.aio.kernel import Kernel as XfrmKernel
+from xfrm.aio.transport import Events, Requests
+from xfrm.dataplane import AlreadyThere, NoSuchEntry, Unsupported, XfrmError
 from xfrm.netlink import frames, requests
+from xfrm.netlink.answers import sa_of
 from xfrm.netlink.frames import NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, Frame
-from xfrm.netlink.messages import MessageType
+from xfrm.netlink.messages import Message, MessageType
 from xfrm.setkey.run import Request
 
 
@@ -135,3 +139,57 @@ def test_what_the_kernel_refuses_is_told_with_its_reason_and_stops_no_other(
     assert isinstance(second, AlreadyThere)
     assert isinstance(third, NoSuchEntry)
     assert str(second).startswith("cannot flush: ")
+
+
+def refuse(kernel: Kernel, request: Frame, code: int) -> None:
+    """Acknowledge with this error number, 0 for none."""
+    body = struct.pack("=iIHHII", -code, 16, 0, 0, request.sequence, 0)
+    kernel.answer(request, frames.NLMSG_ERROR, body)
+
+
+async def test_an_update_of_an_sa_that_expired_meanwhile_adds_it(kernel: Kernel) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nothing:
+        whole = XfrmKernel(kernel.asking, Events(()), Client(ready=nothing))
+        asked = asyncio.create_task(whole.update_sa(sa()))
+        request = await kernel.request()
+        assert request.type == MessageType.UPDSA
+        refuse(kernel, request, errno.ESRCH)
+        request = await kernel.request()
+        assert request.type == MessageType.NEWSA
+        refuse(kernel, request, 0)
+        await asked
+        asked = asyncio.create_task(whole.update_sa(sa()))
+        refuse(kernel, await kernel.request(), 0)
+        await asked  # it was there: nothing is added
+        asked = asyncio.create_task(whole.update_sa(sa()))
+        refuse(kernel, await kernel.request(), errno.ENOMEM)
+        with pytest.raises(XfrmError, match=r"^cannot update esp SA 0x00001001 to 192\.0\.2\.2: "):
+            await asked
+
+
+async def test_the_probe_makes_an_sa_of_a_second_and_removes_it(kernel: Kernel) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nothing:
+        whole = XfrmKernel(kernel.asking, Events(()), Client(ready=nothing))
+        asked = asyncio.create_task(whole.probe())
+        request = await kernel.request()
+        made = sa_of(Message.of(request))
+        assert made.lifetime.hard_seconds == 1
+        assert made.spi >= 0x0100_0000
+        assert made.encryption is not None
+        assert made.authentication is not None
+        assert (made.encryption.name, made.authentication.name) == ("cbc(aes)", "hmac(sha1)")
+        keys = (made.encryption.key.reveal(), made.authentication.key.reveal())
+        assert tuple(map(len, keys)) == (16, 20)
+        assert made.authentication.icv_bits == 96
+        refuse(kernel, request, 0)
+        request = await kernel.request()
+        assert request.type == MessageType.DELSA
+        refuse(kernel, request, 0)
+        await asked
+        asked = asyncio.create_task(whole.probe())
+        refuse(kernel, await kernel.request(), errno.EEXIST)
+        await asked  # whose it is stays
+        asked = asyncio.create_task(whole.probe())
+        refuse(kernel, await kernel.request(), errno.EPROTONOSUPPORT)
+        with pytest.raises(Unsupported):
+            await asked

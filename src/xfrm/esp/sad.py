@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Final, TypeVar
 
-from xfrm.dataplane import AlreadyThere, Expire, NoSuchEntry, Unsupported
+from xfrm.dataplane import AlreadyThere, Expire, Mapping, NoSuchEntry, Unsupported
 from xfrm.esp import ah, transform
 from xfrm.esp.replay import Inbound, Outbound
 from xfrm.esp.transform import BadAlgorithm, Entropy
@@ -86,6 +86,18 @@ class Entry:
         moved = (peer, port) != (self.peer, self.peer_port)
         self.peer, self.peer_port = peer, port
         return moved
+
+    def mapping(self) -> Mapping:
+        """What tells that its peer's UDP comes from elsewhere now."""
+        ports = self.sa.encapsulation
+        return Mapping(
+            sa=self.sa.id,
+            reqid=self.sa.reqid,
+            old_src=self.sa.src,
+            old_port=ports.src_port if ports is not None else 0,
+            new_src=self.peer,
+            new_port=self.peer_port,
+        )
 
     def snapshot(self) -> SecurityAssociation:
         """The SA with its usage so far."""

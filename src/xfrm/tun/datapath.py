@@ -16,7 +16,6 @@ from typing import Self
 from xfrm.dataplane import (
     Event,
     Gone,
-    Mapping,
     PolicyAdded,
     PolicyGone,
     Unsupported,
@@ -351,13 +350,7 @@ class DataPath:
     # Events
 
     def _moved(self, entry: Entry) -> None:
-        sa, ports = entry.sa, entry.sa.encapsulation
-        self._events.put_nowait(
-            Mapping(
-                sa=sa.id, reqid=sa.reqid, old_src=sa.src, old_port=ports.src_port if ports else 0,
-                new_src=entry.peer, new_port=entry.peer_port,
-            )
-        )  # fmt: skip
+        self._events.put_nowait(entry.mapping())
 
     def _sa_changed(self, sa: SecurityAssociation) -> None:
         """It came or went: decide its flows anew, send what waited for it, set the timer."""

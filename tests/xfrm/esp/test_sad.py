@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lab.esp_values import AES_GCM, LEFT, RIGHT, algorithm, sa
 from xfrm.algorithms import Kind
-from xfrm.dataplane import AlreadyThere, NoSuchEntry, Unsupported
+from xfrm.dataplane import AlreadyThere, Mapping, NoSuchEntry, Unsupported
 from xfrm.esp.sad import LARVAL_SECONDS, Sad
 from xfrm.model import (
     Encapsulation,
@@ -208,3 +208,17 @@ def test_the_indexes_find_what_looking_at_each_sa_finds(
             ]  # fmt: skip
             fresh = [each for each in fit if not each.soft]
             assert (found in (fresh or fit)) if fit else (found is None)
+
+
+def test_a_peer_that_moved_is_told_with_where_it_was_and_where_it_is() -> None:
+    sad, elsewhere = Sad(os.urandom), ip_address("192.0.2.77")
+    natted = sa(LEFT, RIGHT, 0x1001, reqid=5, encapsulation=Encapsulation(src_port=4501))
+    sad.add(natted, 0.0, DATE)
+    (entry,) = sad
+    assert not entry.moved_to(HERE, 4501)
+    assert entry.moved_to(elsewhere, 4501)
+    assert entry.moved_to(elsewhere, 61000)
+    assert not entry.moved_to(elsewhere, 61000)
+    assert entry.mapping() == Mapping(
+        sa=natted.id, reqid=5, old_src=HERE, old_port=4501, new_src=elsewhere, new_port=61000
+    )

@@ -9,6 +9,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
+from xfrm.esp.packet import checksum
 from xfrm.tun.segments import (
     _HEADER,
     _NEEDS_CSUM,
@@ -55,6 +56,22 @@ def _segments(payload: bytes, size: int, *, ipv6: bool, last: str = "PA") -> lis
 def test_segments_are_what_the_host_would_have_sent(payload: bytes, size: int, ipv6: bool) -> None:
     large = _segment(payload, ipv6=ipv6, flags="PA")
     assert split(large, size) == _segments(payload, size, ipv6=ipv6)
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_what_is_joined_has_the_sum_of_its_pseudo_header_and_says_how_it_is_to_be_cut(
+    ipv6: bool,
+) -> None:
+    """linux/virtio_net.h: the device adds the rest of the checksum, from csum_start on."""
+    ((offload, packet),) = join(_segments(bytes(250), 100, ipv6=ipv6))
+    ip, kind = (40, 4) if ipv6 else (20, 1)
+    header = ip + 20 + 12
+    assert _HEADER.unpack(offload) == (_NEEDS_CSUM, kind, header, 100, ip, 16)
+    addresses = packet[8:40] if ipv6 else packet[12:20]
+    pseudo = addresses + b"\0\6" + (len(packet) - ip).to_bytes(2, "big")
+    assert int.from_bytes(packet[ip + 16 : ip + 18], "big") == checksum(pseudo) ^ 0xFFFF
+    if not ipv6:
+        assert checksum(packet[:20]) == 0
 
 
 def test_fin_and_cwr_stand_where_they_belong() -> None:
