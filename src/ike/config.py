@@ -50,8 +50,9 @@ class GeneratePolicy(Enum):
 class Identifier:
     """`my_identifier` or `peers_identifier`.
 
-    `value` is text (address, name, hex for KEY_ID given by file); for DER_ASN1_DN an RFC 4514-like
-    string, or "" for the certificate's subject. An address type with "" is the own address.
+    `value` is text: an address, a name, a key id (its octets as `wire.source` has them). For
+    DER_ASN1_DN it is an RFC 4514-like string, or "" for the certificate's subject. An address type
+    with "" is the own address.
     """
 
     type: IdType
@@ -81,7 +82,7 @@ class Remote:
     address: Address | None
     port: int = 500
     exchange_modes: tuple[ExchangeType, ...] = (ExchangeType.MAIN,)
-    proposals: tuple[Phase1Proposal, ...] = (Phase1Proposal(),)
+    proposals: tuple[Phase1Proposal, ...] = (Phase1Proposal(),)  # empty: nobody is let in
     my_identifier: Identifier | None = None  # None: our address
     peers_identifiers: tuple[Identifier, ...] = ()  # empty: not checked
     verify_identifier: bool = False
@@ -103,6 +104,7 @@ class Remote:
     send_cert: bool = True
     send_cr: bool = True
     verify_cert: bool = True
+    peers_certificate: bytes | None = None  # DER: the peer's own, whichever it sends
     ph1id: int = 0
 
 
@@ -142,6 +144,7 @@ class Sainfo:
     encryption: tuple[EspEncryption, ...] = (EspEncryption(),)
     integrity: tuple[Integrity, ...] = (Integrity.HMAC_SHA1,)
     remoteid: int = 0
+    peer: Identifier | None = None  # only for who has this identity in phase 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

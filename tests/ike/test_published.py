@@ -1,6 +1,7 @@
 """Assigned numbers as the registries have them, racoon's words, and racoon.conf(5)'s defaults."""
 
 from enum import Enum
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,9 @@ from ike.admin.records import ScheduleRecord
 from ike.admin.show import local_time, schedule_table
 from ike.conf import protocols, values
 from ike.conf.errors import ConfError
+from ike.conf.files import Folders
+from ike.conf.identifiers import identifier
+from ike.conf.reading import Notes
 from ike.config import GeneratePolicy, ProposalCheck, Remote, Sainfo, Switch, Timers
 from ike.numbers import doi, isakmp
 from ike.numbers.doi import Encryption, EspTransform, Group, Hash, IdType, Integrity
@@ -111,7 +115,8 @@ def test_a_group_that_is_not_supported_is_named_as_one() -> None:
 
 
 def test_an_address_as_identifier_has_the_type_of_its_version() -> None:
-    four, six = (values.identifier([_word("address"), _word(a)]) for a in ("192.0.2.1", "fd00::1"))
+    notes = Notes(Folders(Path("/"), Path("/")))
+    four, six = (identifier([_word("address"), _word(a)], notes) for a in ("192.0.2.1", "fd00::1"))
     assert (four.type, four.value) == (IdType.IPV4_ADDR, "192.0.2.1")
     assert (six.type, six.value) == (IdType.IPV6_ADDR, "fd00::1")
 

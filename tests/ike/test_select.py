@@ -502,8 +502,10 @@ def test_own_identities_are_made_from_the_configuration() -> None:
     assert own_identity(name, here) == Identification(IdType.FQDN, b"gw.example")
     assert matches(own_identity(name, here), Identifier(IdType.FQDN, "GW.example"))
     assert not matches(own_identity(name, here), Identifier(IdType.USER_FQDN, "gw.example"))
+    group = Identifier(IdType.KEY_ID, "facade")
+    assert own_identity(group, here) == Identification(IdType.KEY_ID, b"facade")
     with pytest.raises(LocalError):
-        own_identity(Identifier(IdType.KEY_ID, "no hex"), here)
+        own_identity(Identifier(IdType.IPV4_ADDR, "facade"), here)
 
 
 def test_the_most_precise_sainfo_wins_and_values_must_be_equal() -> None:

@@ -32,9 +32,7 @@ class Certificates:
 
     def own(self, made: Remote, values: Sequence[Word]) -> Credentials:
         """`certificate_type x509 CERT KEY`, with what `ca_type` gave. Raises: ConfError."""
-        kind, *names = values
-        if kind.text != "x509":
-            raise ConfError("only x509 certificates are supported", kind.place, ["x509"])
+        _, *names = values
         certificate, key = (self._path(name) for name in names)
         shown, *others = _certificates(certificate, names[0].place)
         private = _private_key(key, shown, names[1].place)
@@ -57,6 +55,10 @@ class Certificates:
             authorities=tuple(_certificates(path, name.place)),
             crls=tuple(_crls(path, name.place)),
         )
+
+    def peers(self, name: Word) -> bytes:
+        """The first certificate of the file. Raises: ConfError."""
+        return _certificates(self._path(name), name.place)[0]
 
     def completed(self, made: Credentials) -> Credentials:
         """With the certificate folder's CRLs, its CAs if none is named, and our chain in order.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from ike.conf import psk
-from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
 from ike.conf.files import Folders, read
 from ike.conf.reading import Notes
@@ -70,7 +69,7 @@ def load(
     Raises: ConfError.
     """
     folders = Folders(root, path.parent)
-    notes = Notes(Certificates(folders))
+    notes = Notes(folders)
     made = Configuration()
     for statement in read(path, folders, notes):
         give_way()
@@ -120,7 +119,8 @@ def _apply(
             notes.remotes[peer.name] = peer
             return made
         case "sainfo":
-            notes.sainfos.append(sainfo(statement, notes))
+            if (found := sainfo(statement, notes)) is not None:
+                notes.sainfos.append(found)
             return made
         case name:
             notes.passed_over(statement.place, f"{name} has no effect: {_NOT_HEEDED[name]}")

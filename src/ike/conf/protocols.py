@@ -7,6 +7,7 @@ from wire.lean import Final
 FILE: Final = "/etc/protocols"
 _USUAL: Final = {
     "icmp": 1,
+    "icmp6": 58,  # racoon's own name
     "igmp": 2,
     "ipencap": 4,
     "tcp": 6,

@@ -4,30 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from ike.conf.certificates import Certificates
 from ike.conf.errors import ConfError
+from ike.conf.identifiers import identifier
+from ike.conf.proposal import proposal
 from ike.conf.reading import Notes
-from ike.conf.values import (
-    HASHES,
-    METHODS,
-    PHASE1_CIPHERS,
-    address,
-    choice,
-    group,
-    identifier,
-    key_bits,
-    named,
-    number,
-    port,
-    seconds,
-    switch,
-)
-from ike.config import GeneratePolicy, Phase1Proposal, ProposalCheck, Remote, Switch
+from ike.conf.values import address, choice, number, port, seconds, switch
+from ike.config import GeneratePolicy, ProposalCheck, Remote, Switch
 from ike.numbers.doi import Authentication
 from ike.numbers.isakmp import ExchangeType
 from wire.grammar import Statement
 from wire.source import Word
 
+ISAKMP_PORT: Final = 500
 ANONYMOUS: Final = "anonymous"
 
 _MODES: Final = {"main": ExchangeType.MAIN, "aggressive": ExchangeType.AGGRESSIVE}
@@ -39,64 +27,88 @@ _NOT_HEEDED: Final = {
     "match_empty_cr": "an empty certificate request matches",
     "weak_phase1_check": "unauthenticated deletes and notifies never change what is established",
 }
-_REFUSED: Final = {
-    "peers_certfile": "a peer is known by its CA here (ca_type), not by a certificate of its own",
-}
 
 
 def remote(statement: Statement, notes: Notes) -> Remote:
     """The peer that a `remote` statement describes. Raises: ConfError."""
-    words = [word.text for word in statement.words]
-    at = words.index("inherit") if "inherit" in words else len(words)
-    made = _headed(statement.words[1:at], _parent(statement.words[at + 1 :], notes.remotes))
+    words = list(statement.values)
+    at = next((i for i, w in enumerate(words) if w == "inherit" and not w.quoted), len(words))
+    parent = _parent(words[at + 1 :], notes.remotes)
+    made = _headed(words[:at], parent)
+    if parent.name in notes.without_rsa:
+        notes.without_rsa[made.name] = notes.without_rsa[parent.name]
     settings = [s for s in statement.block if s.name not in ("proposal", "peers_identifier")]
     for setting in settings:
         made = _apply(made, setting, notes)
-    peers = [identifier(s.values) for s in statement.block if s.name == "peers_identifier"]
-    proposals = [_proposal(s) for s in statement.block if s.name == "proposal"]
+    peers = [identifier(s.values, notes) for s in statement.block if s.name == "peers_identifier"]
     if peers:
         made = replace(made, peers_identifiers=tuple(peers))
-    if proposals:
-        made = replace(made, proposals=tuple(proposals))
-    return _complete(made, statement, notes.certificates)
+    return _complete(made, statement, notes, inherited=at < len(words))
 
 
 def _parent(words: Sequence[Word], earlier: Mapping[str, Remote]) -> Remote:
     if not words:
         return Remote(name="", address=None, proposals=())
     try:
-        return earlier[words[0].text]
+        return earlier[_name(words)]
     except KeyError:
-        text = f"there is no remote '{words[0].text}' above to inherit from"
+        text = f"there is no remote '{_name(words)}' above to inherit from"
         raise ConfError(text, words[0].place, tuple(earlier)) from None
 
 
+def _name(words: Sequence[Word]) -> str:
+    """As in an error: several remotes may have one address, told apart by their ports."""
+    host, *rest = words
+    if not rest or host.quoted or number(rest[0]) == ISAKMP_PORT:
+        return host.text
+    return f"{host}[{number(rest[0])}]"
+
+
 def _headed(words: Sequence[Word], parent: Remote) -> Remote:
-    name = words[0]
-    made = replace(parent, name=name.text, port=500)
-    if not name.quoted:
-        made = replace(made, address=None if name.text == ANONYMOUS else address(name))
+    host = words[0]
+    made = replace(parent, name=_name(words), port=ISAKMP_PORT)
+    if not host.quoted:
+        made = replace(made, address=None if host == ANONYMOUS else address(host))
     if len(words) > 1:
         made = replace(made, port=port(words[1]))
     return made
 
 
-def _complete(made: Remote, statement: Statement, certificates: Certificates) -> Remote:
-    if not made.proposals:
+def _complete(made: Remote, statement: Statement, notes: Notes, *, inherited: bool) -> Remote:
+    """With its proposals; those that cannot be done are left out, and named."""
+    written = [s for s in statement.block if s.name == "proposal"]
+    if not written and not inherited:
         raise ConfError(f"the remote {made.name} has no proposal", statement.place)
-    methods = {proposal.authentication for proposal in made.proposals}
-    if Authentication.RSA_SIGNATURE not in methods:
-        return made
-    if made.credentials is None:
-        text = f"the remote {made.name} proposes rsasig but names no certificate_type"
-        raise ConfError(text, statement.place)
-    return replace(made, credentials=certificates.completed(made.credentials))
+    if written:
+        proposals = (proposal(each, notes) for each in written)
+        made = replace(made, proposals=tuple(p for p in proposals if p is not None))
+    if any(p.authentication == Authentication.RSA_SIGNATURE for p in made.proposals):
+        made = _signing(made, statement, notes)
+    if not made.proposals:
+        text = f"none of the proposals of {made.name} can be done: its peers are refused"
+        notes.passed_over(statement.place, text)
+    return made
+
+
+def _signing(made: Remote, statement: Statement, notes: Notes) -> Remote:
+    """With the credentials in order, or without the proposals that need them."""
+    why = notes.without_rsa.get(made.name)
+    if made.credentials is None or not made.credentials.certificate:
+        why = why or "it names no certificate_type"
+    if why is None and made.credentials is not None:
+        return replace(made, credentials=notes.certificates.completed(made.credentials))
+    notes.passed_over(statement.place, f"rsasig is left out for {made.name}: {why}")
+    left = (p for p in made.proposals if p.authentication != Authentication.RSA_SIGNATURE)
+    return replace(made, proposals=tuple(left))
 
 
 def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
     match setting.name:
         case "exchange_mode":
             return replace(made, exchange_modes=_modes(setting, notes))
+        case "certificate_type" if setting.value != "x509":
+            notes.without_rsa[made.name] = "plain RSA keys are not supported"
+            return made
         case "certificate_type":
             return replace(made, credentials=notes.certificates.own(made, setting.values))
         case "ca_type":
@@ -106,10 +118,12 @@ def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
                 setting.place, f"{setting.words[0].text} has no effect: {_NOT_HEEDED[name]}"
             )
             return made
-        case name if name in _REFUSED:
-            raise ConfError(f"{setting.words[0].text}: {_REFUSED[name]}", setting.place)
+        case "peers_certfile":
+            return _pinned(made, setting, notes)
+        case "my_identifier":
+            return replace(made, my_identifier=identifier(setting.values, notes))
         case "mode_cfg_switch" | "situation" | "doi" | "lifetime":
-            return _constrained(made, setting)
+            return _constrained(made, setting, notes)
         case name:
             return _SETTINGS[name](made, setting.values)
 
@@ -117,22 +131,34 @@ def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
 def _modes(setting: Statement, notes: Notes) -> tuple[ExchangeType, ...]:
     modes = [_MODES[word.text] for word in setting.values if word.text in _MODES]
     if not modes:
-        raise ConfError("base mode is not supported", setting.value.place, list(_MODES))
-    if len(modes) < len(setting.values):
+        text = "base mode is not supported: the peers of this remote are refused"
+        notes.passed_over(setting.value.place, text)
+    elif len(modes) < len(setting.values):
         notes.passed_over(setting.place, "base mode is not supported and is left out")
     return tuple(modes)
 
 
-def _constrained(made: Remote, setting: Statement) -> Remote:
+def _pinned(made: Remote, setting: Statement, notes: Notes) -> Remote:
+    """`peers_certfile`: the peer has this certificate, and no CA vouches for it."""
+    kind, *rest = setting.values
+    if kind.quoted or kind == "x509":
+        name = rest[0] if rest else kind
+        return replace(made, peers_certificate=notes.certificates.peers(name))
+    notes.without_rsa[made.name] = f"peers_certfile {kind} is not supported"
+    return made
+
+
+def _constrained(made: Remote, setting: Statement, notes: Notes) -> Remote:
     """Statements of which only one value can be done."""
     value = setting.value
     match setting.name, value.text:
         case "mode_cfg_switch", "on":
-            raise ConfError(
-                "mode_cfg is not supported: the peer cannot set our address", value.place
-            )
+            text = "mode_cfg has no effect: addresses are neither given nor asked for"
+            notes.passed_over(value.place, text)
+            return made
         case "situation", "secrecy" | "integrity":
-            raise ConfError("only the situation identity_only is supported", value.place)
+            notes.passed_over(value.place, "the situation is identity_only, as no other is known")
+            return made
         case "lifetime", "byte":
             raise ConfError("a phase 1 has no lifetime in octets", value.place, ["time"])
         case "lifetime", _:
@@ -146,7 +172,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     "remote_address": lambda r, v: replace(
         r, address=address(v[0]), port=port(v[1]) if len(v) > 1 else r.port
     ),
-    "my_identifier": lambda r, v: replace(r, my_identifier=identifier(v)),
     "verify_identifier": lambda r, v: replace(r, verify_identifier=switch(v[0])),
     "verify_cert": lambda r, v: replace(r, verify_cert=switch(v[0])),
     "send_cert": lambda r, v: replace(r, send_cert=switch(v[0])),
@@ -173,31 +198,3 @@ def _nonce_size(word: Word) -> int:
     if not 8 <= size <= 256:  # RFC 2409, 5
         raise ConfError("a nonce has 8 to 256 octets", word.place)
     return size
-
-
-_REQUIRED: Final = ("encryption_algorithm", "hash_algorithm", "authentication_method", "dh_group")
-
-
-def _proposal(statement: Statement) -> Phase1Proposal:
-    given = {setting.name: setting for setting in statement.block}
-    missing = [name for name in _REQUIRED if name not in given]
-    if missing:
-        raise ConfError(f"the proposal lacks {', '.join(missing)}", statement.place)
-    if "gss_id" in given:
-        raise ConfError("GSS-API is not supported", given["gss_id"].place)
-    cipher = given["encryption_algorithm"]
-    encryption = named(cipher.value, PHASE1_CIPHERS, "encryption algorithm")
-    lifetime = given.get("lifetime")
-    if lifetime and lifetime.value.text == "byte":
-        raise ConfError("a phase 1 has no lifetime in octets", lifetime.value.place, ["time"])
-    if len(cipher.values) > 2 or (len(cipher.values) == 2 and not cipher.words[2].text.isdigit()):
-        text = "a proposal has one encryption algorithm; write another proposal for the next"
-        raise ConfError(text, cipher.place)
-    return Phase1Proposal(
-        encryption=encryption,
-        key_bits=key_bits(encryption, cipher.words[2]) if len(cipher.values) > 1 else None,
-        hash=named(given["hash_algorithm"].value, HASHES, "hash"),
-        authentication=named(given["authentication_method"].value, METHODS, "method"),
-        group=group(given["dh_group"].value),
-        lifetime_seconds=seconds(*lifetime.words[2:4]) if lifetime else None,
-    )

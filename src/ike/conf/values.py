@@ -1,19 +1,17 @@
 """Words of racoon.conf as values: tables of its names, and what is refused with the place."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import Enum
 from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from ike.conf.errors import ConfError
-from ike.config import Identifier
 from ike.numbers.doi import (
     Authentication,
     Encryption,
     EspTransform,
     Group,
     Hash,
-    IdType,
     Integrity,
 )
 from ike.values import Address
@@ -75,12 +73,6 @@ KEY_BITS: Final[Mapping[Enum, tuple[int, ...]]] = {
     Encryption.AES: (128, 192, 256),
     EspTransform.AES: (128, 192, 256),
 }
-_ID_TYPES: Final = {
-    "fqdn": IdType.FQDN,
-    "user_fqdn": IdType.USER_FQDN,
-    "keyid": IdType.KEY_ID,
-    "asn1dn": IdType.DER_ASN1_DN,
-}
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}  # by the first letter of the unit
 
 
@@ -141,16 +133,3 @@ def key_bits(cipher: Enum, word: Word) -> int:
     if bits in KEY_BITS.get(cipher, ()):
         return bits
     raise ConfError(f"there is no such key length: {word.text} bits", word.place)
-
-
-def identifier(values: Sequence[Word]) -> Identifier:
-    """What follows my_identifier, peers_identifier or stands in a sainfo. Raises: ConfError."""
-    kind, *rest = values
-    if kind.text == "address":
-        if not rest:
-            return Identifier(IdType.IPV4_ADDR)
-        mine = address(rest[0])
-        return Identifier(IdType.IPV4_ADDR if mine.version == 4 else IdType.IPV6_ADDR, str(mine))
-    if rest and rest[0].text == "file" and not rest[0].quoted:
-        raise ConfError("keyid file is not supported; write the text: keyid tag", rest[0].place)
-    return Identifier(_ID_TYPES[kind.text], rest[-1].text if rest else "")

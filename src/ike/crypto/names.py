@@ -4,6 +4,7 @@ racoon compares octets: a name in PrintableString does not match the same name i
 the string type does not matter, nor do case and repeated blanks.
 """
 
+import re
 from typing import Final
 
 from wire.cursor import Cursor, DecodeError
@@ -13,21 +14,39 @@ Name = tuple[tuple[bytes, str], ...]
 
 _SEQUENCE, _SET, _OID = 0x30, 0x31, 0x06
 _BMP_STRING, _UTF8_STRING = 0x1E, 0x0C
-_SHORT: Final[dict[str, bytes]] = {
-    "CN": bytes.fromhex("550403"),
-    "SN": bytes.fromhex("550404"),
-    "C": bytes.fromhex("550406"),
-    "L": bytes.fromhex("550407"),
-    "ST": bytes.fromhex("550408"),
-    "STREET": bytes.fromhex("550409"),
-    "O": bytes.fromhex("55040a"),
-    "OU": bytes.fromhex("55040b"),
-    "DC": bytes.fromhex("0992268993f22c640119"),
-    "UID": bytes.fromhex("0992268993f22c640101"),
-    "E": bytes.fromhex("2a864886f70d010901"),
-    "EMAILADDRESS": bytes.fromhex("2a864886f70d010901"),
+# The first name of each is the one that is printed; all are OpenSSL's but E
+_ATTRIBUTES: Final = (
+    ("CN commonName", "550403"),
+    ("SN surname", "550404"),
+    ("serialNumber", "550405"),
+    ("C countryName", "550406"),
+    ("L localityName", "550407"),
+    ("ST stateOrProvinceName", "550408"),
+    ("STREET streetAddress", "550409"),
+    ("O organizationName", "55040a"),
+    ("OU organizationalUnitName", "55040b"),
+    ("title", "55040c"),
+    ("description", "55040d"),
+    ("businessCategory", "55040f"),
+    ("postalCode", "550411"),
+    ("name", "550429"),
+    ("GN givenName", "55042a"),
+    ("initials", "55042b"),
+    ("generationQualifier", "55042c"),
+    ("x500UniqueIdentifier", "55042d"),
+    ("dnQualifier", "55042e"),
+    ("pseudonym", "550441"),
+    ("DC domainComponent", "0992268993f22c640119"),
+    ("UID userId", "0992268993f22c640101"),
+    ("E emailAddress", "2a864886f70d010901"),
+    ("unstructuredName", "2a864886f70d010902"),
+    ("unstructuredAddress", "2a864886f70d010908"),
+)
+_OIDS: Final = {
+    name.upper(): bytes.fromhex(oid) for names, oid in _ATTRIBUTES for name in names.split()
 }
-_LETTERS: Final = {oid: short for short, oid in reversed(_SHORT.items())}
+_NAMES: Final = {bytes.fromhex(oid): names.split()[0] for names, oid in _ATTRIBUTES}
+_DOTTED: Final = re.compile(r"[0-2](\.[0-9]{1,9}){1,20}", re.ASCII)
 
 
 def parse_name(der: bytes) -> Name:
@@ -48,16 +67,33 @@ def parse_name(der: bytes) -> Name:
 
 def written_name(text: str) -> Name:
     """A name as configured: `C=SE, O=Branch, CN=gw`. Raises: ValueError."""
+    if not text.strip(" ,/"):
+        raise ValueError("a name has attributes, such as C=SE, O=Branch, CN=gw")
     found: list[tuple[bytes, str]] = []
     for part in text.replace("/", ",").split(","):
         if not part.strip():
             continue
         short, equals, value = part.partition("=")
-        oid = _SHORT.get(short.strip().upper())
+        oid = _oid(short.strip())
         if oid is None or not equals:
             raise ValueError(f"{part.strip()!r} is not an attribute of a name")
         found.append((oid, _folded(value)))
     return tuple(found)
+
+
+def _oid(name: str) -> bytes | None:
+    """In DER: of an attribute's name, or of its number, such as 2.5.4.5."""
+    if not _DOTTED.fullmatch(name):
+        return _OIDS.get(name.upper())
+    first, second, *rest = map(int, name.split("."))
+    return b"".join(_base128(part) for part in (40 * first + second, *rest))
+
+
+def _base128(number: int) -> bytes:
+    octets = bytes([number & 0x7F])
+    while number := number >> 7:
+        octets = bytes([number & 0x7F | 0x80]) + octets
+    return octets
 
 
 def name_matches(name: Name, expected: Name) -> bool:
@@ -69,7 +105,7 @@ def name_matches(name: Name, expected: Name) -> bool:
 
 
 def print_name(name: Name) -> str:
-    return "/".join(["", *(f"{_LETTERS.get(oid, oid.hex())}={value}" for oid, value in name)])
+    return "/".join(["", *(f"{_NAMES.get(oid, oid.hex())}={value}" for oid, value in name)])
 
 
 def _element(cursor: Cursor, tag: int) -> Cursor:

@@ -18,8 +18,10 @@ from ike.numbers.doi import IdType
 from ike.printable import printable
 from ike.values import Address, Network, Selector
 from wire.cursor import DecodeError
+from wire.source import octets_of
 
-_TEXT = (IdType.FQDN, IdType.USER_FQDN)
+_NAMES = (IdType.FQDN, IdType.USER_FQDN)
+_TEXT = (*_NAMES, IdType.KEY_ID)
 _ADDRESS_SIZE = {IdType.IPV4_ADDR: 4, IdType.IPV6_ADDR: 16}
 
 
@@ -42,9 +44,7 @@ def identification(identifier: Identifier) -> Identification:
         if kind in _ADDRESS_SIZE:
             return address_identity(ip_address(value))
         if kind in _TEXT:
-            return Identification(kind, value.encode("ascii"))
-        if kind == IdType.KEY_ID:
-            return Identification(kind, bytes.fromhex(value))
+            return Identification(kind, octets_of(value))
     except ValueError as error:
         raise LocalError(f"identifier {value!r} is no {kind}: {error}") from error
     raise LocalError(f"identifiers of type {kind} are not supported without a certificate")
@@ -55,7 +55,7 @@ def describe(identity: Identification) -> str:
     if len(identity.data) == _ADDRESS_SIZE.get(identity.type):
         return str(ip_address(identity.data))
     if identity.type in _TEXT:
-        return printable(identity.data.decode("ascii", "backslashreplace"))
+        return printable(identity.data.decode("utf-8", "backslashreplace"))
     try:
         if identity.type == IdType.DER_ASN1_DN:
             return printable(print_name(parse_name(identity.data)))
@@ -64,14 +64,19 @@ def describe(identity: Identification) -> str:
         return f"{identity.type}:{identity.data.hex()}"
 
 
+def is_any(identifier: Identifier) -> bool:
+    """Whether it takes all of its type: no value, or `*`, which is a key id like any other."""
+    return not identifier.value or (identifier.value == "*" and identifier.type != IdType.KEY_ID)
+
+
 def matches(identity: Identification, expected: Identifier) -> bool:
-    """Whether a peer's identity is the configured one; "" and "*" take all of a type."""
+    """Whether a peer's identity is the configured one, which may be any of its type."""
     if identity.type != expected.type:
         return False
-    if expected.value in ("", "*"):
+    if is_any(expected):
         return True
-    if identity.type in _TEXT:
-        return identity.data.lower() == expected.value.encode().lower()
+    if identity.type in _NAMES:
+        return identity.data.lower() == octets_of(expected.value).lower()
     try:
         if identity.type == IdType.DER_ASN1_DN:
             return name_matches(parse_name(identity.data), written_name(expected.value))

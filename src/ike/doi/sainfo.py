@@ -8,14 +8,14 @@ from collections.abc import Hashable, Iterable
 from contextlib import suppress
 
 from ike.config import Identifier, Sainfo, SainfoId
-from ike.doi.identity import identification, matches, network_of
+from ike.doi.identity import identification, is_any, matches, network_of
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
 from ike.numbers.doi import IdType
 from ike.values import Network
+from wire.source import octets_of
 
 _TEXT = (IdType.FQDN, IdType.USER_FQDN)
-_ANYTHING = ("", "*")
 
 
 class SainfoIndex:
@@ -23,39 +23,50 @@ class SainfoIndex:
 
     def __init__(self, sainfos: Iterable[Sainfo]) -> None:
         self._sainfos = tuple(sainfos)
-        self._places: dict[tuple[Hashable, Hashable, int], int] = {}
+        self._places: dict[tuple[Hashable, Hashable, int, Hashable], int] = {}
         self._names: dict[Identifier, None] = {}  # DNs, which have to be compared
         for place, sainfo in enumerate(self._sainfos):
-            key = (self._side(sainfo.local), self._side(sainfo.remote), sainfo.remoteid)
+            sides = self._side(sainfo.local), self._side(sainfo.remote)
+            key = (*sides, sainfo.remoteid, self._identity(sainfo.peer))
             self._places.setdefault(key, place)
 
-    def find(self, local: Identification, remote: Identification, ph1id: int) -> Sainfo | None:
+    def find(
+        self,
+        local: Identification,
+        remote: Identification,
+        ph1id: int,
+        peer: Identification | None = None,
+    ) -> Sainfo | None:
         """The sainfo for traffic between these, under a remote with this `ph1id`.
 
-        The first of several that are equally precise.
+        `peer` is the identity of phase 1. The first of several that are equally precise.
         """
         remotes = self._values(remote)
+        peers = [None] if peer is None else self._values(peer)
         found = [
             (_precision(*key), -place)
             for mine in self._values(local)
             for theirs in remotes
             for number in {0, ph1id}
-            if (place := self._places.get(key := (mine, theirs, number))) is not None
+            for who in peers
+            if (place := self._places.get(key := (mine, theirs, number, who))) is not None
         ]
         return self._sainfos[-max(found)[1]] if found else None
 
     def _side(self, side: SainfoId | None) -> Hashable:
         """A side as a value to look up; None is anonymous."""
-        if side is None:
-            return None
-        identifier = side.identifier
+        if side is None or side.identifier is not None:
+            return self._identity(side.identifier if side else None)
+        return _traffic(side.network, side.protocol, side.port)
+
+    def _identity(self, identifier: Identifier | None) -> Hashable:
         if identifier is None:
-            return _traffic(side.network, side.protocol, side.port)
-        if identifier.value in _ANYTHING:
+            return None
+        if is_any(identifier):
             return identifier.type, None
         try:
             if identifier.type in _TEXT:
-                return identifier.type, identifier.value.encode().lower()
+                return identifier.type, octets_of(identifier.value).lower()
             if identifier.type != IdType.DER_ASN1_DN:
                 return identifier.type, identification(identifier).data
         except LocalError:
@@ -81,5 +92,5 @@ def _traffic(network: Network | None, protocol: int, port: int) -> Hashable:
     return network.network_address.packed, network.prefixlen, protocol, port
 
 
-def _precision(local: Hashable, remote: Hashable, remoteid: int) -> int:
-    return (local is not None) + (remote is not None) + (remoteid != 0)
+def _precision(local: Hashable, remote: Hashable, remoteid: int, peer: Hashable) -> int:
+    return (local is not None) + (remote is not None) + (remoteid != 0) + (peer is not None)

@@ -154,7 +154,8 @@ def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> Poli
     remote, selector = peer.remote, wanted.selector
     if remote is None or remote.generate_policy is GeneratePolicy.OFF:
         raise InvalidIdInformation(f"no policy found: {selector}")
-    _check_bounds(databases, remote, wanted)
+    claimed = peer.identity.claimed if peer.identity is not None else None
+    _check_bounds(databases, remote, wanted, claimed)
     _check_free(databases, peer, selector, own_address=_is_host(selector, wanted.remote))
     try:
         reqids = [databases.spd.fresh_reqid() for _ in wanted.protections]
@@ -187,13 +188,16 @@ def _check_free(
             )
 
 
-def _check_bounds(databases: Databases, remote: Remote, wanted: Wanted) -> None:
+def _check_bounds(
+    databases: Databases, remote: Remote, wanted: Wanted, claimed: Identification | None
+) -> None:
     """The peer's side must be named by the sainfo, or be one host that is none of ours."""
     selector = wanted.selector
     sainfo = databases.context.sainfos.find(
         traffic_identity(selector.local, selector.protocol, selector.local_port),
         traffic_identity(selector.remote, selector.protocol, selector.remote_port),
         remote.ph1id,
+        claimed,
     )
     if sainfo is None or sainfo.remote is not None:
         return  # without a sainfo nothing is negotiated at all

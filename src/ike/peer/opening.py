@@ -25,6 +25,9 @@ def start_phase1(
     if not modes:
         context.error(f"remote {remote.name}: exchange_mode must be main or aggressive")
         return None
+    if not remote.proposals:
+        context.error(f"remote {remote.name}: none of its proposals can be done by this daemon")
+        return None
     facts = Phase1(
         role=Role.INITIATOR,
         exchange=modes[0],

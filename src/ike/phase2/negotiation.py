@@ -121,6 +121,7 @@ class Negotiation:
             traffic_identity(selector.local, selector.protocol, selector.local_port),
             traffic_identity(selector.remote, selector.protocol, selector.remote_port),
             remote.ph1id,
+            self.sa.facts.peer_id,
         )
         if self.sainfo is None:
             raise NoProposalChosen(f"failed to get sainfo: no sainfo section is for {selector}")

@@ -115,8 +115,8 @@ def test_a_cipher_that_is_not_supported_is_left_out_when_there_are_others(conf: 
     made = read(conf, "sainfo anonymous { encryption_algorithm twofish, aes 128, camellia 256; }")
     assert made.engine.sainfos[0].encryption == (EspEncryption(EspTransform.AES, 128),)
     assert [notice.sentence for notice in made.notices] == [
-        "the encryption algorithm twofish is left out",
-        "the encryption algorithm camellia is left out",
+        "the encryption algorithm twofish is not supported: left out",
+        "the encryption algorithm camellia is not supported: left out",
     ]
 
 
@@ -144,23 +144,11 @@ def test_what_is_read_but_not_heeded_is_named_with_its_place(conf: Path) -> None
         ("remote anonymous { proposal { dh_group 2; } }", "lacks encryption_algorithm"),
         (f"remote anonymous {{ {PROPOSAL.replace('2;', '3;')} }}", "group 3 is not supported"),
         (f"remote anonymous {{ {PROPOSAL.replace('128', '100')} }}", "100 bits"),
-        (
-            f"remote anonymous {{ {PROPOSAL.replace('pre_shared_key', 'xauth_psk_client')} }}",
-            "method xauth_psk_client is not supported",
-        ),
-        (f"remote anonymous {{ {PROPOSAL.replace('pre_shared_key', 'rsasig')} }}", "rsasig but"),
-        ("remote anonymous { exchange_mode base; }", "base mode is not supported"),
-        ("remote anonymous { mode_cfg on; }", "mode_cfg is not supported"),
-        ("remote anonymous { situation secrecy; }", "only the situation identity_only"),
         ("remote anonymous { nonce_size 4; }", "8 to 256 octets"),
-        ("remote anonymous { peers_certfile dnssec; }", "known by its CA"),
         ('remote "a" inherit "b";', "no remote 'b' above"),
-        ("sainfo address 10.0.0.1/24 any anonymous {}", "10.0.0.1/24 is not a network"),
-        ("sainfo address 10.0.0.1-10.0.0.9 any anonymous {}", "ranges are not supported"),
+        ("sainfo address 10.0.0.1/33 any anonymous {}", "10.0.0.1/33 is not a network"),
         ("sainfo address 10.0.0.1 sctpp anonymous {}", "did you mean 'sctp'?"),
-        ("sainfo anonymous clientaddr {}", "clientaddr needs mode_cfg"),
         ("sainfo anonymous { lifetime byte 5 KB; }", "lifetime byte is not supported"),
-        ("sainfo anonymous { encryption_algorithm twofish; }", "twofish is not supported"),
         (
             f'path pre_shared_key "missing.txt"; remote anonymous {{ {PROPOSAL} }}',
             "cannot read the pre-shared keys",
