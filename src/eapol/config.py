@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, ParamSpec, TypeVar
 
 from eapol.conffile import BLOB, Assignment, Block, ConfigError, read, value_of
+from eapol.method_options import unusable
+from eapol.methods.table import needs_tls
 from eapol.options import (
     WIRED,
     lines_of,
@@ -97,12 +99,12 @@ def text(config: Config) -> str:
 
 
 def check(network: Network) -> None:
-    """Raise ConfigError, without a position, if EAP-TLS cannot begin with this network."""
+    """Raise ConfigError, without a position, if no method can begin with this network."""
     if not network.identity:
         raise ConfigError('identity is missing; write identity="NAME"')
-    if network.private_key is None:
-        raise ConfigError('private_key is missing; write private_key="PATH" and client_cert="PATH"')
-    names = network.tls.names_wanted
+    if (lacking := unusable(network)) is not None:
+        raise ConfigError(lacking)
+    names = network.tls.names_wanted if needs_tls(network) else ()
     if names and network.ca_cert is None and network.tls.server_sha256 is None:
         raise ConfigError(
             f"{names[0]} without ca_cert checks nothing: anybody can make a certificate with that"

@@ -1,32 +1,24 @@
 """The options of a network block: how each is read into a `Network`, and written again.
 
-wpa_supplicant's options fall into four kinds here. Those that matter on a wired port with EAP-TLS
-are rows of `OPTIONS`. Those that say nothing about such a port (`IGNORED`) are accepted, so that a
-file that wpa_supplicant reads is read here. Those that ask for something this supplicant does not
-do (`REFUSED`) are errors: to go on without a check that the administrator asked for would be wrong.
-Anything else is an error, as it is in wpa_supplicant: a misspelt `ca_cert` must not open the port.
+wpa_supplicant's options fall into four kinds here. Those that matter on a wired port are rows of
+`OPTIONS`; `eapol.method_options` has those about methods. Those that say nothing about such a port
+(`IGNORED`) are accepted, so that a file that wpa_supplicant reads is read here. Those that ask for
+something this supplicant does not do (`REFUSED`) are errors: to go on without a check that the
+administrator asked for would be wrong. Anything else is an error, as it is in wpa_supplicant: a
+misspelt `ca_cert` must not open the port.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from eapol import method_options
 from eapol.conffile import ConfigError, octets_of, value_of
-from eapol.eap import EapType
+from eapol.method_options import Option, eap_remarks, name_inside, second
 from eapol.phase1 import read_phase1, unknown_words, write_phase1
 from eapol.settings import FRAGMENT_SIZE, Network
 from wire.secret import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """`read` changes a network by a value; `write` is the value, None where it is unset."""
-
-    read: Callable[[Network, str], Network]
-    write: Callable[[Network], str | None]
-    secret: bool = False
-
 
 WIRED: Final = "IEEE8021X"
 """The `key_mgmt` of a wired port."""
@@ -59,8 +51,7 @@ def with_option(network: Network, name: str, value: str) -> Network:
 def remarks(name: str, value: str) -> list[str]:
     """What to say of a line that was read, though parts of it have no effect."""
     if name == "eap":
-        others = " ".join(word for word in value.split() if word != EapType.TLS.name)
-        return [f"eap={value}: only TLS is used, {others} is not"] if others else []
+        return eap_remarks(value)
     return unknown_words(text_of(value)) if name == "phase1" else []
 
 
@@ -73,7 +64,8 @@ def warnings_of(network: Network) -> list[str]:
         "subject_match looks for text within the subject, which is easily forged; write"
         " domain_suffix_match": network.tls.subject_match is not None,
     }
-    return [sentence for sentence, holds in found.items() if holds]
+    said = [sentence for sentence, holds in found.items() if holds]
+    return [*said, *method_options.doubts(network), *method_options.passed_over(network)]
 
 
 def option(network: Network, name: str) -> str | None:
@@ -124,16 +116,6 @@ def _key_mgmt(network: Network, value: str) -> Network:
     if WIRED not in value.split():
         what = f"key_mgmt={value} is not for a wired port; write key_mgmt={WIRED}"
         raise ConfigError(what)
-    return network
-
-
-def _eap(network: Network, value: str) -> Network:
-    words = value.split()
-    if EapType.TLS.name not in words:
-        raise ConfigError(
-            f"eap={value} offers no method of this supplicant; write eap=TLS, or run Debian's"
-            " wpa_supplicant for other methods"
-        )
     return network
 
 
@@ -286,14 +268,16 @@ def _eapol_flags(network: Network, value: str) -> Network:
     return network
 
 
-OPTIONS: Final[Mapping[str, Option]] = {
+_FIRST: Final[Mapping[str, Option]] = {
     "key_mgmt": Option(_key_mgmt, lambda _: WIRED),
-    "eap": Option(_eap, lambda _: EapType.TLS.name),
+    "eap": method_options.OPTIONS["eap"],
     "identity": Option(_identity, lambda n: value_of(n.identity) if n.identity else None),
     "anonymous_identity": Option(
         _anonymous_identity,
         lambda n: None if n.anonymous_identity is None else value_of(n.anonymous_identity),
     ),
+    "password": method_options.OPTIONS["password"],
+    "phase2": method_options.OPTIONS["phase2"],
     "ca_cert": Option(_ca_cert, _write_ca_cert),
     "client_cert": Option(_client_cert, lambda n: _quoted(n.client_cert)),
     "private_key": Option(_private_key, lambda n: _quoted(n.private_key)),
@@ -311,6 +295,16 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "eapol_flags": Option(_eapol_flags, lambda _: "0"),
     "id_str": Option(_id_str, lambda n: _quoted(n.id_str) if n.id_str else None),
     "disabled": Option(_disabled, lambda n: "1" if n.disabled else None),
+}
+
+_SECOND: Final = """
+ca_cert client_cert private_key private_key_passwd domain_match domain_suffix_match
+altsubject_match subject_match
+"""
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    **_FIRST,
+    **{name_inside(name): second(_FIRST[name]) for name in _SECOND.split()},
 }
 """In the order in which a block is written."""
 
@@ -354,12 +348,11 @@ beacon_prot ocv proactive_key_caching background_scan_period
 """
 
 _OTHER_METHODS: Final = """
-password phase2 pac_file imsi_identity milenage sim_num pcsc dh_file dh_file2 ca_cert2 ca_path2
-client_cert2 private_key2 private_key2_passwd subject_match2 altsubject_match2 domain_match2
-domain_suffix_match2 check_cert_subject2 engine2 engine_id2 engine2_id key2_id key_id2 cert2_id
-cert_id2 ca_cert2_id ca_cert_id2 ocsp2 pin2 machine_identity machine_password machine_ca_cert
-machine_ca_path machine_client_cert machine_private_key machine_private_key_passwd machine_dh_file
-machine_subject_match machine_altsubject_match machine_domain_match machine_domain_suffix_match
+pac_file imsi_identity milenage sim_num pcsc dh_file dh_file2 ca_path2 check_cert_subject2 engine2
+engine_id2 engine2_id key2_id key_id2 cert2_id cert_id2 ca_cert2_id ca_cert_id2 ocsp2 pin2
+machine_identity machine_password machine_ca_cert machine_ca_path machine_client_cert
+machine_private_key machine_private_key_passwd machine_dh_file machine_subject_match
+machine_altsubject_match machine_domain_match machine_domain_suffix_match
 machine_check_cert_subject machine_engine machine_engine_id machine_key_id machine_cert_id
 machine_ca_cert_id machine_ocsp machine_pin machine_phase2 openssl_ecdh_curves
 """

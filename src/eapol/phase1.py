@@ -1,10 +1,21 @@
-"""The words of `phase1`: how TLS is spoken. `name=0` or `name=1`, with spaces between."""
+"""The words of `phase1`: how TLS is spoken, and what is asked of a tunnel.
+
+`name=0` or `name=1`, with spaces between; a few know 2.
+"""
 
 from dataclasses import replace
 from typing import Final
 
 from eapol.conffile import ConfigError
-from eapol.settings import OLD_VERSIONS, Network, TlsPolicy, TlsVersion
+from eapol.settings import (
+    OLD_VERSIONS,
+    CryptoBinding,
+    Network,
+    Phase2Auth,
+    TlsPolicy,
+    TlsVersion,
+    TunnelPolicy,
+)
 
 _VERSION_WORDS: Final = {
     "tls_disable_tlsv1_0": TlsVersion.TLS_1_0,
@@ -15,7 +26,7 @@ _VERSION_WORDS: Final = {
 _ORDER: Final = tuple(TlsVersion)
 
 _UNUSED: Final = """
-peapver peaplabel peap_outer_success crypto_binding sim_min_num_chal result_ind fast_provisioning
+peap_outer_success sim_min_num_chal result_ind fast_provisioning
 fast_max_pac_list_len fast_pac_format teap_compat teap_anon_dh tls_allow_md5
 allow_unsafe_renegotiation
 """
@@ -24,6 +35,8 @@ allow_unsafe_renegotiation
 _POLICY_WORDS: Final = """
 tls_disable_time_checks tls_disable_session_ticket include_tls_length allow_canned_success
 """
+
+_TUNNEL_WORDS: Final = "peapver peaplabel crypto_binding phase2_auth"
 
 _REFUSED: Final = {
     "tls_ext_cert_check": "nobody can approve a certificate over the control socket here",
@@ -34,8 +47,8 @@ _REFUSED: Final = {
 def read_phase1(network: Network, words: str) -> Network:
     """`network` with what `words` say, and the defaults for what they do not.
 
-    A word that is known has the value 0 or 1: what any other value means is a guess, and a guess
-    could turn a check off. Raises ConfigError, without a position.
+    What a value means that the word does not have is a guess, and a guess could turn a check off.
+    Raises ConfigError, without a position.
     """
     given = dict(_flag(word) for word in words.split())
     for name, why in _REFUSED.items():
@@ -54,6 +67,7 @@ def read_phase1(network: Network, words: str) -> Network:
     return replace(
         network,
         tls=_versions(tls, disabled),
+        tunnel=_tunnel(given),
         include_tls_length=_is_on(given, "include_tls_length"),
         allow_canned_success=_is_on(given, "allow_canned_success"),
     )
@@ -61,12 +75,45 @@ def read_phase1(network: Network, words: str) -> Network:
 
 def unknown_words(words: str) -> list[str]:
     """A sentence for each word that nobody knows."""
-    known = {*_VERSION_WORDS, *_REFUSED, *_UNUSED.split(), *_POLICY_WORDS.split()}
+    known = {
+        *_VERSION_WORDS,
+        *_REFUSED,
+        *_UNUSED.split(),
+        *_POLICY_WORDS.split(),
+        *_TUNNEL_WORDS.split(),
+    }
     return [
         f"phase1: '{word}' is not a word that this supplicant knows; it has no effect"
         for word in words.split()
         if _flag(word)[0] not in known
     ]
+
+
+def _tunnel(given: dict[str, str]) -> TunnelPolicy:
+    default = TunnelPolicy()
+    version = _number(given, "peapver", 1)
+    binding = _number(given, "crypto_binding", 2)
+    auth = _number(given, "phase2_auth", 2)
+    return TunnelPolicy(
+        peap_version=version,
+        peap_label=_is_on(given, "peaplabel"),
+        crypto_binding=default.crypto_binding if binding is None else CryptoBinding(binding),
+        phase2_auth=default.phase2_auth if auth is None else Phase2Auth(auth),
+    )
+
+
+def _write_tunnel(tunnel: TunnelPolicy) -> list[str]:
+    default = TunnelPolicy()
+    words = []
+    if tunnel.peap_version is not None:
+        words.append(f"peapver={tunnel.peap_version}")
+    if tunnel.peap_label:
+        words.append("peaplabel=1")
+    if tunnel.crypto_binding != default.crypto_binding:
+        words.append(f"crypto_binding={int(tunnel.crypto_binding)}")
+    if tunnel.phase2_auth != default.phase2_auth:
+        words.append(f"phase2_auth={int(tunnel.phase2_auth)}")
+    return words
 
 
 def write_phase1(network: Network) -> str:
@@ -86,12 +133,21 @@ def write_phase1(network: Network) -> str:
         words.append("include_tls_length=1")
     if network.allow_canned_success:
         words.append("allow_canned_success=1")
-    return " ".join(words)
+    return " ".join([*words, *_write_tunnel(network.tunnel)])
 
 
 def _flag(word: str) -> tuple[str, str]:
     name, _, value = word.partition("=")
     return name, value
+
+
+def _number(given: dict[str, str], name: str, high: int) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    if value not in map(str, range(high + 1)):
+        raise ConfigError(f"phase1: '{name}={value}' is not a number of 0 to {high}")
+    return int(value)
 
 
 def _is_on(given: dict[str, str], name: str, *, default: bool = False) -> bool:

@@ -5,7 +5,7 @@ was in the files, so that the core never touches the file system.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import Final
 
 from eapol.eap import EapType
@@ -83,6 +83,69 @@ class TlsPolicy:
         return tuple(option for option, value in wanted.items() if value)
 
 
+class CryptoBinding(IntEnum):
+    """`crypto_binding` of phase1: whether PEAP's tunnel and inner method must prove to be one."""
+
+    OFF = 0
+    OPTIONAL = 1
+    REQUIRED = 2
+
+
+class Phase2Auth(IntEnum):
+    """`phase2_auth` of phase1: when the inner method must have succeeded."""
+
+    NEVER = 0
+    INITIAL = 1
+    ALWAYS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelPolicy:
+    """The words of phase1 about PEAP, EAP-TTLS, EAP-FAST and TEAP."""
+
+    peap_version: int | None = None
+    peap_label: bool = False
+    crypto_binding: CryptoBinding = CryptoBinding.OPTIONAL
+    phase2_auth: Phase2Auth = Phase2Auth.INITIAL
+
+    def may_skip_inner(self, *, resumed: bool) -> bool:
+        """Whether the server may say success without an inner method.
+
+        Differs: with INITIAL wpa_supplicant 2.11 lets it do so where a client certificate is
+        configured, too, whether or not the server asked for it; here that takes NEVER.
+        """
+        match self.phase2_auth:
+            case Phase2Auth.NEVER:
+                return True
+            case Phase2Auth.INITIAL:
+                return resumed
+            case Phase2Auth.ALWAYS:
+                return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase2:
+    """The words of `phase2`: what may run inside of a tunnel, in order of preference.
+
+    `auth`: names such as MSCHAPV2; `autheap`: the same for EAP within EAP-TTLS. None: whatever
+    there is.
+    """
+
+    auth: tuple[str, ...] = ()
+    autheap: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InnerTls:
+    """The options that end in 2: EAP-TLS inside of a tunnel."""
+
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    private_key: str | None = None
+    private_key_passwd: Secret | None = None
+    tls: TlsPolicy = field(default_factory=TlsPolicy)
+
+
 @dataclass(frozen=True, slots=True)
 class Password:
     """`password`: the text, octet for octet; `hashed`: its NtPasswordHash (RFC 2759, 8.3)."""
@@ -105,6 +168,9 @@ class Network:
     identity: bytes = b""
     anonymous_identity: bytes | None = None
     password: Password | None = None
+    phase2: Phase2 = field(default_factory=Phase2)
+    tunnel: TunnelPolicy = field(default_factory=TunnelPolicy)
+    inner: InnerTls | None = None
     ca_cert: str | None = None
     client_cert: str | None = None
     private_key: str | None = None

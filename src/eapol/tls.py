@@ -307,13 +307,19 @@ class ClientContext(_Context):
 
 
 class ServerContext(_Context):
-    """The authenticator's side. A client must show a certificate of `credentials.ca`."""
+    """The authenticator's side. With `demand` a client must show a certificate of `credentials.ca`;
+    without it none is asked for."""
 
     peer = "client"
     usage = x509.CLIENT_AUTH
 
     def __init__(
-        self, policy: TlsPolicy, credentials: Credentials, keylog: KeyLog | None = None
+        self,
+        policy: TlsPolicy,
+        credentials: Credentials,
+        keylog: KeyLog | None = None,
+        *,
+        demand: bool = True,
     ) -> None:
         own = identity(credentials)
         if own is None:
@@ -321,7 +327,7 @@ class ServerContext(_Context):
         policy = replace(policy, session_ticket=True)  # or each TLS 1.3 client fills our memory
         super().__init__(policy, own, credentials, keylog)
         mode = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
-        self._context.set_verify(mode, _judged)
+        self._context.set_verify(mode if demand else SSL.VERIFY_NONE, _judged)
         self._context.set_session_id(b"eapol")
         cached = SSL.SESS_CACHE_SERVER if policy.resume else SSL.SESS_CACHE_OFF
         self._context.set_session_cache_mode(cached)

@@ -75,7 +75,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ('ca_crt="x"', "'ca_crt' is not an option of a network block; did you mean 'ca_cert'?"),
         ("identity=gw", 'the value is neither hexadecimal nor in double quotes; write ="VALUE"'),
         ('identity="gw', "the closing double quote is missing"),
-        ("eap=PEAP", "eap=PEAP offers no method of this supplicant; write eap=TLS, or run"),
+        ("eap=SIM", "eap=SIM offers no method of this supplicant, which has TLS PEAP"),
         ("key_mgmt=WPA-PSK", "key_mgmt=WPA-PSK is not for a wired port; write key_mgmt=IEEE8021X"),
         ("fragment_size=much", "fragment_size=much is not a number of 32 to 65535"),
         ("ocsp=2", "ocsp=2 is not supported: certificate status comes from CRLs"),
@@ -191,7 +191,8 @@ def test_what_is_wrong_with_the_whole_file_is_said(source: str, says: str) -> No
     ("line", "says"),
     [
         ('phase1="tls_dance=1"', "'tls_dance=1' is not a word that this supplicant knows"),
-        ("eap=TTLS TLS", "only TLS is used, TTLS is not"),
+        ("eap=SIM TLS", "this supplicant does not have SIM; passed over"),
+        ("eap=PEAP TLS", "EAP-PEAP is passed over: password is missing"),
         ('subject_match="CN=x"', "easily forged; write domain_suffix_match"),
         ('phase1="allow_canned_success=1"', "whoever can send a frame to the port can open it"),
     ],

@@ -210,7 +210,7 @@ def test_a_command_becomes_a_request(
         "SET ap_scan 1",
         "SET",
         "SET_NETWORK 1 identity \"x\"",
-        "SET_NETWORK 0 eap PEAP",
+        "SET_NETWORK 0 eap SIM",
         "SET_NETWORK",
         "GET_NETWORK 0 anonymous_identity",
         "GET_NETWORK 7 identity",

@@ -36,6 +36,7 @@ from eapol.events import (
     UseNetwork,
     UseTls,
 )
+from eapol.methods.table import needs_tls
 from eapol.notices import (
     DEBUG,
     WARNING,
@@ -162,6 +163,7 @@ class Supervisor:
         files = tls = None
         if not network.disabled:
             check(network)
+        if not network.disabled and needs_tls(network):
             files = Files(network, self.config.blobs)
             tls = self._context(network, files)
         self._begin_with(network, files, tls)

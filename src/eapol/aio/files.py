@@ -2,11 +2,13 @@
 
 import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from eapol.errors import CredentialError
-from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
+from eapol.method_options import inner_policy
+from eapol.settings import Credentials, InnerTls, NamedOctets, NamedSecret, Network
 from wire import files
 from wire.secret import Secret
 
@@ -25,12 +27,21 @@ class Files:
         """Raises: CredentialError, one sentence that names the file and the remedy."""
         network = self._network
         self._seen = self._marks()
-        key = network.private_key
+        found = self._credentials(network, network.ca_cert, "")
+        if network.inner is None:
+            return found
+        # Differs: without ca_cert2 wpa_supplicant believes any server; here ca_cert counts
+        ca = network.inner.ca_cert or network.ca_cert
+        policy = inner_policy(network, network.inner)
+        return replace(found, inner=(policy, self._credentials(network.inner, ca, "2")))
+
+    def _credentials(self, of: Network | InnerTls, ca: str | None, suffix: str) -> Credentials:
+        key, option = of.private_key, f"private_key{suffix}"
         return Credentials(
-            ca=self._named("ca_cert", network.ca_cert),
-            certificate=self._named("client_cert", network.client_cert),
-            key=NamedSecret(key, Secret(self._octets("private_key", key))) if key else None,
-            passphrase=network.private_key_passwd,
+            ca=self._named(f"ca_cert{suffix}", ca),
+            certificate=self._named(f"client_cert{suffix}", of.client_cert),
+            key=NamedSecret(key, Secret(self._octets(option, key))) if key else None,
+            passphrase=of.private_key_passwd,
         )
 
     def changed(self) -> bool:
@@ -59,8 +70,8 @@ class Files:
             ) from error
 
     def _marks(self) -> tuple[object, ...]:
-        network = self._network
-        names = (network.ca_cert, network.client_cert, network.private_key)
+        parts = (self._network, self._network.inner or InnerTls())
+        names = [n for of in parts for n in (of.ca_cert, of.client_cert, of.private_key)]
         return tuple(_mark(Path(name)) for name in names if name and not name.startswith(BLOB))
 
 

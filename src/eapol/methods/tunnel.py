@@ -45,7 +45,7 @@ class Inside(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why it failed for good, in words."""
+        """Why it failed for good, in words. The conversation goes on until the server ends it."""
         ...
 
     def begin(self, packet: TlsPacket) -> int | None:
@@ -149,11 +149,11 @@ class TlsMethod:
             return self._answer(flight)
         reply = self._inside.take(data, identifier)
         sealed = self._connection.seal(reply) if reply else b""
-        return self._answer(Flight(flight.records + sealed, self._inside.failure))
+        return self._answer(Flight(flight.records + sealed))
 
     def _answer(self, flight: Flight) -> Outcome:
-        failure = flight.failure
-        self._failed = failure is not None
+        self._failed = flight.failure is not None
+        failure = flight.failure or self._inside.failure
         if not flight.records:
             return self._outcome(TlsPacket(), failure)
         self._outgoing = Outgoing(flight.records, self._size, always_length=self._include_length)
@@ -181,7 +181,8 @@ class TlsMethod:
         )
 
     def _verdict(self) -> tuple[MethodState, Decision]:
-        if self._failed or self._outgoing is not None or not self._connection.established:
+        failed = self._failed or self._inside.failure is not None
+        if failed or self._outgoing is not None or not self._connection.established:
             return MethodState.MAY_CONT, Decision.FAIL
         return self._inside.verdict
 

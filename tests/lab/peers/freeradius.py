@@ -59,7 +59,7 @@ thread pool {{
 }}
 modules {{
     eap {{
-        default_eap_type = tls
+        default_eap_type = {default_eap}
         timer_expire = 60
         max_sessions = 1024
         tls-config tls-common {{
@@ -78,7 +78,9 @@ modules {{
         tls {{
             tls = tls-common
         }}
+        {methods}
     }}
+    {modules}
 }}
 server default {{
     listen {{
@@ -92,6 +94,7 @@ server default {{
         port = {port}
     }}
     authorize {{
+        {password}
         eap
     }}
     authenticate {{
@@ -128,7 +131,66 @@ listen {{
         fragment_size = 8192
     }}
 }}
+{inner}
 """
+
+_METHODS = """peap {{
+            tls = tls-common
+            default_eap_type = {inner_eap}
+            virtual_server = inner
+        }}
+        ttls {{
+            tls = tls-common
+            default_eap_type = {inner_eap}
+            virtual_server = inner
+        }}
+        md5 {{
+        }}
+        gtc {{
+            auth_type = PAP
+        }}
+        mschapv2 {{
+        }}
+        pwd {{
+            group = 19
+            server_id = radius@example.test
+            fragment_size = 1020
+            virtual_server = inner
+        }}"""
+
+_MODULES = """pap {
+    }
+    chap {
+    }
+    mschap {
+        use_mppe = yes
+    }"""
+
+_PASSWORD = """update control {{
+            &Cleartext-Password := "{password}"
+        }}"""
+
+_INNER = """server inner {{
+    authorize {{
+        {password}
+        chap
+        mschap
+        eap
+        pap
+    }}
+    authenticate {{
+        Auth-Type PAP {{
+            pap
+        }}
+        Auth-Type CHAP {{
+            chap
+        }}
+        Auth-Type MS-CHAP {{
+            mschap
+        }}
+        eap
+    }}
+}}"""
 
 _CACHE = """cache {{
                 enable = yes
@@ -144,6 +206,8 @@ class Settings:
 
     `reply`: attributes of an Access-Accept, `status_server`: whether it answers Status-Server,
     `radsec`: whether it listens at port 2083, too. `log` False makes it fast.
+    `password`: everybody's; then the methods with passwords are there, too. `inner_eap` is proposed
+    inside of a tunnel, `default_eap` outside.
     """
 
     server: Issued
@@ -158,6 +222,9 @@ class Settings:
     status_server: bool = False
     radsec: bool = False
     log: bool = True
+    password: str | None = None
+    inner_eap: str = "mschapv2"
+    default_eap: str = "tls"
 
 
 @contextmanager
@@ -185,6 +252,18 @@ def _update(reply: Mapping[str, str]) -> str:
     return f"update reply {{{values}\n        }}" if reply else ""
 
 
+def _passwords(settings: Settings) -> dict[str, str]:
+    if settings.password is None:
+        return {"methods": "", "modules": "", "password": "", "inner": ""}
+    password = _PASSWORD.format(password=settings.password)
+    return {
+        "methods": _METHODS.format(inner_eap=settings.inner_eap),
+        "modules": _MODULES,
+        "password": password,
+        "inner": _INNER.format(password=password),
+    }
+
+
 def _write(folder: Path, settings: Settings) -> None:
     (folder / "sessions").mkdir()
     cache = _CACHE.format(folder=folder) if settings.resume else ""
@@ -201,6 +280,8 @@ def _write(folder: Path, settings: Settings) -> None:
         status_server="yes" if settings.status_server else "no",
         radsec=_RADSEC.format(folder=folder) if settings.radsec else "",
         reply=_update(settings.reply),
+        default_eap=settings.default_eap,
+        **_passwords(settings),
     )
     (folder / "radiusd.conf").write_text(configuration)
     (folder / "server.pem").write_bytes(settings.server.certificate_pem())

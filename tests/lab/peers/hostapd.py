@@ -58,12 +58,15 @@ radius_server_ipv6=1
 
 @dataclass(frozen=True, kw_only=True)
 class OwnServer:
-    """hostapd's own EAP-TLS server. `tls_flags` as hostapd.conf has them."""
+    """hostapd's own EAP server. `tls_flags` and `more` as hostapd.conf has them, `users` as its
+    eap_user_file does."""
 
     server: Issued
     ca: Authority
     fragment_size: int = 1398
     tls_flags: str = "[ENABLE-TLSv1.3]"
+    users: str = "* TLS"
+    more: str = ""
     crl: bytes | None = None
 
 
@@ -134,13 +137,16 @@ def radius_server(
 
 
 def _own_server(folder: Path, settings: OwnServer) -> str:
-    (folder / "eap_users").write_text("* TLS\n")
+    (folder / "eap_users").write_text(f"{settings.users}\n")
     (folder / "server.pem").write_bytes(settings.server.certificate_pem())
     (folder / "server-key.pem").write_bytes(settings.server.key_pem())
     (folder / "ca.pem").write_bytes(settings.ca.certificate_pem() + (settings.crl or b""))
-    return _OWN_SERVER.format(
-        folder=folder,
-        fragment_size=settings.fragment_size,
-        tls_flags=settings.tls_flags,
-        check_crl=0 if settings.crl is None else 1,
+    return (
+        _OWN_SERVER.format(
+            folder=folder,
+            fragment_size=settings.fragment_size,
+            tls_flags=settings.tls_flags,
+            check_crl=0 if settings.crl is None else 1,
+        )
+        + f"{settings.more}\n"
     )

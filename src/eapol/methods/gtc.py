@@ -1,0 +1,28 @@
+"""EAP-GTC, the peer's side (RFC 3748, 5.6): a prompt, and the password in clear.
+
+It proves nothing of the server: outside of a tunnel, whoever asks gets the password.
+"""
+
+from eapol.eap import Packet
+from eapol.methods.base import Outcome, PlainMethod
+from eapol.notices import Notice, ServerSays, printable
+from eapol.settings import Password
+from eapol.status import Decision, MethodState
+
+
+class Gtc(PlainMethod):
+    def __init__(self, password: Password) -> None:
+        self._password = password
+        self._prompt = ""
+
+    def process(self, request: Packet) -> Outcome | None:
+        self._prompt = printable(request.data.decode("utf-8", "replace"))
+        return Outcome(
+            data=self._password.secret.reveal(),
+            methodState=MethodState.MAY_CONT,
+            decision=Decision.COND_SUCC,
+        )
+
+    def notices(self) -> tuple[Notice, ...]:
+        said, self._prompt = self._prompt, ""
+        return (ServerSays(said),) if said else ()
