@@ -1,8 +1,8 @@
 """The syntax of wpa_supplicant.conf: lines, blocks and values, whatever they mean.
 
 A line is `key=value`, or opens or closes a block. `#` begins a comment, except between the first
-and the last double quote of a line. A value is "text", P"text with escapes", hexadecimal octets, or
-a bare word or number. What the keys mean is `eapol.config`'s business.
+two double quotes of a line. A value is "text", P"text with escapes", hexadecimal octets, or
+a bare word or number; NULL unsets a text. What the keys mean is `eapol.config`'s business.
 """
 
 import re
@@ -11,54 +11,57 @@ from dataclasses import dataclass
 from typing import Final
 
 from eapol.errors import EapolError
+from wire.source import Source, SourceError, Word
 
 
-class ConfigError(EapolError):
+class ConfigError(EapolError, SourceError):
     """The configuration cannot be used; the text says where, why and what to do."""
-
-    def __init__(self, what: str, name: str = "", line: int = 0) -> None:
-        where = f"{name}:{line}: " if line else f"{name}: " if name else ""
-        super().__init__(where + what)
-        self.what = what
-        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    key: str
-    value: str
-    line: int
+    key: Word
+    value: Word
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """`network={ ... }`, or a blob, whose lines stay as they are."""
 
-    kind: str
-    line: int
+    kind: Word
     assignments: tuple[Assignment, ...] = ()
     raw: str = ""
 
+    def last(self, key: str) -> Assignment | None:
+        """The assignment of `key` that counts."""
+        found = [entry for entry in self.assignments if entry.key == key]
+        return found[-1] if found else None
+
 
 BLOB: Final = "blob-base64-"
+UNSET: Final = "NULL"
+SECRETS: Final = (
+    r"(?<=psk=)\S.*|(?<=passwd=)\S.*|(?<=password=)\S.*|(?<=wep_key[0-3]=)\S.*|(?<=mka_cak=)\S.*"
+)
+"""What no excerpt of the file shows."""
+
 _OPENING: Final = re.compile(r"(?P<kind>[A-Za-z0-9_.-]+)\s*=\s*\{\s*$")
+_Lines = Iterator[Word]
 
 
-def read(text: str, name: str) -> Iterator[Assignment | Block]:
-    """The file's assignments and blocks, in order. Raises ConfigError.
-
-    `name` is the file's, for the errors.
-    """
-    lines = _lines(text)
-    for number, line in lines:
+def read(source: Source) -> Iterator[Assignment | Block]:
+    """The file's assignments and blocks, in order. Raises ConfigError."""
+    lines = _lines(source)
+    for line in lines:
         opening = _OPENING.match(line)
         if opening is None:
-            yield _assignment(line, number, name)
-        elif opening["kind"].startswith(BLOB):
-            yield Block(opening["kind"], number, raw=_raw(lines, number, name))
+            yield _global(line)
+            continue
+        kind = line.part(*opening.span("kind"))
+        if kind.startswith(BLOB):
+            yield Block(kind, raw=_raw(lines, kind))
         else:
-            inner = tuple(_assignment(*entry, name) for entry in _inner(lines, number, name))
-            yield Block(opening["kind"], number, inner)
+            yield Block(kind, tuple(_assignment(inner) for inner in _inner(lines, kind)))
 
 
 def octets_of(value: str) -> bytes:
@@ -71,7 +74,7 @@ def octets_of(value: str) -> bytes:
     if value.startswith('P"'):
         return _unescaped(_quoted(value[2:]))
     try:
-        return bytes.fromhex(value) if value.isalnum() else _no_string()
+        return bytes.fromhex(value) if value.isalnum() or not value else _no_string()
     except ValueError:
         return _no_string()
 
@@ -85,49 +88,61 @@ def value_of(octets: bytes) -> str:
     return f'"{text}"' if text.isprintable() else octets.hex()
 
 
-def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that say something, without comments, with their numbers from 1."""
-    for number, line in enumerate(text.split("\n"), 1):
-        stripped = _uncommented(line).strip()
+def _lines(source: Source) -> _Lines:
+    """Lines that say something, without comments."""
+    for line in source.lines():
+        stripped = _stripped(_uncommented(line))
         if stripped:
-            yield number, stripped
+            yield stripped
 
 
-def _uncommented(line: str) -> str:
-    first, last = line.find('"'), line.rfind('"')
-    mark = line.find("#")
-    if mark < 0 or mark < first or first < 0:
-        return line if mark < 0 else line[:mark]
-    after = line.find("#", last)
-    return line if after < 0 else line[:after]
+def _stripped(word: Word) -> Word:
+    first = len(word) - len(word.lstrip())
+    return word.part(first, max(first, len(word.rstrip())))
 
 
-def _assignment(line: str, number: int, name: str) -> Assignment:
-    key, equals, value = line.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise ConfigError("this line is not of the form key=value", name, number)
-    return Assignment(key, value.strip(), number)
+def _uncommented(line: Word) -> Word:
+    """As wpa_supplicant, which looks at the first two double quotes of a line and no others."""
+    mark, first = line.find("#"), line.find('"')
+    if 0 <= first < mark:
+        mark = line.find("#", max(first, line.find('"', first + 1)))
+    return line if mark < 0 else line.part(0, mark)
 
 
-def _inner(lines: Iterator[tuple[int, str]], opened: int, name: str) -> Iterator[tuple[str, int]]:
-    for number, line in lines:
+def _global(line: Word) -> Assignment:
+    at = line.find("\r")
+    if at >= 0:
+        what = "a carriage return within the line; lines end in LF or in CR LF"
+        raise ConfigError(what, line.part(at).place)
+    return _assignment(line)
+
+
+def _assignment(line: Word) -> Assignment:
+    at = line.find("=")
+    key = _stripped(line.part(0, max(at, 0)))
+    if not key:
+        raise ConfigError("this line is not of the form key=value", line.place)
+    return Assignment(key, _stripped(line.part(at + 1)))
+
+
+def _inner(lines: _Lines, kind: Word) -> _Lines:
+    for line in lines:
         if line == "}":
             return
         if _OPENING.match(line):
-            what = f"a block inside the block of line {opened}; is its closing '}}' missing?"
-            raise ConfigError(what, name, number)
-        yield line, number
-    raise ConfigError("this block is never closed; add a line '}'", name, opened)
+            what = f"a block inside the block of line {kind.line}; is its closing '}}' missing?"
+            raise ConfigError(what, line.place)
+        yield line
+    raise ConfigError("this block is never closed; add a line '}'", kind.place)
 
 
-def _raw(lines: Iterator[tuple[int, str]], opened: int, name: str) -> str:
+def _raw(lines: _Lines, kind: Word) -> str:
     kept: list[str] = []
-    for _, line in lines:
+    for line in lines:
         if line == "}":
             return "".join(kept)
         kept.append(line)
-    raise ConfigError("this blob is never closed; add a line '}'", name, opened)
+    raise ConfigError("this blob is never closed; add a line '}'", kind.place)
 
 
 def _quoted(rest: str) -> str:

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, ParamSpec, TypeVar
 
-from eapol.conffile import BLOB, Assignment, Block, ConfigError, read, value_of
+from eapol.conffile import BLOB, SECRETS, UNSET, Assignment, Block, ConfigError, read, value_of
 from eapol.method_options import unusable
 from eapol.methods.table import needs_tls
 from eapol.options import (
+    IGNORED,
     WIRED,
+    WITHOUT_EFFECT,
+    is_disabled,
     lines_of,
-    nearest,
     number_of,
     remarks,
     text_of,
@@ -23,6 +25,7 @@ from eapol.options import (
     with_option,
 )
 from eapol.settings import Network
+from wire.source import Notice, Notices, Place, Source, nearest
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,7 +38,8 @@ class Config:
     """A whole file. `networks` come in the order in which they are preferred (`priority`).
 
     `ctrl_interface` is the folder of the control sockets, None for no socket. `warnings` are
-    sentences with file and line, about what works and should not have to.
+    sentences with their place, about what works and should not have to, and about what has no
+    effect; `notices` are the latter.
     """
 
     networks: tuple[Network, ...] = ()
@@ -46,6 +50,7 @@ class Config:
     openssl_ciphers: str | None = None
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
     @property
     def network(self) -> Network | None:
@@ -57,25 +62,30 @@ def parse(source: str, name: str, *, wired: bool = True) -> Config:
     """The configuration in `source`. `wired` False takes networks of every key_mgmt: what EAP
     itself needs is the same. Raises ConfigError with `name`, the line and the remedy."""
     config, blocks, blobs = Config(), list[Block](), dict[str, bytes]()
-    warnings: list[str] = []
-    for item in read(source, name):
+    told, notices = list[str](), Notices()
+    for item in read(Source(name, source.removeprefix("\ufeff"), SECRETS)):
         if isinstance(item, Assignment):
-            config = _at(item.line, name, _with_global, config, item)
+            config = _at(item.key.place, _with_global, config, item)
+            if item.key in _IGNORED or item.key.startswith(_IGNORED_FAMILIES):
+                notices.passed_over(item.key.place, f"'{item.key}' has no effect here")
         elif item.kind.startswith(BLOB):
-            blobs[item.kind.removeprefix(BLOB)] = _at(item.line, name, _blob, item.raw)
+            blobs[item.kind.removeprefix(BLOB)] = _at(item.kind.place, _blob, item.raw)
         elif item.kind == "network":
             blocks.append(item)
         elif item.kind == "cred":
-            warnings.append(f"{name}:{item.line}: cred is about Hotspot 2.0; it has no effect")
+            notices.passed_over(item.kind.place, "cred is about Hotspot 2.0; it has no effect")
         else:
             what = f"'{item.kind}' is not a kind of block{nearest(item.kind, ['network', 'cred'])}"
-            raise ConfigError(what, name, item.line)
-    usable = _wired(blocks, name, warnings) if wired else [_without(block) for block in blocks]
-    ranked = sorted(usable, key=lambda block: -_priority(block, name))
-    networks = tuple(_network(block, name, config, warnings) for block in ranked)
+            raise ConfigError(what, item.kind.place)
+    usable = _wired(blocks, notices) if wired else [_without(block) for block in blocks]
+    ranked = sorted(usable, key=lambda block: -_priority(block))
+    networks = _networks(ranked, config, told, notices)
     if all(network.disabled for network in networks):
-        warnings.append(f"{name}: no network is enabled, so nothing happens; net8021x writes one")
-    return replace(config, networks=networks, blobs=blobs, warnings=tuple(warnings))
+        told.append(f"{name}: no network is enabled, so nothing happens; net8021x writes one")
+    warnings = (*map(str, notices), *told)
+    return replace(
+        config, networks=networks, blobs=blobs, warnings=warnings, notices=tuple(notices)
+    )
 
 
 def text(config: Config) -> str:
@@ -112,21 +122,23 @@ def check(network: Network) -> None:
         )
 
 
-def _wired(blocks: list[Block], name: str, warnings: list[str]) -> list[Block]:
-    """The networks for a wired port. Others are passed over with a warning, because a file may
+def _wired(blocks: list[Block], notices: Notices) -> list[Block]:
+    """The networks for a wired port. Others are passed over with a notice, because a file may
     serve a wireless interface, too; where nothing else is, the first is an error."""
     wired, others = [], []
     for block in blocks:
-        found = [entry for entry in block.assignments if entry.key == "key_mgmt"]
-        if found and WIRED in found[-1].value.split():
+        found = block.last("key_mgmt")
+        if found is not None and WIRED in found.value.split():
             wired.append(block)
             continue
-        given = f"key_mgmt={found[-1].value}" if found else "a network without key_mgmt"
-        others.append((found[-1].line if found else block.line, f"{given} is not for a wired port"))
+        given = f"key_mgmt={found.value}" if found else "a network without key_mgmt"
+        place = (found.key if found else block.kind).place
+        others.append((place, f"{given} is not for a wired port"))
     if others and not wired:
-        line, what = others[0]
-        raise ConfigError(f"{what}; write key_mgmt={WIRED}", name, line)
-    warnings += [f"{name}:{line}: {what}; passed over" for line, what in others]
+        place, what = others[0]
+        raise ConfigError(f"{what}; write key_mgmt={WIRED}", place)
+    for place, what in others:
+        notices.passed_over(place, f"{what}; passed over")
     return wired
 
 
@@ -136,34 +148,78 @@ def _without(block: Block) -> Block:
     return replace(block, assignments=kept)
 
 
-def _network(block: Block, name: str, config: Config, warnings: list[str]) -> Network:
+def _networks(
+    ranked: list[Block], config: Config, told: list[str], notices: Notices
+) -> tuple[Network, ...]:
+    """The networks. One that is not used anyway may be of a kind that is not supported."""
+    networks: list[Network] = []
+    for block in ranked:
+        chosen = any(not network.disabled for network in networks)
+        inner, said = list[str](), Notices()
+        try:
+            networks.append(_network(block, config, inner, said))
+        except ConfigError as error:
+            if not chosen and not _is_disabled(block):
+                raise
+            why = "of lower priority" if chosen else "disabled"
+            what = f"{error.sentence}; this network is {why}, and is passed over"
+            notices.passed_over(error.place or block.kind.place, what)
+            continue
+        told += inner
+        for notice in said:
+            notices.passed_over(notice.place, notice.sentence)
+    return tuple(networks)
+
+
+def _is_disabled(block: Block) -> bool:
+    found = block.last("disabled")
+    return found is not None and _at(found.value.place, is_disabled, found.value)
+
+
+def _network(block: Block, config: Config, told: list[str], notices: Notices) -> Network:
     policy = replace(Network().tls, resume=config.fast_reauth)
     network = Network(tls=policy)
     if config.openssl_ciphers is not None:
         network = with_option(network, "openssl_ciphers", value_of(config.openssl_ciphers.encode()))
-    for entry in block.assignments:
-        network = _at(entry.line, name, with_option, network, entry.key, entry.value)
-        said = remarks(entry.key, entry.value)
-        warnings += [f"{name}:{entry.line}: {remark}" for remark in said]
+    for entry in _effective(block):
+        network = _at(entry.key.place, with_option, network, entry.key, entry.value)
+        if entry.key in IGNORED and entry.key not in WITHOUT_EFFECT:
+            notices.passed_over(entry.key.place, f"'{entry.key}' has no effect on a wired port")
+        for remark in remarks(entry.key, entry.value):
+            notices.passed_over(entry.value.place, remark)
     if not network.disabled:
-        _at(block.line, name, check, network)
-        warnings += [f"{name}:{block.line}: {warning}" for warning in warnings_of(network)]
+        _at(block.kind.place, check, network)
+        told += [f"{block.kind.place}: {warning}" for warning in warnings_of(network)]
     return network
 
 
-def _priority(block: Block, name: str) -> int:
-    found = [entry for entry in block.assignments if entry.key == "priority"]
-    if not found:
+def _effective(block: Block) -> list[Assignment]:
+    """The lines, without those that a later `key=NULL` takes back."""
+    kept: list[Assignment] = []
+    for entry in block.assignments:
+        if entry.value == UNSET and entry.key not in _NO_TEXTS:
+            kept = [each for each in kept if each.key != entry.key]
+        else:
+            kept.append(entry)
+    return kept
+
+
+_NO_TEXTS: Final = ("key_mgmt", "eap", "disabled", "priority", "fragment_size", "eap_workaround")
+
+
+def _priority(block: Block) -> int:
+    found = block.last("priority")
+    if found is None:
         return 0
-    return _at(found[-1].line, name, number_of, found[-1].value, "priority", 0, 999_999_999)
+    return _at(found.value.place, number_of, found.value, "priority")
 
 
-def _at(line: int, name: str, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+def _at(place: Place, call: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
     """The result of `call`; a ConfigError gets the position that only the caller knows."""
     try:
         return call(*args, **named)
     except ConfigError as error:
-        raise ConfigError(error.what, name, line) from None
+        raise ConfigError(error.sentence, error.place or place) from None
 
 
 # Lines outside of the blocks
@@ -208,7 +264,7 @@ def _eapol_version(config: Config, value: str) -> Config:
 
 
 def _fast_reauth(config: Config, value: str) -> Config:
-    return replace(config, fast_reauth=number_of(value, "fast_reauth", 0, 1) == 1)
+    return replace(config, fast_reauth=number_of(value, "fast_reauth") != 0)
 
 
 def _update_config(config: Config, value: str) -> Config:
@@ -223,15 +279,20 @@ def _openssl_ciphers(config: Config, value: str) -> Config:
 
 
 def _ap_scan(config: Config, value: str) -> Config:
-    number_of(value, "ap_scan", 0, 2)  # 0 in effect: there is nothing to scan on a wire
+    number_of(value, "ap_scan")  # 0 in effect: there is nothing to scan on a wire
     return config
 
 
 def _blob(raw: str) -> bytes:
+    """As in wpa_supplicant, what is not base64 is skipped, and padding may be missing."""
     try:
-        return base64.b64decode(raw, validate=True)
+        digits = re.sub(r"[^A-Za-z0-9+/]", "", raw)
+        found = base64.b64decode(digits + "=" * (-len(digits) % 4))
     except ValueError as error:
         raise ConfigError(f"the blob is not base64: {error}") from None
+    if not found:
+        raise ConfigError("the blob is not base64: there is nothing in it")
+    return found
 
 
 _GLOBALS: Final[Mapping[str, Callable[[Config, str], Config]]] = {

@@ -19,6 +19,7 @@ from eapol.method_options import Option, eap_remarks, name_inside, second
 from eapol.phase1 import read_phase1, unknown_words, write_phase1
 from eapol.settings import FRAGMENT_SIZE, Network
 from wire.secret import Secret
+from wire.source import nearest
 
 WIRED: Final = "IEEE8021X"
 """The `key_mgmt` of a wired port."""
@@ -89,19 +90,27 @@ def text_of(value: str) -> str:
         raise ConfigError(f"{value} is not text (UTF-8)") from error
 
 
-def number_of(value: str, name: str, low: int, high: int) -> int:
-    """A number of `low` to `high`. Raises ConfigError."""
-    if re.fullmatch(r"[0-9]{1,9}", value) is None or not low <= int(value) <= high:
-        raise ConfigError(f"{name}={value} is not a number of {low} to {high}")
-    return int(value)
+_INT: Final = 2**31
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """`; did you mean X?`, or nothing when nothing is near."""
-    from difflib import get_close_matches  # late: only errors need it
+def number_of(value: str, name: str, low: int = -_INT, high: int = _INT - 1) -> int:
+    """A number of `low` to `high`; nothing is 0, as for strtol. Raises ConfigError."""
+    match = _NUMBER.fullmatch(value or "0")
+    found = None if match is None else int(match["sign"] + _based(match["digits"]), 0)
+    if found is None or not low <= found <= high:
+        bounds = "" if low == -_INT else f" of {low} to {high}"
+        raise ConfigError(f"{name}={value} is not a number{bounds}")
+    return found
 
-    near = get_close_matches(name, known, n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+
+_NUMBER: Final = re.compile(
+    r"(?P<sign>[+-]?)(?P<digits>0[xX][0-9a-fA-F]{1,8}|0[0-7]{0,10}|[1-9][0-9]{0,9})"
+)
+"""As strtol reads it: 0x... is hexadecimal, 0... octal."""
+
+
+def _based(digits: str) -> str:
+    return f"0o{digits}" if re.fullmatch(r"0[0-7]+", digits) else digits
 
 
 def _unknown(name: str) -> str:
@@ -250,8 +259,13 @@ def _id_str(network: Network, value: str) -> Network:
     return replace(network, id_str=text_of(value))
 
 
+def is_disabled(value: str) -> bool:
+    """What `disabled=` says. Raises ConfigError."""
+    return number_of(value, "disabled", high=2) != 0
+
+
 def _disabled(network: Network, value: str) -> Network:
-    return replace(network, disabled=number_of(value, "disabled", 0, 2) != 0)
+    return replace(network, disabled=is_disabled(value))
 
 
 def _phase1(network: Network, value: str) -> Network:
@@ -264,7 +278,7 @@ def _write_phase1(network: Network) -> str | None:
 
 
 def _eapol_flags(network: Network, value: str) -> Network:
-    number_of(value, "eapol_flags", 0, 3)  # about the keys of wireless networks: 0 on a wire
+    number_of(value, "eapol_flags")  # about the keys of wireless networks: 0 on a wire
     return network
 
 
@@ -360,6 +374,7 @@ machine_ca_cert_id machine_ocsp machine_pin machine_phase2 openssl_ecdh_curves
 _WITHOUT_EFFECT: Final = """
 priority erp macsec_integ_only macsec_replay_protect macsec_replay_window macsec_port mka_priority
 """
+WITHOUT_EFFECT: Final = frozenset(_WITHOUT_EFFECT.split())
 """They change nothing while one network is used, without MACsec and without an ERP server."""
 
-IGNORED: Final = frozenset((_WIRELESS + _OTHER_METHODS + _WITHOUT_EFFECT).split())
+IGNORED: Final = frozenset((_WIRELESS + _OTHER_METHODS).split()) | WITHOUT_EFFECT

@@ -1,0 +1,99 @@
+"""Made wpa_supplicant.conf files, read by Debian's wpa_supplicant and by us.
+
+wpa_supplicant -ddK prints what it reads, then ends, as there is no such interface. The two take the
+same files, and read the same values; docs/conformance/files-of-others.md has what differs.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eapol.config import ConfigError, parse
+from eapol.settings import Network
+from lab import odd_conf, require
+from lab.netns import Namespace
+
+pytestmark = pytest.mark.interop
+
+MORE_LENIENT = {
+    "blanks around =": re.compile(r"network: identity\s*=\s*\"a\"|global: eapol_version = 2"),
+    "of wpa_supplicant 2.11": re.compile(r"network: openssl_ecdh_curves"),
+    "words of eap and key_mgmt that nobody knows": re.compile(r"network: .*FOO"),
+    "blanks before a brace": re.compile(r"file: network ?= ?\{"),
+    "a byte order mark": re.compile(r"file: a byte order mark|file: form feed"),
+}
+"""We read these, and wpa_supplicant does not."""
+
+STRICTER = {
+    "no identity, with which EAP cannot begin": re.compile(r'network: identity=(""|NULL|)$'),
+    "a version of TLS missing between two": re.compile(
+        r'network: phase1="include_tls_length=1 tls'
+    ),
+    "no method": re.compile(r"network: eap=$"),
+}
+"""wpa_supplicant reads these, and fails later or does what we do not."""
+
+_VALUE = re.compile(
+    r"^(?P<key>\w+) - hexdump_ascii\(len=\d+\):(?P<lines>( \[NULL\]|\n(?:     .*\n)*))"
+    r"|^Unset configuration string '(?P<unset>\w+)'",
+    re.M,
+)
+
+
+def texts(said: str) -> dict[str, bytes]:
+    """The texts of the last network that wpa_supplicant read, as it printed them."""
+    found: dict[str, bytes] = {}
+    for match in _VALUE.finditer(said[said.rfind("start of a new network") :]):
+        if match["unset"]:
+            found.pop(match["unset"], None)
+            continue
+        digits = "".join(line[5:53] for line in match["lines"].splitlines())
+        found[match["key"]] = bytes.fromhex(digits)
+    return found
+
+
+def is_one(name: str, different: dict[str, re.Pattern[str]]) -> bool:
+    return any(pattern.match(name) for pattern in different.values())
+
+
+def of_ours(network: Network) -> dict[str, bytes | None]:
+    secret = network.private_key_passwd
+    return {
+        "identity": network.identity,
+        "ca_cert": None if network.ca_cert is None else network.ca_cert.encode(),
+        "private_key_passwd": None if secret is None else secret.reveal(),
+        "anonymous_identity": network.anonymous_identity,
+        "id_str": network.id_str.encode() or None,
+        "subject_match": None if not (s := network.tls.subject_match) else s.encode(),
+    }
+
+
+def test_wpa_supplicant_and_we_read_the_same_files(
+    make_host: Callable[[str], Namespace], tmp_path: Path
+) -> None:
+    host = make_host("host")
+    made = list(odd_conf.files())
+    assert len(made) >= 150
+    program = require.program("wpa_supplicant")
+    wrong: list[object] = []
+    for name, octets in made:
+        (tmp_path / "conf").write_bytes(octets)
+        argv = [program, "-ddK", "-Dwired", "-i", "none0", "-c", str(tmp_path / "conf")]
+        said = host.run(*argv, check=False).stdout
+        theirs = "Failed to read or parse configuration" not in said
+        try:
+            config = parse(octets.decode("utf-8", "surrogateescape"), "conf")
+            ours, why = True, ""
+        except ConfigError as error:
+            ours, why = False, str(error)
+        if ours != theirs and not is_one(name, MORE_LENIENT if ours else STRICTER):
+            line = [line for line in said.splitlines() if line.startswith("Line ")]
+            wrong.append((name, ours, theirs, why or line[:1]))
+        elif ours and theirs and config.network is not None:
+            values, read = of_ours(config.network), texts(said)
+            different = {k: (v, read.get(k)) for k, v in values.items() if v != read.get(k)}
+            if different:
+                wrong.append((name, different))
+    assert wrong == [], "\n".join(map(str, wrong))
