@@ -61,6 +61,8 @@ def _certificates(octets: bytes, usage: str | None) -> list[Certificate]:
             return [certificate(octets)]
         except DecodeError:
             return x509.bundled(octets)
+    if pem.is_cut(octets):
+        raise ValueError("a block of PEM has no end")
     found = []
     for block in pem.blocks(octets):
         if block.label in pem.CERTIFICATES:
@@ -85,6 +87,8 @@ def _no_certificate(file: NamedOctets) -> str:
 def revocations(file: NamedOctets) -> list[RevocationList]:
     """All CRLs of a PEM file, where they stand beside the CA. Raises: CredentialError."""
     try:
+        if pem.is_cut(file.octets):
+            raise ValueError("a block of PEM has no end")
         blocks = [each for each in pem.blocks(file.octets) if each.label in pem.REVOCATION_LISTS]
         return [RevocationList.parse(block.octets()) for block in blocks]
     except (DecodeError, ValueError) as error:

@@ -20,6 +20,7 @@ _BLOCK: Final = pattern(
     16,  # re.DOTALL
 )
 _BEGIN: Final = b"-----BEGIN "
+_START: Final = pattern(rb"-----BEGIN [^\r\n-]+-----[ \t]*[\r\n]")
 
 
 class Block(Record):
@@ -50,6 +51,11 @@ def blocks(octets: bytes) -> list[Block]:
         label = match["label"].decode("latin-1").strip()
         found.append(Block(label, b"\n".join(lines) + b"\n"))
     return found
+
+
+def is_cut(octets: bytes) -> bool:
+    """Whether a block has a beginning and no end: what is missing may matter."""
+    return len(_START.findall(octets)) > len(blocks(octets))
 
 
 def block(label: str, der: bytes) -> bytes:

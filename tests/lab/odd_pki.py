@@ -9,14 +9,14 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from lab.pki import PrivateKey, Usage
+from lab.pki import PrivateKey, Site, Usage
 from wire import pem
 
 PASSPHRASE: Final = "correct horse"
@@ -58,7 +58,7 @@ DRESSES: Final[Mapping[str, Callable[[bytes], bytes]]] = {
 }
 """Of a whole file."""
 
-LABELS: Final = {
+LABELS: Final[Mapping[str, Dress]] = {
     "X509 CERTIFICATE": lambda text: text.replace(b" CERTIFICATE", b" X509 CERTIFICATE"),
     "TRUSTED CERTIFICATE": lambda text: text.replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"),
 }
@@ -212,3 +212,78 @@ def bundles(folder: Path, key: bytes, certificates: bytes) -> Iterator[tuple[str
 
 def subject_of(certificate: bytes) -> x509.Name:
     return x509.load_der_x509_certificate(certificate).subject
+
+
+class Made(NamedTuple):
+    """What a supplicant is given, each the contents of a file."""
+
+    own: bytes
+    key: bytes
+    ca: bytes
+    passphrase: str = ""
+
+
+def supplicants(site: Site, folder: Path) -> Iterator[tuple[str, Made]]:
+    """(name, files) of a supplicant of `site` (P-256), with one oddity each."""
+    own, key, ca = site.client.certificate_pem(), site.client.key_pem(), site.root.certificate_pem()
+    usual = Made(own, key, ca)
+    for name, dress in DRESSES.items():
+        yield f"own: {name}", usual._replace(own=dress(own))
+        yield f"key: {name}", usual._replace(key=dress(key))
+        yield f"ca: {name}", usual._replace(ca=dress(ca))
+    for name, label in LABELS.items():
+        yield f"own: {name}", usual._replace(own=label(own))
+        yield f"ca: {name}", usual._replace(ca=label(ca))
+    for name, octets in keys(site.client.key):
+        yield f"key: {name}", Made(own, octets, ca, PASSPHRASE)
+    for name, bundle in bundles(folder, key, own):
+        yield f"PKCS #12: {name}", Made(b"", bundle, ca, PASSPHRASE)
+        yield f"PKCS #12: {name}, beside", Made(own, bundle, ca, PASSPHRASE)
+    (folder / "certificates").write_bytes(own)
+    for form in ("PEM", "DER"):
+        words = ("-nocrl", "-certfile", str(folder / "certificates"), "-outform", form)
+        yield f"own: PKCS #7, {form}", usual._replace(own=openssl("crl2pkcs7", *words))
+    yield "own: DER", usual._replace(own=pem.blocks(own)[0].octets())
+    yield "ca: DER", usual._replace(ca=pem.blocks(ca)[0].octets())
+    yield "one file", usual._replace(own=own + key, key=own + key)
+    yield from _odd_encodings(site)
+    yield from _wrong(usual, site)
+
+
+def _odd_encodings(site: Site) -> Iterator[tuple[str, Made]]:
+    usual = Made(b"", site.client.key_pem(), site.root.certificate_pem())
+    plain = DRESSES["as it is"]
+    made = {
+        **{name: (change, None) for name, change in {**ENCODINGS, **REFUSED}.items()},
+        **{f"constraints, {name}": (plain, octets) for name, octets in CONSTRAINTS.items()},
+    }
+    for name, (change, constraints) in made.items():
+        octets = odd(
+            "gw-0001", site.client.key.public_key(), site.root.certificate.subject, site.root.key,
+            usage=CLIENT.value, change=change, constraints=constraints,
+        )  # fmt: skip
+        yield f"own: {name}", usual._replace(own=octets)
+        own = site.client.certificate_pem()
+        yield f"ca: {name}, beside", usual._replace(own=own, ca=octets + usual.ca)
+
+
+def _wrong(usual: Made, site: Site) -> Iterator[tuple[str, Made]]:
+    """What nobody can use."""
+    own, key, ca, _ = usual
+    bad = own.replace(b"\nMII", b"\n*II", 1)
+    cut = b"".join(own.splitlines(keepends=True)[:-2])
+    yield "wrong: the key of another", usual._replace(key=site.server.key_pem())
+    yield "wrong: own is no base64", usual._replace(own=bad)
+    yield "wrong: ca is no base64", usual._replace(ca=ca + bad)
+    yield "wrong: own is cut", usual._replace(own=cut)
+    yield "wrong: ca is cut", usual._replace(ca=cut)
+    yield "wrong: ca is cut behind another", usual._replace(ca=ca + cut)
+    yield "wrong: key is cut", usual._replace(key=key[:120])
+    yield "wrong: own is the key", usual._replace(own=key)
+    yield "wrong: key is the certificate", usual._replace(key=own)
+    yield "wrong: ca is empty", usual._replace(ca=b"")
+    yield "wrong: own is text", usual._replace(own=b"hello\n")
+    yield "wrong: ca is of another", usual._replace(ca=own)
+    for name, octets in keys(site.client.key):
+        if "aes256" in name or "3DES" in name:
+            yield f"wrong: passphrase, {name}", Made(own, octets, ca, "battery staple")
