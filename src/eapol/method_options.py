@@ -22,9 +22,6 @@ class Option(NamedTuple):
 
 KNOWN: Final = {method.name: method for method in table.TABLE}
 
-_PAP_AND_KIN: Final = ("PAP", "CHAP", "MSCHAP", "MSCHAPV2")
-"""What EAP-TTLS carries without EAP (RFC 5281, 11)."""
-
 _HASH: Final = "hash:"
 _WORD: Final = re.compile(r"(auth|autheap)=(\S+)")
 
@@ -68,7 +65,7 @@ def read_phase2(network: Network, value: str) -> Network:
     for word in octets_of(value).decode("utf-8", "replace").split():
         match = _WORD.fullmatch(word)
         name = match[2] if match is not None else ""
-        able = name in KNOWN or (name in _PAP_AND_KIN and word.startswith("auth="))
+        able = name in KNOWN or (name in table.WITHOUT_EAP and word.startswith("auth="))
         if match is None or not able:
             raise ConfigError(
                 f"phase2: '{word}' is not a method for the inside of a tunnel; write auth=NAME or"

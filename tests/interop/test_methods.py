@@ -119,7 +119,7 @@ def test_hostapds_crypto_binding_is_right(wire: Veth, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("kind", SERVERS)
-@pytest.mark.parametrize("outside", ["PEAP"])
+@pytest.mark.parametrize("outside", ["PEAP", "TTLS"])
 def test_a_resumed_session_opens_the_port_without_the_inner_method(
     wire: Veth, tmp_path: Path, kind: str, version: str, outside: str
 ) -> None:
@@ -129,6 +129,9 @@ def test_a_resumed_session_opens_the_port_without_the_inner_method(
         port.authorized()
         gateway.authorized()
         assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        if (kind, version, outside) == ("hostapd", "1.3", "TTLS"):  # 2.10 does not send it
+            gateway.process.wait_line("of a resumed session before its protected success")
+            return
         gateway.until(tls_session_reused="1", EAP_state="SUCCESS", suppPortStatus="Authorized")
 
 
@@ -144,3 +147,75 @@ def test_a_resumed_session_without_the_inner_method_is_refused_where_it_is_alway
         gateway.authorized()
         assert gateway.ask("REAUTHENTICATE") == "OK\n"
         gateway.process.wait_line("before the method inside of the tunnel began")
+
+
+# EAP-TTLS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("inner", ["PAP", "CHAP", "MSCHAP", "MSCHAPV2"])
+def test_ttls_opens_the_port(
+    wire: Veth, tmp_path: Path, kind: str, version: str, inner: str
+) -> None:
+    settings = server(kind, version, users("TTLS", f"TTLS-{inner}"))
+    client = wanted(tmp_path, EapType.TTLS, phase2=Phase2(auth=(inner,)))
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        port.authorized()
+        assert gateway.authorized()["selectedMethod"] == "21 (EAP-TTLS)"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("inner", ["MD5", "GTC", "MSCHAPV2"])
+def test_ttls_with_eap_inside_opens_the_port(
+    wire: Veth, tmp_path: Path, kind: str, version: str, inner: str
+) -> None:
+    settings = server(kind, version, users("TTLS", inner), inner=inner.lower())
+    client = wanted(tmp_path, EapType.TTLS, phase2=Phase2(autheap=(inner,)))
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        port.authorized()
+        gateway.authorized()
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("inner", ["PAP", "MSCHAPV2"])
+def test_ttls_with_a_wrong_password_stays_closed(
+    wire: Veth, tmp_path: Path, kind: str, inner: str
+) -> None:
+    settings = server(kind, "1.3", users("TTLS", f"TTLS-{inner}"))
+    client = wanted(tmp_path, EapType.TTLS, password="wrong", phase2=Phase2(auth=(inner,)))
+    with switch(wire, tmp_path, settings), supplicant(wire.left[0], client) as gateway:
+        gateway.held()
+
+
+# Without a tunnel
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("method", [EapType.MD5, EapType.GTC, EapType.MSCHAPV2])
+@pytest.mark.parametrize("right", [True, False])
+def test_a_password_without_a_tunnel_opens_the_port_if_it_is_right(
+    wire: Veth, tmp_path: Path, kind: str, method: EapType, right: bool
+) -> None:
+    entry = f'"{IDENTITY.decode()}" {method.name} "{PASSWORD}"'
+    settings = server(kind, "1.2", entry)
+    if isinstance(settings, Settings):
+        settings = replace(settings, default_eap=method.name.lower())
+    client = wanted(tmp_path, method, password=PASSWORD if right else "wrong")
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        if right:
+            port.authorized()
+            gateway.authorized()
+        else:
+            gateway.held()
+
+
+def test_a_method_that_the_server_does_not_have_gives_way_to_the_next_of_the_configuration(
+    wire: Veth, tmp_path: Path
+) -> None:
+    settings = server("hostapd", "1.2", users("TTLS", "TTLS-PAP"))
+    client = wanted(tmp_path, EapType.MD5, EapType.TTLS, phase2=Phase2(auth=("PAP",)))
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        port.authorized()
+        assert gateway.authorized()["selectedMethod"] == "21 (EAP-TTLS)"

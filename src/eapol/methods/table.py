@@ -61,6 +61,17 @@ def inner_methods(names: Sequence[str], network: Network) -> tuple[EapType, ...]
     return tuple(able[name] for name in names or able if name in able)
 
 
+WITHOUT_EAP: Final = ("MSCHAPV2", "MSCHAP", "PAP", "CHAP")
+"""What EAP-TTLS carries besides EAP (RFC 5281, 11); of several, the first of this list is taken, as
+wpa_supplicant does."""
+
+
+def without_eap(network: Network) -> str | None:
+    """What runs within EAP-TTLS, None for EAP (`autheap`, or nothing named)."""
+    named = network.phase2.auth
+    return None if network.phase2.autheap else next((n for n in WITHOUT_EAP if n in named), None)
+
+
 # The rows
 
 
@@ -88,6 +99,14 @@ def _inside_peap(network: Network) -> str | None:
     return None if found else _lacking(network.phase2.auth, network)
 
 
+def _inside_ttls(network: Network) -> str | None:
+    plain = without_eap(network)
+    if plain is None:
+        found = inner_methods(network.phase2.autheap, network)
+        return None if found else _lacking(network.phase2.autheap, network)
+    return _password(network) if plain.startswith("MSCHAP") else _text(network)
+
+
 def _lacking(names: Sequence[str], network: Network) -> str:
     """What an inner method of those names wants, for an error."""
     wanted = [method for method in TABLE if method.name in (names or [EapType.MSCHAPV2.name])]
@@ -111,6 +130,15 @@ def _peap(setup: Setup) -> Method:
     assert setup.tls is not None
     connection = setup.tls.connection(setup.date, EapType.PEAP)
     return TlsMethod(connection, Peap(connection, setup), setup)
+
+
+def _ttls(setup: Setup) -> Method:
+    from eapol.methods.ttls import Ttls
+    from eapol.methods.tunnel import TlsMethod
+
+    assert setup.tls is not None
+    connection = setup.tls.connection(setup.date, EapType.TTLS)
+    return TlsMethod(connection, Ttls(connection, setup), setup)
 
 
 def _mschapv2(setup: Setup) -> Method:
@@ -137,6 +165,7 @@ def _gtc(setup: Setup) -> Method:
 TABLE: Final[Mapping[EapType, Row]] = {
     EapType.TLS: Row(_tls, _key, _inner_key, over_tls=True),
     EapType.PEAP: Row(_peap, _inside_peap, over_tls=True),
+    EapType.TTLS: Row(_ttls, _inside_ttls, over_tls=True),
     EapType.MSCHAPV2: Row(_mschapv2, _password, _password),
     EapType.MD5: Row(_md5, _text, _text),
     EapType.GTC: Row(_gtc, _text, _text),

@@ -99,11 +99,13 @@ server default {{
     }}
     authenticate {{
         eap
+        {types}
     }}
     post-auth {{
         {reply}
     }}
 }}
+{inner}
 """
 
 _RADSEC = """
@@ -131,7 +133,6 @@ listen {{
         fragment_size = 8192
     }}
 }}
-{inner}
 """
 
 _METHODS = """peap {{
@@ -179,18 +180,20 @@ _INNER = """server inner {{
         pap
     }}
     authenticate {{
-        Auth-Type PAP {{
-            pap
-        }}
-        Auth-Type CHAP {{
-            chap
-        }}
-        Auth-Type MS-CHAP {{
-            mschap
-        }}
+        {types}
         eap
     }}
 }}"""
+
+_TYPES = """Auth-Type PAP {
+            pap
+        }
+        Auth-Type CHAP {
+            chap
+        }
+        Auth-Type MS-CHAP {
+            mschap
+        }"""
 
 _CACHE = """cache {{
                 enable = yes
@@ -254,13 +257,14 @@ def _update(reply: Mapping[str, str]) -> str:
 
 def _passwords(settings: Settings) -> dict[str, str]:
     if settings.password is None:
-        return {"methods": "", "modules": "", "password": "", "inner": ""}
+        return {"methods": "", "modules": "", "password": "", "inner": "", "types": ""}
     password = _PASSWORD.format(password=settings.password)
     return {
         "methods": _METHODS.format(inner_eap=settings.inner_eap),
         "modules": _MODULES,
         "password": password,
-        "inner": _INNER.format(password=password),
+        "inner": _INNER.format(password=password, types=_TYPES),
+        "types": _TYPES,
     }
 
 
