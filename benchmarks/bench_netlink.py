@@ -79,7 +79,7 @@ def client_adds(host: Namespace) -> int:
 
 
 def setkey_adds(host: Namespace) -> int:
-    host.run(sys.executable, "-m", "mgu.commands.setkey", "-c", stdin=SETKEY)
+    host.run(sys.executable, "-m", "mgu.main", "setkey", "-c", stdin=SETKEY)
     return COUNT
 
 
@@ -110,7 +110,7 @@ def client_lists(host: Namespace) -> int:
 
 
 def setkey_lists(host: Namespace) -> int:
-    return host.run(sys.executable, "-m", "mgu.commands.setkey", "-DP").stdout.count("spid=")
+    return host.run(sys.executable, "-m", "mgu.main", "setkey", "-DP").stdout.count("spid=")
 
 
 def ip_lists(host: Namespace) -> int:

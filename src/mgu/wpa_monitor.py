@@ -35,7 +35,7 @@ def interactive(folder: str, interface: str, own_folder: str, ping: int) -> int:
                     heard.request("DETACH")
                 return exits.OK
         except NotServed as error:
-            print(f"{error}; trying again", file=sys.stderr, flush=True)
+            print(f"{error}; trying again", file=sys.stderr)
             time.sleep(RETRY)
 
 
@@ -154,4 +154,4 @@ def _start(script: str, interface: str, word: str, environment: dict[str, str]) 
     try:
         subprocess.run([script, interface, word], env=environment, check=False)
     except OSError as error:
-        print(f"wpa_cli: {script}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"wpa_cli: {script}: {error.strerror}", file=sys.stderr)

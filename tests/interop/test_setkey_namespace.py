@@ -23,7 +23,7 @@ def host() -> Iterator[Namespace]:
 def setkey(
     host: Namespace, *options: str, stdin: str = "", code: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    done = host.run(sys.executable, "-m", "mgu.commands.setkey", *options, stdin=stdin, check=False)
+    done = host.run(sys.executable, "-m", "mgu.main", "setkey", *options, stdin=stdin, check=False)
     assert done.returncode == code, done.stderr
     return done
 
@@ -119,7 +119,7 @@ def test_a_policy_of_a_socket_is_shown_or_counted(host: Namespace) -> None:
 
 
 async def test_what_happens_is_printed_by_x(host: Namespace) -> None:
-    with Process([sys.executable, "-m", "mgu.commands.setkey", "-x"], namespace=host) as monitor:
+    with Process([sys.executable, "-m", "mgu.main", "setkey", "-x"], namespace=host) as monitor:
         # It says nothing until something happens: cause it until it listens.
         while "NEWPOLICY" not in monitor.text and monitor.running:
             setkey(host, "-c", stdin="spdflush; spdadd 10.0.0.1 10.0.0.2 any -P out none;")
@@ -128,7 +128,7 @@ async def test_what_happens_is_printed_by_x(host: Namespace) -> None:
 
 def test_without_root_it_says_so_and_ends_with_4(host: Namespace) -> None:
     done = host.run("setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable,
-                    "-m", "mgu.commands.setkey", "-D", check=False)  # fmt: skip
+                    "-m", "mgu.main", "setkey", "-D", check=False)  # fmt: skip
     assert done.returncode == 4
     assert "needs root" in done.stderr
 

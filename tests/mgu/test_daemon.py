@@ -254,6 +254,48 @@ def test_privileges_are_not_dropped_where_another_thread_would_keep_them() -> No
     assert (result.returncode, result.stderr) == (0, "")
 
 
+def test_the_numbers_are_those_of_the_kernel() -> None:
+    """linux/capability.h"""
+    known = {"CHOWN": 0, "DAC_OVERRIDE": 1, "DAC_READ_SEARCH": 2, "SETPCAP": 8, "NET_ADMIN": 12,
+             "NET_RAW": 13, "SYS_ADMIN": 21, "SYS_TIME": 25, "SETFCAP": 31, "MAC_OVERRIDE": 32,
+             "BPF": 39, "CHECKPOINT_RESTORE": 40}  # fmt: skip
+    assert {name: privileges.NUMBERS[f"CAP_{name}"] for name in known} == known
+    assert len(privileges.NUMBERS) == 41
+
+
+def test_what_is_dropped_leaves_the_bounding_set_and_the_ambient_one_too() -> None:
+    result = python("""
+        from mgu import privileges
+        privileges.drop(frozenset({"CAP_NET_ADMIN", "CAP_CHECKPOINT_RESTORE"}))
+        lines = open("/proc/self/status").read().splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        for name in ("CapBnd", "CapAmb", "CapInh", "CapPrm", "CapEff"):
+            print(name, hex(int(fields[name], 16)))
+        print(privileges.holds("CAP_NET_ADMIN"), privileges.holds("CAP_SYS_ADMIN"))
+    """)
+    assert result.stderr == ""
+    before = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    wanted = 1 << 12 | 1 << 40
+    held = int(before["CapPrm"], 16) & wanted
+    bound = int(before["CapBnd"], 16)
+    if int(before["CapPrm"], 16) & 1 << 8:  # CAP_SETPCAP
+        bound &= wanted
+    assert result.stdout.splitlines() == [
+        f"CapBnd {bound:#x}", "CapAmb 0x0", "CapInh 0x0", f"CapPrm {held:#x}", f"CapEff {held:#x}",
+        f"{bool(held & 1 << 12)} False",
+    ]  # fmt: skip
+
+
+def test_nobody_looks_into_a_daemon_and_no_core_is_left() -> None:
+    result = python("""
+        import ctypes, resource
+        from mgu import privileges
+        privileges.forbid_core_dumps()
+        print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3))
+    """)
+    assert (result.stdout, result.stderr) == ("(0, 0) 0\n", "")
+
+
 def test_an_unknown_capability_is_refused() -> None:
     with pytest.raises(KeyError):
         privileges.drop(frozenset({"CAP_NET_ADMINN"}))

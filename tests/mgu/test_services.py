@@ -75,6 +75,20 @@ def test_a_daemon_is_started_once_and_stopped_once() -> None:
     assert list(log_file(example).parent.parent.parent.glob("run/mgu/*.pid")) == []
 
 
+def test_a_daemon_has_a_session_of_its_own_and_no_input(root: Path) -> None:
+    """No terminal that is closed ends it."""
+    plain, example = Plain(), daemon_of(READY)
+    plain.start(example, 10.0)
+    supervisor, daemon = process_of(root, ".supervisor").pid, process_of(root).pid
+    assert os.getsid(supervisor) == supervisor
+    assert os.getsid(daemon) != os.getsid(0)
+    for pid in (supervisor, daemon):
+        assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+    log = log_file(example)
+    assert {os.readlink(f"/proc/{daemon}/fd/{number}") for number in (1, 2)} == {str(log)}
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_daemon_that_is_killed_is_started_again_with_one_line_in_its_log(root: Path) -> None:
     plain, example = Plain(), daemon_of(READY)
     plain.start(example, 10.0)

@@ -36,7 +36,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mgu down: {error}; run it as root", file=sys.stderr)
         return exits.NO_PERMISSION
     return exits.FAILED if failed else exits.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

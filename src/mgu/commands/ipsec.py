@@ -29,7 +29,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ipsec: {error.filename or 'racoon'}: {error.strerror}", file=sys.stderr)
         return exits.FAILED
     return exits.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -106,7 +106,3 @@ def _deactivate(now: bool) -> None:
         return
     services.stop(SERVICE)
     print(f"The service {SERVICE} is disabled and stopped.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -370,7 +370,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"racoonctl: racoon's answer ended early: {error.strerror}", file=sys.stderr)
         return exits.FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -85,7 +85,3 @@ def main(argv: Sequence[str] | None = None, opener: "Opener | None" = None) -> i
     except XfrmError as error:
         print(f"setkey: {error}", file=sys.stderr)
         return exits.NO_PERMISSION if error.code == errno.EPERM else exits.FAILED
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -85,7 +85,3 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a number of seconds, not '{text}'")
     return seconds
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -109,7 +109,3 @@ def _show(reply: str, interface: str, *, as_json: bool) -> None:
 
 def _write(text: str) -> None:
     write_octets(text.encode("utf-8", "surrogateescape"))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

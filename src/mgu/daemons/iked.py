@@ -250,7 +250,3 @@ def _id(name: str | None, look_up: Callable[[str], int]) -> int:
         return look_up(name)
     except KeyError:
         raise OSError(0, f"adminsock: there is no user or group '{name}'") from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,5 @@
 """mgu supervise: start a daemon again when it ends. 'mgu up' leaves one without an init system."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +20,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("command", nargs="+", help="the daemon, in the foreground")
     options = parser.parse_args(argv)
     return Supervisor(options.name, options.command, options.pid_file, options.log).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import random
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -157,7 +156,3 @@ def _serve(gateway: Gateway, made: list[Peer], configuration: Configuration) -> 
         return exits.OK
 
     return daemon.run(until_stopped, (ClockRefused, NotPermitted, OSError))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
