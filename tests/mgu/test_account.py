@@ -153,3 +153,19 @@ def test_a_program_that_only_root_can_reach_is_no_program_for_a_user() -> None:
         if not folder.stat().st_mode & 0o001
     ]
     assert account.unreachable() == (closed[0] if closed else None)
+
+
+def test_a_unit_has_the_devices_and_addresses_that_its_daemon_uses() -> None:
+    def lines(*capabilities: str) -> set[str]:
+        return set(power_of(frozenset(capabilities), ()).splitlines())
+
+    plain, port, tunnel = lines(), lines("CAP_CHOWN"), lines("CAP_NET_BIND_SERVICE")
+    families = "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK"
+    assert {families, "PrivateTmp=yes", "PrivateDevices=yes", "ProtectClock=yes"} <= plain
+    assert {f"{families} AF_PACKET", "SystemCallFilter=@chown", "ProtectClock=yes"} <= port
+    assert {"DevicePolicy=closed", "DeviceAllow=/dev/net/tun rw", "PrivateTmp=yes"} <= tunnel
+    assert "PrivateDevices=yes" not in tunnel
+    assert "PrivateTmp=yes" not in lines("CAP_DAC_OVERRIDE")  # wpa_cli is answered in /tmp
+    clock = lines("CAP_SYS_TIME")
+    assert "SystemCallFilter=@clock" in clock
+    assert "ProtectClock=yes" not in clock

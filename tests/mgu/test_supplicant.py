@@ -150,7 +150,7 @@ def test_tls_secrets_are_written_where_asked_with_a_warning(
     ("text", "said"),
     [
         (None, "wpa_supplicant.conf: cannot be read (No such file or directory); net8021x writes"),
-        ("nonsense {", "conf:1: "),
+        ("nonsense {", "conf:1:"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_named(
