@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "racoonctl": "ask the keying daemon",
     "eapol-test": "authenticate at a RADIUS server, once or as a load",
     "setkey": "show and change the kernel's SAs and policies",
+    "check": "check files of racoon, wpa_supplicant and other programs",
 }
 DAEMONS: Final = {
     "timed": "daemon: keep the clock right",

@@ -176,7 +176,7 @@ def test_a_check_of_the_configuration_starts_nothing(root: Path, conf: Path) -> 
     conf.write_text('path script "/x";')
     code, output, log = ended("-t")
     assert (code, log) == (exits.OK, "")
-    assert output.startswith(f"warning: {conf}:1:1: path script ")
+    assert output.startswith(f"not honoured: {conf}:1:1: path script ")
     assert sorted(path.name for path in root.iterdir()) == ["etc"]
     conf.write_text("lissen { }")
     code, output, log = ended("-t")

@@ -1,6 +1,7 @@
 """racoon.conf and psk.txt, read whole: what the engine is configured with and the daemon needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -61,11 +62,15 @@ class Configuration:
 
 
 def load(
-    path: Path, root: Path = Path("/"), give_way: Callable[[], None] = lambda: None
+    path: Path,
+    root: Path = Path("/"),
+    give_way: Callable[[], None] = lambda: None,
+    refusals: list[ConfError] | None = None,
 ) -> Configuration:
     """Read `path`, what it includes and the keys it names; absolute names hang below `root`.
 
     `give_way` is called after each statement: who reads in a thread lets others run there.
+    `refusals`, if given, collects what would be raised, of all statements: for who only looks.
     Raises: ConfError.
     """
     folders = Folders(root, path.parent)
@@ -73,13 +78,25 @@ def load(
     made = Configuration()
     for statement in read(path, folders, notes):
         give_way()
-        made = _apply(made, statement, folders, notes)
+        with _collecting(refusals):
+            made = _apply(made, statement, folders, notes)
     engine = replace(
         made.engine, remotes=tuple(notes.remotes.values()), sainfos=tuple(notes.sainfos)
     )
     if made.keys_file and (_needs_keys(engine) or _there(made.keys_file)):
-        engine = engine.with_keys(psk.read(made.keys_file, notes))
+        with _collecting(refusals):
+            engine = engine.with_keys(psk.read(made.keys_file, notes))
     return replace(made, engine=engine, notices=tuple(notes))
+
+
+@contextmanager
+def _collecting(refusals: list[ConfError] | None) -> Iterator[None]:
+    try:
+        yield
+    except ConfError as error:
+        if refusals is None:
+            raise
+        refusals.append(error)
 
 
 def _there(path: Path) -> bool:

@@ -120,6 +120,10 @@ def _apply(made: Remote, setting: Statement, notes: Notes) -> Remote:
             return made
         case "peers_certfile":
             return _pinned(made, setting, notes)
+        case "generate_policy" if setting.value != "off":
+            text = "generate_policy is bounded by the sainfo, or to a host; racoon's is not"
+            notes.differs(setting.place, text)
+            return _SETTINGS["generate_policy"](made, setting.values)
         case "my_identifier":
             return replace(made, my_identifier=identifier(setting.values, notes))
         case "mode_cfg_switch" | "situation" | "doi" | "lifetime":

@@ -86,7 +86,7 @@ class _Call:
             if error.place is not None:
                 print(error.place.excerpt(), file=sys.stderr)
             return
-        for notice in notices:
+        for notice in notices if self._options.verbose or runner is None else ():
             self._say(notice.sentence, notice.place)
         if self._options.verbose:
             print(f"{self._source}: {len(operations)} statements", file=sys.stderr)

@@ -25,7 +25,7 @@ from mgu import clock, daemon, exits, logs, paths, privileges
 from mgu.arguments import Parser
 from mgu.connections.served import Served
 from mgu.daemons import date
-from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, set_levels
+from mgu.daemons.iked_state import EXPORT, State, debug_level, export_folder, level_of, set_levels
 from mgu.keying.addresses import AddressWatch
 from mgu.keying.keys import KeyFiles
 from mgu.keying.plane import CHOICE, Opener, Plane, open_plane
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None, opener: Opener = open_plane) -> int:
         return exits.FAILED
     if options.test:
         for notice in configuration.notices:
-            print(f"warning: {notice}")
+            print(f"{notice.kind}: {notice}")
         return exits.OK
     options.conf = conf
     for name in ("log", "pidfile", "export_keys"):  # the background changes the working directory
@@ -166,7 +166,7 @@ def _start_log(options: argparse.Namespace, configuration: Configuration) -> Non
     )
     set_levels(options, configuration)
     for notice in configuration.notices:
-        logger.warning("%s", notice)
+        logger.log(level_of(notice), "%s", notice)
 
 
 async def _serve(

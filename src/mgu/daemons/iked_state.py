@@ -20,6 +20,7 @@ from ike.values import Address
 from mgu import logs, paths
 from mgu.connections.served import Served
 from mgu.give_way import give_way
+from wire.source import DIFFERS, Notice
 
 logger = logging.getLogger("ike")
 
@@ -63,7 +64,9 @@ class State:
             raise ValueError(error.report()) from error
         set_levels(self._options, configuration)
         restart = tuple(self._needs_restart(configuration))
-        for text in (*map(str, configuration.notices), *restart):
+        for notice in configuration.notices:
+            logger.log(level_of(notice), "%s", notice)
+        for text in restart:
             logger.warning("%s", text)
         config = self.engine_config(configuration)
         apply(config)
@@ -108,6 +111,11 @@ def _read(conf: Path) -> Configuration:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def level_of(notice: Notice) -> int:
+    """Of the log: what is read differently is known, and was chosen so."""
+    return logging.INFO if notice.kind == DIFFERS else logging.WARNING
 
 
 def _listening() -> Level:

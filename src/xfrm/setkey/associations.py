@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wire.grammar import Statement, shown
-from wire.source import Place, Word, nearest, octets_of
+from wire.source import Notices, Place, Word, nearest, octets_of
 from xfrm.algorithms import NOT_IN_LINUX, BadKey, Kind, Row, by_setkey, setkey_names
 from xfrm.model import (
     Address,
@@ -40,7 +40,7 @@ class Options:
     aead: Algorithm | None = None
     compression: Algorithm | None = None
 
-    def read(self, statement: Statement) -> None:
+    def read(self, statement: Statement, notices: Notices) -> None:
         """Take in one option or algorithm."""
         words = statement.words
         match statement.name:
@@ -48,10 +48,12 @@ class Options:
                 self.mode = mode(str(words[0]), words[0].place)
             case "replay":
                 self.replay_window = number(words[0], "a replay window", 0, 32 * 1024)
+                text = "a replay window is in packets, as Linux counts it; setkey(8) has octets"
+                notices.differs(words[0].place, text)
             case "reqid":
                 self.reqid = number(words[0], "a request id", 0, 0xFFFFFFFF)
             case "pad":
-                _padding(words[0])
+                _padding(words[0], notices)
             case "context":
                 raise SetkeyError("security contexts (-ctx) are not supported", statement.place)
             case "hard_seconds" | "soft_seconds" | "hard_octets" | "soft_octets" as name:
@@ -131,10 +133,11 @@ def mode(name: str, place: Place) -> Mode:
     return found
 
 
-def _padding(word: Word) -> None:
+def _padding(word: Word, notices: Notices) -> None:
     """Linux pads as RFC 4303 says, and never lets a sequence number come again."""
     if word not in _PADDINGS:
         raise SetkeyError(f"'{word}' is not one of {', '.join(_PADDINGS)}", word.place)
+    notices.passed_over(word.place, f"{word} has no effect: Linux pads as RFC 4303 says")
 
 
 def _null() -> Algorithm:

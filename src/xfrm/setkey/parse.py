@@ -107,7 +107,7 @@ class _Reader:
         spi = _spi(head.words[1], kind)
         options = Options()
         for part in head.rest:
-            options.read(part)
+            options.read(part, self._notices)
         for src, dst in head.pairs:
             sa = options.sa(
                 (src, head.src.port),
@@ -138,7 +138,7 @@ class _Reader:
         kind, _ = protocol(head.words[0])
         options = Options()
         for part in head.rest:
-            options.read(part)
+            options.read(part, self._notices)
         for src, dst in head.pairs:
             yield GetSpi(
                 src=src,

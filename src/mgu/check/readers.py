@@ -1,0 +1,175 @@
+"""Reads a file of each kind with the reader that the daemons have, and collects what it says."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from mgu import paths
+from mgu.check.kinds import BY_NAME, CERTIFICATE, Kind, kind_of
+from mgu.check.report import ATTENTION, REFUSED, Finding, Report
+from wire import files
+from wire.source import PASSED_OVER, Notice, Notices, SourceError, printable, text_of
+
+Reader = Callable[[Path, bytes], tuple[list[Finding], list[str]]]
+"""Findings, and facts about what is in the file."""
+
+_PLACED: Final = re.compile(
+    r"(?P<file>[^\n]*?):(?P<line>\d+)(:(?P<column>\d+))?: (?P<text>.*)", re.DOTALL
+)
+UNKNOWN: Final = "unknown"
+
+
+def check(name: str, wanted: str | None = None) -> Report:
+    """What the file is, and what is found in it. `wanted` is the name of a kind."""
+    try:
+        octets = files.read(name, pipe=True)
+    except OSError as error:
+        finding = Finding(REFUSED, f"it cannot be read: {error.strerror}", name)
+        return Report(name, UNKNOWN, "", (finding,))
+    kind = BY_NAME[wanted] if wanted else kind_of(name, octets)
+    if kind is None:
+        text = f"its kind is not known; say which with --as: {', '.join(BY_NAME)}"
+        return Report(name, UNKNOWN, "", (Finding(REFUSED, text, name),))
+    return _read(name, octets, kind)
+
+
+def _read(name: str, octets: bytes, kind: Kind) -> Report:
+    try:
+        findings, facts = READERS[kind.name](Path(name), octets)
+    except SourceError as error:
+        findings, facts = [Finding.refusal(error, name)], []
+    return Report(name, kind.title, kind.program, tuple(findings), tuple(facts))
+
+
+def _of(notices: Iterable[Notice]) -> list[Finding]:
+    """Findings of notices, in the order of file and line."""
+    return _sorted([Finding.of(notice) for notice in notices])
+
+
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column))
+
+
+def _worded(text: str, name: str, what: str) -> Finding:
+    """A finding of a text that begins with its place, `FILE:LINE: `, or does not."""
+    match = _PLACED.fullmatch(text)
+    if match is None:
+        return Finding(what, printable(text.removeprefix(f"{name}: ")), name)
+    said, _, excerpt = match["text"].partition("\n")
+    column = int(match["column"] or 0)
+    return Finding(what, printable(said), match["file"], int(match["line"]), column, excerpt)
+
+
+def _racoon(path: Path, _: bytes) -> tuple[list[Finding], list[str]]:
+    from ike.conf.configuration import load
+    from ike.conf.errors import ConfError
+
+    refusals: list[ConfError] = []
+    made = load(path.absolute(), paths.root(), refusals=refusals)
+    findings = _of(made.notices) + [_refusal(error, str(path)) for error in refusals]
+    engine = made.engine
+    facts = [
+        f"{len(engine.remotes)} remotes, {len(engine.sainfos)} sainfos,"
+        f" {len(engine.keys.entries)} pre-shared keys"
+    ]
+    return _sorted(findings), facts
+
+
+def _refusal(error: SourceError, name: str) -> Finding:
+    """What no line of the file is the cause of, is a state of this host."""
+    if error.place is None:
+        return Finding(ATTENTION, error.sentence, name)
+    return Finding.refusal(error, name)
+
+
+def _psk(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from ike.conf import psk
+
+    notices = Notices()
+    entries = psk.parse(str(path), octets, notices)
+    usable = sum(bool(entry.key) for entry in entries)
+    return [*_of(notices), *_privacy(path)], [f"{usable} keys"]
+
+
+def _privacy(path: Path) -> list[Finding]:
+    """A file of secrets that others can open is refused by the daemon that needs it."""
+    try:
+        doubt = files.doubt(path, path.stat())
+    except OSError:
+        return []
+    return [Finding(ATTENTION, doubt, str(path))] if doubt else []
+
+
+def _setkey(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from ike.conf.protocols import protocol_number
+    from xfrm.setkey.parse import parse
+    from xfrm.setkey.words import Names
+
+    notices = Notices()
+    names = Names(upper_protocol=protocol_number, port=_service)
+    operations = parse(text_of(octets), names, name=str(path), notices=notices)
+    return _of(notices), [f"{len(operations)} operations"]
+
+
+def _service(name: str) -> int | None:
+    import socket
+
+    try:
+        return socket.getservbyname(name)
+    except OSError:
+        return None
+
+
+def _supplicant(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from eapol.conffile import ConfigError
+    from eapol.config import parse
+
+    try:
+        config = parse(text_of(octets), str(path))
+    except ConfigError as error:
+        return [_worded(str(error), str(path), REFUSED)], []
+    findings = [_worded(str(warning), str(path), PASSED_OVER) for warning in config.warnings]
+    return findings, [f"{len(config.networks)} networks"]
+
+
+def _time_conf(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from ntp.conf import parse
+    from ntp.errors import ConfigurationError
+
+    notices = Notices()
+    try:
+        made = parse(octets, str(path), notices)
+    except ConfigurationError as error:
+        return [*_of(notices), _worded(str(error), str(path), REFUSED)], []
+    return _of(notices), [f"{len(made.servers)} servers"]
+
+
+def _time_keys(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from ntp.errors import ConfigurationError
+    from ntp.keys import parse
+
+    notices = Notices()
+    try:
+        keys = parse(octets, str(path), notices)
+    except ConfigurationError as error:
+        return [*_of(notices), _worded(str(error), str(path), REFUSED)], []
+    return [*_of(notices), *_privacy(path)], [f"{len(keys)} keys"]
+
+
+def _papers(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from mgu.check.papers import look
+
+    findings, facts, secret = look(str(path), octets)
+    return [*findings, *(_privacy(path) if secret else [])], facts
+
+
+READERS: Final[dict[str, Reader]] = {
+    "racoon.conf": _racoon,
+    "psk.txt": _psk,
+    "setkey.conf": _setkey,
+    "wpa_supplicant.conf": _supplicant,
+    "ntp.conf": _time_conf,
+    "ntp.keys": _time_keys,
+    CERTIFICATE: _papers,
+}

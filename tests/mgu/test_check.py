@@ -1,0 +1,211 @@
+"""`mgu check`: what a file is, and what of it has no effect."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lab.pki import KeyKind, Usage, Validity, key, site
+from mgu.check.kinds import KINDS, kind_of
+from mgu.check.papers import look
+from mgu.check.report import ATTENTION, REFUSED
+from mgu.commands.check import main
+from wire.source import DIFFERS, PASSED_OVER
+
+RACOON = b"""\
+path pre_shared_key "psk.txt";
+remote 192.0.2.9 {
+    exchange_mode main;
+    script "up.sh" phase1_up;
+    generate_policy on;
+    proposal { encryption_algorithm aes; hash_algorithm sha1;
+        authentication_method pre_shared_key; dh_group 2; }
+}
+"""
+FILES: dict[str, bytes] = {
+    "racoon.conf": RACOON,
+    "psk.txt": b"192.0.2.9 nine\n",
+    "setkey.conf": b"flush;\nspdflush;\nspdadd 10.0.0.1 10.0.0.2 any -P out none;\n",
+    "wpa_supplicant.conf": b'network={\nkey_mgmt=IEEE8021X\neap=TLS\nidentity="a"\nca_cert="a"\n'
+    b'client_cert="c.pem"\nprivate_key="c.key"\n}\n',
+    "ntp.conf": b"server 192.0.2.1 key 1\nkeys /etc/ntp.keys\n",
+    "ntp.keys": b"1 SHA1 HEX:0011223344556677889900112233445566778899\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, octets in FILES.items():
+        file = tmp_path / name
+        file.write_bytes(octets)
+        file.chmod(0o600)
+    return tmp_path
+
+
+def checked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object]]:
+    code = main(["--json", *words])
+    (report,) = json.loads(capsys.readouterr().out)["files"]
+    return code, report
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("called", ["{}", "old-file"])
+def test_a_file_is_known_by_what_is_in_it(name: str, called: str) -> None:
+    found = kind_of(called.format(name), FILES[name])
+    assert found is not None
+    assert found.name == name
+
+
+def test_every_kind_has_a_file_here() -> None:
+    assert {kind.name for kind in KINDS} - {"certificate"} == set(FILES)
+
+
+@pytest.mark.parametrize("octets", [b"", b"# only a comment\n", b"\x7fELF\x02\x01", b"hello\n"])
+def test_what_is_none_of_them_is_refused_with_the_kinds_that_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], octets: bytes
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(octets)
+    assert main([str(file)]) == 1
+    assert "say which with --as: racoon.conf, setkey.conf" in capsys.readouterr().out
+
+
+def test_a_racoon_conf_is_read_line_by_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, report = checked(capsys, str(folder / "racoon.conf"))
+    assert (code, report["verdict"], report["program"]) == (3, "in part", "racoon")
+    assert report["facts"] == ["1 remotes, 0 sainfos, 1 pre-shared keys"]
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    assert [(each["line"], each["column"], each["what"]) for each in findings] == [
+        (4, 5, PASSED_OVER),
+        (5, 5, DIFFERS),
+    ]
+
+
+def test_every_refused_statement_of_a_racoon_conf_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "racoon.conf"
+    file.write_bytes(b"remote anonymous { }\n" + RACOON + b"listen { isakmp 10.0.0.300; }\n")
+    assert main([str(file)]) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if f": {REFUSED}: " in line] == [
+        f"{file}:1:1: refused: the remote anonymous has no proposal",
+        f"{file}:10:17: refused: '10.0.0.300' is not an IP address",
+    ]
+    assert told[-1] == f"{file}: is refused"
+
+
+def test_a_mistake_is_shown_with_its_line_and_a_caret(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "racoon.conf"
+    file.write_bytes(b"remote anonymous {\n\texchange_mod main;\n}\n")
+    assert main([str(file)]) == 1
+    _, said, line, caret, _ = capsys.readouterr().out.splitlines()
+    assert said.startswith(f"{file}:2:2: refused: 'exchange_mod' is not understood here")
+    assert "did you mean 'exchange_mode'?" in said
+    assert line[caret.index("^") :] == "exchange_mod main;"
+
+
+def test_keys_that_are_not_there_are_a_state_of_the_host_and_refuse_no_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "psk.txt").unlink()
+    code, report = checked(capsys, str(folder / "racoon.conf"))
+    assert code == 3
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    assert ATTENTION in {each["what"] for each in findings}
+
+
+@pytest.mark.parametrize("name", ["psk.txt", "ntp.keys"])
+def test_a_file_of_keys_that_others_can_open_wants_attention(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (folder / name).chmod(0o644)
+    code, report = checked(capsys, str(folder / name))
+    assert code == 0
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    assert [(each["what"], "chmod 600" in each["text"]) for each in findings] == [(ATTENTION, True)]
+
+
+def test_nothing_of_a_key_is_ever_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "psk.txt").write_bytes(b"hunter2\n192.0.2.1 0xhunter2\n  192.0.2.2 hunter2\n")
+    (folder / "ntp.keys").write_bytes(b"1 SHA999 hunter2\nhunter2\n0 SHA1 hunter2\n")
+    (folder / "setkey.conf").write_bytes(b'add 10.0.0.1 10.0.0.2 esp 500 "hunter2" -E aes-cbc;\n')
+    main([str(folder / name) for name in ("psk.txt", "setkey.conf")])
+    assert "hunter2" not in capsys.readouterr().out
+
+
+def test_the_kind_can_be_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = checked(capsys, "--as", "psk.txt", str(folder / "setkey.conf"))
+    assert (code, report["kind"]) == (3, "psk.txt")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_which_all_is_honoured_ends_with_0(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    file = folder / name
+    file.write_bytes(file.read_bytes().replace(b"    script", b"#").replace(b"    gen", b"#"))
+    assert main([str(file)]) == 0
+    assert capsys.readouterr().out.endswith(f"{file}: is read, and all of it is honoured\n")
+
+
+def test_a_file_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "none")]) == 1
+    assert "it cannot be read: No such file or directory" in capsys.readouterr().out
+
+
+def test_what_is_read_differently_by_setkey_is_told(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder / "setkey.conf"
+    file.write_text("add 10.0.0.1 10.0.0.2 esp 500 -r 4 -f zero-pad -E null -A null;\n")
+    code, report = checked(capsys, str(file))
+    assert code == 3
+    findings = report["findings"]
+    assert isinstance(findings, list)
+    assert [each["what"] for each in findings] == [DIFFERS, PASSED_OVER]
+
+
+def test_certificates_are_described_and_their_dates_told() -> None:
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    for valid, says in (
+        (Validity.expired(now), "it expired on "),
+        (Validity.not_yet(now), "it is valid from "),
+        (Validity.around(now, days=10), "it expires on "),
+    ):
+        own = site().root.issue("gw.example", valid, key(KeyKind.P256), usage=Usage.CLIENT)
+        findings, facts, secret = look("gw.pem", own.certificate_pem(with_chain=False), now)
+        assert (len(facts), secret) == (1, False)
+        assert facts[0].startswith("a certificate of CN=gw.example,")
+        (finding,) = findings
+        assert (finding.what, says in finding.text) == (ATTENTION, True)
+
+
+def test_a_private_key_is_named_and_an_encrypted_one_wants_attention() -> None:
+    own = site().client
+    _, facts, secret = look("gw.key", own.key_pem())
+    assert (facts, secret) == (["a private key"], True)
+    findings, facts, secret = look("gw.key", own.key_pem(b"hunter2"))
+    assert (facts, secret) == (["an encrypted private key"], True)
+    assert [finding.what for finding in findings] == [ATTENTION]
+
+
+def test_a_part_that_is_no_certificate_is_named_and_half_a_certificate_is_refused() -> None:
+    now = datetime.now(UTC)
+    whole = site().root.certificate_pem()
+    odd = b"-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n"
+    findings, facts, _ = look("ca.pem", odd + whole, now)
+    assert len(facts) == 1
+    assert [finding.what for finding in findings] == [PASSED_OVER]
+    findings, facts, _ = look("ca.pem", whole[: len(whole) // 2], now)
+    assert (facts, [finding.what for finding in findings]) == ([], [REFUSED])
