@@ -57,7 +57,7 @@ class Key:
         """Raises NotAuthentic unless `octets` carry a MAC of this very key."""
         mac = packet.mac
         if mac is None:
-            raise NotAuthentic("the reply carries no authentication, though it was asked for")
+            raise NotAuthentic("the reply is not authenticated, although the request was")
         if mac.key_id == 0 or not mac.digest:
             raise NotAuthentic(f"the server does not know key {self.key_id} (crypto-NAK)")
         if mac.key_id != self.key_id:

@@ -48,14 +48,16 @@ def check_server(header: Header, own_reference_id: bytes) -> None:
     if header.receive == 0 or header.transmit == 0:
         raise Unusable("the server's timestamps are zero")
     if header.stratum > 1 and header.reference_id == own_reference_id:
-        raise Unusable("the server takes its time from us")
+        raise Unusable("the server is synchronised to this host")
 
 
 def root_distance(header: Header) -> int:
     """How far the server may be from its reference, in ns; Unusable beyond MAXDISP."""
     distance = short_to_ns(header.root_delay) // 2 + short_to_ns(header.root_dispersion)
     if distance >= MAXDISP:
-        raise Unusable(f"the server is up to {distance / SECOND:.0f} s wrong, as it says itself")
+        raise Unusable(
+            f"the server is up to {distance / SECOND:.0f} s wrong by its own root distance"
+        )
     return distance
 
 
@@ -76,4 +78,4 @@ def check_numbers(
     if delay > timeout:
         raise Implausible(f"the round trip took {delay / SECOND:.1f} s, longer than we waited")
     if since_reference is not None and since_reference < -precision:
-        raise Implausible("the server was last set in the future")
+        raise Implausible("the server's reference timestamp is later than its transmit timestamp")

@@ -46,7 +46,7 @@ from ntp.turn import Failure, Policy, Turn
 from wire.lean import Final
 from wire.timer import TimerFired
 
-_RATE: Final = "it asks us to slow down (RATE)"
+_RATE: Final = "it asks for fewer requests (RATE)"
 
 
 class Client:

@@ -109,21 +109,23 @@ def _setting(words: "list[Word]", notices: "Notices") -> dict[str, Any]:
             return {"maxdistance": duration("maxdistance", seconds, FARTHEST)}
         case ["maxchange", seconds, *rest] if len(rest) in (0, 2):
             if rest:
-                what = "maxchange counts from the first date that is believed, and has no end"
+                what = "maxchange holds from the first date on; START and IGNORE have no effect"
                 notices.differs(words[2].place, what)
             return {"maxchange": duration("maxchange", seconds, LARGEST_CHANGE)}
         case ["allow-md5"]:
             return {"allow_md5": True}
         case [known, *_] if known in DIRECTIVES:
             wanted = "no value" if known == "allow-md5" else "one value"
-            raise ConfigurationError(f"'{known}' takes {wanted}, not {len(values)}")
+            raise ConfigurationError(f"'{known}' needs {wanted}, not {len(values)}")
         case ["restrict", *flags] if "notrust" not in flags:
-            notices.passed_over(words[0].place, "'restrict' is about serving others")
+            notices.passed_over(
+                words[0].place, "'restrict' concerns a server's clients, and localNTP serves none"
+            )
             return {}
         case [known, *_] if known in foreign.REFUSED:
             raise ConfigurationError(f"'{known}' is not supported: {foreign.REFUSED[known]}")
         case [known, *_] if known in foreign.PASSED_OVER:
-            notices.passed_over(words[0].place, f"'{known}' changes nothing here")
+            notices.passed_over(words[0].place, f"'{known}' has no effect here")
             return {}
         case _:
             known = ", ".join(DIRECTIVES)
@@ -139,7 +141,7 @@ def _tos(settings: "list[Word]", tos: "Word", notices: "Notices") -> dict[str, A
     if "maxdist" in given:
         found["maxdistance"] = duration("tos maxdist", given.pop("maxdist"), FARTHEST)
     if given or len(settings) % 2:
-        notices.passed_over(tos.place, f"'tos {' '.join(given)}' changes nothing here")
+        notices.passed_over(tos.place, f"'tos {' '.join(given)}' has no effect here")
     return found
 
 
@@ -149,7 +151,7 @@ def _nts(settings: "list[Word]", nts: "Word", notices: "Notices") -> dict[str, A
         case ["ca", path]:
             return {"ca": str(path)}
         case ["cert" | "key" | "cookie" | "enable" | "disable" | "tlsciphersuites", *_]:
-            notices.passed_over(nts.place, f"'nts {settings[0]}' changes nothing here")
+            notices.passed_over(nts.place, f"'nts {settings[0]}' has no effect here")
             return {}
         case _:
             raise ConfigurationError(f"'nts {' '.join(settings)}' is not supported; write ca FILE")
@@ -202,10 +204,10 @@ def _servers(words: "list[Word]", notices: "Notices") -> list[ServerLine]:
         raise ConfigurationError(f"'{kind}' needs an address")
     host = hosts[0]
     if host.startswith(foreign.CLOCK_DRIVERS):
-        notices.passed_over(host.place, f"'{host}' is a hardware clock of ntpd's, and no server")
+        notices.passed_over(host.place, f"'{host}' is a reference clock of ntpd, not a server")
         return []
     if foreign.UNUSED_SERVER in hosts[1:]:
-        notices.passed_over(host.place, f"'{host}' is never to be believed: it is not asked")
+        notices.passed_over(host.place, f"'{host}' has 'noselect': it is not used")
         return []
     return [_server(kind, host, hosts[1:], notices)]
 
@@ -226,10 +228,10 @@ def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") 
         elif name in foreign.OPTIONS:
             for _ in range(foreign.OPTIONS[name]):
                 next(rest, None)
-            notices.passed_over(word.place, f"'{word}' of a {kind} changes nothing here")
+            notices.passed_over(word.place, f"'{word}' of a {kind} has no effect here")
         elif name in foreign.REFUSED_OPTIONS:
-            what = f"'{word}' of a {kind} is not supported, and says what is believed"
-            raise ConfigurationError(f"{what}; take the {kind} out, or write it without")
+            what = f"'{word}' of a {kind} is not supported, and decides which answers are accepted"
+            raise ConfigurationError(f"{what}; remove the option or the {kind}")
         else:
             raise ConfigurationError(f"'{word}' is not an option of a {kind}")
     if nts and "key" in numbers:

@@ -30,8 +30,8 @@ unconfig unpeer user
 PASSED_OVER: Final = frozenset(_PASSED_OVER.split())
 
 REFUSED: Final = {
-    "restrict": "notrust believes authenticated servers only; name no others",
-    "authselectmode": "authenticated servers decide here; name no others",
+    "restrict": "notrust accepts authenticated servers only; remove those without a key or NTS",
+    "authselectmode": "authenticated servers decide here; remove those without a key or NTS",
     "maxdelay": "write maxdistance SECONDS",
 }
 

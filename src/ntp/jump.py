@@ -47,14 +47,14 @@ def judge(
     since = before.since if before and again else now
     waits_for = ""
     if maxchange is not None and abs(outcome.offset) > maxchange * SECOND:
-        waits_for = f"a restart of the service, as it is more than maxchange, {maxchange:g} s"
+        waits_for = f"a restart of the service: it is more than maxchange, {maxchange:g} s"
     elif level < held:
         proof = "a majority" if held is Level.AGREED else "an authenticated answer"
-        waits_for = f"{proof}, as the present date had"
+        waits_for = f"{proof}, which confirmed the present date"
     elif not again:
-        waits_for = "a second round that says the same"
+        waits_for = "a second round with the same result"
     elif level is Level.UNCONFIRMED:
         long_enough = min(max(affirmed, 0.0), STEPOUT)
         if now - since < long_enough:
-            waits_for = f"rounds that say the same for {long_enough:.0f} s"
+            waits_for = f"{long_enough:.0f} s of rounds with the same result"
     return Jump(offset=outcome.offset, since=since, waits_for=waits_for)

@@ -58,8 +58,8 @@ def parse(octets: bytes, name: str, notices: Notices) -> dict[int, Key]:
             notices.passed_over(wrong.word.place, str(wrong))
             continue
         if keys.get(key.key_id, key) != key:
-            what = f"key {key.key_id} stands in the file twice; the last counts, as for ntpd"
-            notices.differs(words[0].place, f"{what}. chronyd takes either")
+            what = f"key {key.key_id} appears twice; the last one is used, as by ntpd"
+            notices.differs(words[0].place, f"{what}. chronyd may use either")
         keys[key.key_id] = key
     return keys
 
@@ -78,12 +78,12 @@ def _key(words: list[Word], notices: Notices) -> Key:
     if not is_number(first, LARGEST_KEY_ID):
         shown = printable(first[:20])
         what = f"it begins with '{shown}', not with a number of 1 to {LARGEST_KEY_ID}"
-        raise _NoKey(first, f"this line gives no key: {what}")
+        raise _NoKey(first, f"this line is not a key: {what}")
     algorithm = _algorithm(words)
     octets = _octets(words[min(2, len(words) - 1)], first, notices)
     if algorithm is Algorithm.AES128CMAC and len(octets) != _CMAC_LENGTH:
         what = f"16 octets (32 hexadecimal digits), and this one has {len(octets)}"
-        raise _NoKey(words[2], f"key {first} is not read: AES128CMAC wants {what}")
+        raise _NoKey(words[2], f"key {first} is not read: AES128CMAC needs {what}")
     return Key(int(first), algorithm, Secret(octets))
 
 
@@ -110,7 +110,7 @@ def _octets(secret: Word, number: Word, notices: Notices) -> bytes:
         found = _hexadecimal(secret) if len(secret) > _LONGEST_TEXT else None
         if found is None:
             return octets_of(secret)
-        what = f"key {number} is hexadecimal, as for ntpd; to chronyd it is text, without HEX:"
+        what = f"key {number} is read as hexadecimal, as by ntpd; chronyd reads it as text"
         notices.differs(secret.place, what)
     if not found:
         raise _NoKey(secret, f"key {number} is not read: what follows the colon is not a key")

@@ -129,7 +129,7 @@ class OnWire:
         if request.sealed:
             request.sealed.verify(answer, octets)
         elif answer.mac and not answer.mac.digest:
-            raise Skip("a crypto-NAK, though no key was used")
+            raise Skip("a crypto-NAK, although the request had no key")
         previous, self._previous = self._previous, None
         header = answer.header
         checks.check_server(header, own_id)

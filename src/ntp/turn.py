@@ -102,7 +102,8 @@ class Turn:
         if sample.error >= self._farthest:
             self.failure = Failure.UNUSABLE
             self.why = (
-                f"it may be {sample.error / SECOND:.1f} s wrong, as it says itself, more than "
+                f"it may be {sample.error / SECOND:.1f} s wrong by its own root distance, more"
+                " than "
                 f"maxdistance, {self.policy.maxdistance:g} s"
             )
         if len(self.samples) >= self.policy.samples:

@@ -85,7 +85,7 @@ def test_a_name_that_is_none_is_reported(run: Run) -> None:
 def test_a_port_without_a_server_is_reported(run: Run) -> None:
     outcome = run(client(HERE, port=next(_ports), policy=Policy(timeout=0.3)))
     assert outcome.verdict is Verdict.NO_ANSWER
-    assert "no time server runs there" in outcome.why
+    assert "no time server listens there" in outcome.why
 
 
 def test_an_address_without_a_route_is_reported(run: Run) -> None:

@@ -107,12 +107,12 @@ def test_key_files_of_ntpd_and_of_chrony_are_read() -> None:
     [
         ("1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
         ("1 SHA1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
-        ("0 MD5 a", 1, "this line gives no key: it begins with '0', not with a number of 1 to 42"),
-        ("x MD5 a", 1, "this line gives no key: it begins with 'x', not with a number"),
-        ("1" * 5000 + " MD5 a", 1, "this line gives no key: it begins with '1111"),
+        ("0 MD5 a", 1, "this line is not a key: it begins with '0', not with a number of 1 to 42"),
+        ("x MD5 a", 1, "this line is not a key: it begins with 'x', not with a number"),
+        ("1" * 5000 + " MD5 a", 1, "this line is not a key: it begins with '1111"),
         ("1 ROT13 geheim", 3, "AES128CMAC, SHA1 and MD5 can be used"),
         ("1 SHA11 geheim", 3, "can be used; did you mean 'SHA1'?"),
-        ("1 AES128CMAC geheim", 14, "AES128CMAC wants 16 octets (32 hexadecimal digits), and this"),
+        ("1 AES128CMAC geheim", 14, "AES128CMAC needs 16 octets (32 hexadecimal digits), and this"),
         ("1 SHA1 HEX:geheim", 8, "key 1 is not read: what follows the colon is not a key"),
     ],
     ids=lambda value: str(value)[:20],
@@ -218,7 +218,7 @@ def test_a_file_of_chrony_is_read_and_what_has_no_effect_is_named() -> None:
         minsources=2,
     )
     assert [notice.place.line for notice in notices] == [2, 2, 3, 3, 3, 3, 5, 8, 9, 10, 12]
-    assert str(next(iter(notices))) == "f:2:28: 'iburst' of a pool changes nothing here"
+    assert str(next(iter(notices))) == "f:2:28: 'iburst' of a pool has no effect here"
 
 
 def test_a_file_of_ntpd_is_read_and_what_has_no_effect_is_named() -> None:

@@ -306,13 +306,13 @@ def test_less_trust_does_not_displace_more_before_a_day_has_passed() -> None:
     service.next(good(HOUR))
     jump = service.core.state.jump
     assert jump is not None
-    assert jump.waits_for == "an authenticated answer, as the present date had"
+    assert jump.waits_for == "an authenticated answer, which confirmed the present date"
     service = Running()
     service.begin(good())
     assert service.next(alone(HOUR)) == []
     jump = service.core.state.jump
     assert jump is not None
-    assert jump.waits_for == "a majority, as the present date had"
+    assert jump.waits_for == "a majority, which confirmed the present date"
     service.next(bad())
     service = Running()
     service.begin(good())

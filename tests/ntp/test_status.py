@@ -20,7 +20,7 @@ from ntp.trust import Floor, Level, Trust
 
 A, B = "10.0.0.1", "10.0.0.2"
 TRUST = Trust(level=Level.AGREED, by=(A, B), since=DATE, error=5_000_000)
-JUMP = Jump(offset=3600 * SECOND, since=90.0, waits_for="a second round that says the same")
+JUMP = Jump(offset=3600 * SECOND, since=90.0, waits_for="a second round with the same result")
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,7 @@ def test_a_held_jump_is_named_with_what_it_waits_for(capsys: pytest.CaptureFixtu
     assert "held jump     +3600.000000000 s, seen for 10 s; waits for a second round" in said
     assert shown(capsys)["held_jump"]["offset_ns"] == 3600 * SECOND
     assert boot.TIME.look() == boot.Look(
-        False, "a jump is held; it waits for a second round that says the same"
+        False, "a jump is held; it waits for a second round with the same result"
     )
 
 

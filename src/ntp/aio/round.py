@@ -104,5 +104,5 @@ class Round(ABC):
 def reason(error: OSError) -> str:
     """Why a request could not leave or came back, for people."""
     if isinstance(error, ConnectionRefusedError):
-        return "no time server runs there (port unreachable)"
+        return "no time server listens there (port unreachable)"
     return (error.strerror or str(error)).lower()

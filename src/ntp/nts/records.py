@@ -117,12 +117,12 @@ def understand(records: Sequence[Record]) -> Response:
                 number = int.from_bytes(record.body, "big")
                 raise KeyExchangeFailed(_ERRORS.get(number, f"it reports error {number}"))
             case RecordType.WARNING:
-                raise KeyExchangeFailed("it sends a warning that we do not know")
+                raise KeyExchangeFailed("it sent an unknown warning")
             case RecordType.NEW_COOKIE:
                 cookies.append(record.body)
             case kind if not kind.known:
                 if record.critical:
-                    raise KeyExchangeFailed(f"its record type {kind} is critical and not known")
+                    raise KeyExchangeFailed(f"its record type {kind} is critical and unknown")
             case kind:
                 if kind in seen:
                     raise KeyExchangeFailed(f"it sends the record {kind} twice")
@@ -130,7 +130,7 @@ def understand(records: Sequence[Record]) -> Response:
     if seen.get(RecordType.NEXT_PROTOCOL) != _NUMBER.pack(NTPV4):
         raise KeyExchangeFailed("it does not serve NTP version 4")
     if seen.get(RecordType.AEAD_ALGORITHM) != _NUMBER.pack(AEAD_AES_SIV_CMAC_256):
-        raise KeyExchangeFailed("it does not have AEAD_AES_SIV_CMAC_256")
+        raise KeyExchangeFailed("it does not support AEAD_AES_SIV_CMAC_256")
     if not cookies or not all(cookies):
         raise KeyExchangeFailed("it gives no cookies")
     return Response(
