@@ -91,7 +91,7 @@ class Client:
             if frame.sequence == first:
                 _check(frame, wish)
                 return understood(Message.of, frame, doing)
-        raise XfrmError(f"cannot {doing}: the kernel gave no answer")
+        raise XfrmError(f"cannot {doing}: the kernel did not answer")
 
     def dump(self, wish: Wish) -> list[Message]:
         """All entries, as they were at one moment."""

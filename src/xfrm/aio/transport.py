@@ -102,7 +102,7 @@ class Requests:
         """The one message that answers. No acknowledgement is asked for: it would come behind."""
         for frame in await self._exchange(message, doing, 0):
             return understood(Message.of, frame, doing)
-        raise XfrmError(f"cannot {doing}: the kernel gave no answer")
+        raise XfrmError(f"cannot {doing}: the kernel did not answer")
 
     async def _exchange(self, message: Message, doing: str, flags: int) -> list[frames.Frame]:
         packet = _Packet(bytes(message))
@@ -169,7 +169,7 @@ class Events:
                 await self.open()
                 raise Overflow from None
             except Malformed as error:
-                log.warning("the kernel sent an event that makes no sense: %s", error)
+                log.warning("an event of the kernel cannot be decoded: %s", error)
             for message in _readable(batch):
                 yield message
 
@@ -179,7 +179,7 @@ def _readable(batch: list[frames.Frame]) -> Iterator[Message]:
         try:
             yield Message.of(frame)
         except Malformed as error:
-            log.warning("the kernel sent an event that makes no sense: %s", error)
+            log.warning("an event of the kernel cannot be decoded: %s", error)
 
 
 async def _close(made: AsyncNetlinkSocket) -> None:

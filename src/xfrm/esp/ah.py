@@ -30,10 +30,10 @@ def transforms(sa: SecurityAssociation) -> tuple[Protect, Unprotect]:
     Raises BadAlgorithm.
     """
     if sa.authentication is None or sa.encryption is not None or sa.aead is not None:
-        raise BadAlgorithm("AH takes an authentication algorithm and nothing else")
+        raise BadAlgorithm("AH needs one authentication algorithm and no encryption")
     mac, icv = integrity(sa.authentication)
     if not icv:
-        raise BadAlgorithm("AH needs authentication")
+        raise BadAlgorithm("AH needs an authentication algorithm")
     # RFC 4302, 2.6: AH fills words of 32 bits in IPv4 and of 64 bits in IPv6.
     align = 8 if isinstance(sa.src, IPv6Address) else 4
     size = -(-(FIXED + icv) // align) * align

@@ -247,7 +247,10 @@ class Sad:
         if sa.protocol == Protocol.AH and sa.encapsulation is not None:
             raise Unsupported("AH does not pass NAT: there is no AH in UDP (RFC 3948, 1)")
         if sa.mark is not None or sa.if_id:
-            raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
+            raise Unsupported(
+                "the userspace data path does not support marks and xfrm interfaces: they need a"
+                " kernel with ESP"
+            )
         try:
             entry = self._made(sa, now, date)
         except (BadAlgorithm, ValueError) as error:

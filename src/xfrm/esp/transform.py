@@ -94,7 +94,10 @@ def transforms(sa: SecurityAssociation, entropy: Entropy) -> tuple[Protect, Unpr
     """
     if sa.aead is not None:
         if sa.encryption is not None or sa.authentication is not None:
-            raise BadAlgorithm(f"{sa.aead.name} encrypts and authenticates: no other goes with it")
+            raise BadAlgorithm(
+                f"{sa.aead.name} encrypts and authenticates: no other algorithm is allowed beside"
+                " it"
+            )
         return _aead(sa, sa.aead)
     mac, icv = integrity(sa.authentication)
     if sa.encryption is not None and sa.encryption.name != NO_CIPHER:
@@ -112,7 +115,7 @@ def integrity(algorithm: Algorithm | None) -> tuple[Mac, int]:
     row = row_of(Kind.AUTHENTICATION, algorithm)
     icv = (algorithm.icv_bits or (row.icv_bits if row else 0)) // 8
     if not 4 <= icv <= hash_algorithm.digest_size or algorithm.icv_bits % 8:
-        raise BadAlgorithm(f"{algorithm.name} cannot be cut to {algorithm.icv_bits} bits")
+        raise BadAlgorithm(f"{algorithm.name} cannot be truncated to {algorithm.icv_bits} bits")
     if not len(algorithm.key):
         raise BadAlgorithm(f"{algorithm.name} needs a key")
     copy = hmac.HMAC(algorithm.key.reveal(), hash_algorithm).copy

@@ -225,5 +225,5 @@ def _algorithm(name: bytes, bits: int, icv_bits: int, key: bytes) -> Algorithm:
     try:
         text = name.split(b"\0", 1)[0].decode("ascii")
     except UnicodeDecodeError:
-        raise Malformed("an algorithm's name that is not text", 0) from None
+        raise Malformed("an algorithm name that is not text", 0) from None
     return Algorithm(name=text, key=Secret(key[:octets]), icv_bits=icv_bits)

@@ -48,7 +48,7 @@ def refusal(request: int, answer: Acknowledgement, doing: str) -> XfrmError:
     if code == errno.EEXIST:
         return error(AlreadyThere, "delete it first, or update it")
     if code == errno.EINVAL and not text:
-        return error(XfrmError, "the kernel does not say which value it dislikes")
+        return error(XfrmError, "the kernel does not say which value is wrong")
     return error(XfrmError)
 
 
@@ -57,7 +57,7 @@ def understood(read: Callable[[M], T], given: M, doing: str) -> T:
     try:
         return read(given)
     except Malformed as error:
-        raise XfrmError(f"cannot {doing}: the kernel's answer makes no sense: {error}") from None
+        raise XfrmError(f"cannot {doing}: the kernel's answer cannot be decoded: {error}") from None
 
 
 def no_socket(error: OSError) -> XfrmError:

@@ -118,11 +118,11 @@ class Options:
         if protocol == Protocol.ESP and not (ciphers or self.authentication):
             raise SetkeyError("an esp SA needs -E ALGORITHM KEY, or -A, or both", place)
         if protocol == Protocol.AH and (ciphers or not self.authentication):
-            raise SetkeyError("an ah SA takes -A ALGORITHM KEY and nothing else", place)
+            raise SetkeyError("an ah SA needs -A ALGORITHM KEY and no other algorithm", place)
         if (protocol == Protocol.IPCOMP) != (self.compression is not None):
-            raise SetkeyError("-C belongs to ipcomp, and ipcomp takes nothing else", place)
+            raise SetkeyError("-C is for ipcomp only, and ipcomp needs it", place)
         if self.aead is not None and self.authentication is not None:
-            raise SetkeyError(f"{self.aead.name} authenticates by itself: leave out -A", place)
+            raise SetkeyError(f"{self.aead.name} includes authentication: remove -A", place)
 
 
 def mode(name: str, place: Place) -> Mode:

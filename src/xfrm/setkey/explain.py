@@ -36,23 +36,23 @@ _DIRECTIONS: Final = {
 
 # /proc/net/xfrm_stat (Documentation/networking/xfrm_proc.rst), those that somebody can act on.
 STATISTICS: Final = {
-    "XfrmInNoStates": "arrived for an SPI that is not here: the peer still uses an SA that is gone",
+    "XfrmInNoStates": "arrived for an unknown SPI: the peer still uses an SA that was deleted here",
     "XfrmInStateProtoError": "failed authentication or decryption: keys or algorithms differ",
     "XfrmInStateModeError": "arrived in the other mode: one end says tunnel, the other transport",
     "XfrmInStateSeqError": "were replayed, or came too late for the replay window",
     "XfrmInStateExpired": "arrived for an SA whose lifetime is over",
-    "XfrmInStateMismatch": "arrived for an SA with another ESP-in-UDP setting than theirs",
-    "XfrmInStateInvalid": "arrived for an SA that was just being deleted",
+    "XfrmInStateMismatch": "arrived with another ESP-in-UDP setting than the SA's",
+    "XfrmInStateInvalid": "arrived while the SA was being deleted",
     "XfrmInTmplMismatch": "were not protected as the policy for them asks",
-    "XfrmInNoPols": "were protected, and no `in` or `fwd` policy is for them",
+    "XfrmInNoPols": "were protected, and no `in` or `fwd` policy matches them",
     "XfrmInPolBlock": "were discarded by an `in` policy",
     "XfrmFwdHdrError": "could not be looked up for forwarding",
-    "XfrmOutNoStates": "had a policy and no SA: no keying daemon, or it did not succeed",
+    "XfrmOutNoStates": "had a policy and no SA: no keying daemon runs, or its negotiation failed",
     "XfrmOutStateProtoError": "could not be encrypted",
-    "XfrmOutStateSeqError": "would have repeated a sequence number: the SA is used up",
+    "XfrmOutStateSeqError": "would have repeated a sequence number: the SA has used all",
     "XfrmOutStateExpired": "had an SA whose lifetime is over",
     "XfrmOutPolBlock": "were discarded by an `out` policy",
-    "XfrmAcquireError": "asked for keys, and no keying daemon listened",
+    "XfrmAcquireError": "needed keys, and no keying daemon listens",
 }
 
 
@@ -145,7 +145,7 @@ def _explain_sa(sa: SecurityAssociation, known: _Known, now: int) -> Iterator[st
     yield f"SA {sa.protocol.name} 0x{sa.spi:08x} {sa.src} -> {sa.dst}: {_protection(sa)}"
     if sa.larval:
         age = _duration(now - sa.usage.added)
-        yield f"  waits for its keys since {age}: a keying daemon is at work, or there is none"
+        yield f"  waiting for its keys for {age}: a keying daemon negotiates, or none runs"
         return
     yield f"  {_usage(sa, now)}; {_lifetime(sa.lifetime)}"
     users = known.users(sa)
@@ -181,7 +181,7 @@ def _algorithm(kind: Kind, algorithm: Algorithm) -> str:
     row = row_of(kind, algorithm)
     name = algorithm.name if row is None else row.setkey[0]
     key = f" (key of {len(algorithm.key) * 8} bits)" if len(algorithm.key) else ""
-    check = f" cut to {algorithm.icv_bits} bits" if kind is Kind.AUTHENTICATION else ""
+    check = f" truncated to {algorithm.icv_bits} bits" if kind is Kind.AUTHENTICATION else ""
     return f"{name}{key}{check}"
 
 
@@ -202,17 +202,17 @@ def _lifetime(life: Lifetime) -> str:
 
 def _sa_warnings(sa: SecurityAssociation, users: Sequence[Policy], now: int) -> Iterator[str]:
     if not users:
-        yield "  ! no policy uses it: no packet goes into it, and what comes out of it is discarded"
+        yield "  ! no policy uses it: it sends nothing, and what it receives is discarded"
     if state_of(sa, now) is State.DYING:
-        yield "  ! its soft lifetime is over: it should have been replaced"
+        yield "  ! its soft lifetime is over, and it was not replaced"
     if not sa.replay_window and any(user.direction is Direction.IN for user in users):
-        yield "  ! replayed packets are not noticed: the replay window is 0"
+        yield "  ! replayed packets are accepted: the replay window is 0"
     check = sa.authentication
     row = None if check is None else row_of(Kind.AUTHENTICATION, check)
     if check is not None and row is not None and check.icv_bits != row.icv_bits:
         yield (
-            f"  ! {row.setkey[0]} is cut to {check.icv_bits} bits, and the standard says"
-            f" {row.icv_bits}: the peer will not take its packets"
+            f"  ! {row.setkey[0]} is truncated to {check.icv_bits} bits, the standard to"
+            f" {row.icv_bits}: a peer that keeps to the standard discards its packets"
         )
 
 
@@ -223,7 +223,7 @@ def _explain_policy(policy: Policy, known: _Known) -> Iterator[str]:
     if policy.direction is Direction.IN and policy.templates:
         tunnel = any(template.mode == Mode.TUNNEL for template in policy.templates)
         if tunnel and not known.has(Direction.FWD, policy.selector):
-            yield "  ! no `fwd` policy beside it: a gateway would not pass these packets on"
+            yield "  ! it has no `fwd` policy: these packets would not be forwarded"
 
 
 def _verdict(policy: Policy) -> str:
@@ -263,7 +263,7 @@ def _explain_template(template: Template, policy: Policy, known: _Known) -> Iter
     if policy.direction is not Direction.OUT:
         yield f"  ! by {name}: no such SA, so such packets are discarded"
     elif template.optional:
-        yield f"  by {name}: no such SA, and it may be left out: packets go without"
+        yield f"  by {name}: no such SA, and the level is `use`: packets are sent without it"
     else:
         yield (
             f"  ! by {name}: no such SA; the next packet makes the kernel ask a keying daemon,"
@@ -271,8 +271,8 @@ def _explain_template(template: Template, policy: Policy, known: _Known) -> Iter
         )
     for sa in known.serving(template, policy, any_reqid=True):
         yield (
-            f"  ! SA 0x{sa.spi:08x} would fit, but its request id is {sa.reqid} and the"
-            f" policy's {template.reqid}"
+            f"  ! SA 0x{sa.spi:08x} matches but for its request id: {sa.reqid}, the policy's is"
+            f" {template.reqid}"
         )
 
 

@@ -22,7 +22,7 @@ def line_of(message: Message) -> str:
     try:
         return f"{message.type.name} {_text(message)}".rstrip()
     except Malformed as error:
-        return f"{message.type.name} that makes no sense: {error}"
+        return f"{message.type.name} that cannot be decoded: {error}"
 
 
 def _text(message: Message) -> str:

@@ -48,7 +48,11 @@ def policy(
         hint = nearest(str(action), _ACTIONS)
         raise SetkeyError(f"'{action}' is not one of discard, none, ipsec{hint}", action.place)
     if (action == "ipsec") != bool(written):
-        text = "ipsec needs rules behind it" if action == "ipsec" else f"{action} takes no rules"
+        text = (
+            "ipsec needs a rule PROTOCOL/MODE/SRC-DST/LEVEL after it"
+            if action == "ipsec"
+            else f"{action} allows no rules"
+        )
         raise SetkeyError(text, action.place)
     verdict = Action.BLOCK if action == "discard" else Action.ALLOW
     return toward, priority, verdict, tuple(_rule(word) for word in written)
@@ -66,7 +70,7 @@ def _priority(words: Sequence[Word]) -> int:
     offset = int(match[3] or 0)
     found = base + offset if match[2] == "-" else base - offset
     if not 0 < found < 1 << 32:
-        raise SetkeyError(f"the priority {text} is too far off", words[0].place)
+        raise SetkeyError(f"the priority {text} is out of range", words[0].place)
     return found
 
 
@@ -113,5 +117,7 @@ def _level(word: Word, text: str) -> tuple[bool, int]:
         return name == "use", CHOOSE_REQID if name == "unique" else 0
     reqid = decimal(number, _MOST_UNIQUE)
     if not reqid:
-        raise SetkeyError(f"unique takes 1 to {_MOST_UNIQUE}, not '{number}'", word.place)
+        raise SetkeyError(
+            f"unique needs a number of 1 to {_MOST_UNIQUE}, not '{number}'", word.place
+        )
     return False, reqid

@@ -79,7 +79,7 @@ def end(statement: Statement, names: Names, families: set[int], *, numeric: bool
         address for address in _addresses(word, host, names, numeric) if address.version in families
     ]
     if not addresses:
-        raise SetkeyError(f"'{host}' has no address of the wanted family", word.place)
+        raise SetkeyError(f"'{host}' has no address of the family of the other end", word.place)
     length = None
     if prefix is not None:
         most = min(address.max_prefixlen for address in addresses)
@@ -123,7 +123,7 @@ def upper(statement: Statement, names: Names) -> tuple[int, int | None, int | No
     if found == _GRE:
         key = number(more[0], "a GRE key", 0, 0xFFFFFFFF)
         return found, key >> 16, key & 0xFFFF  # where the kernel looks for it
-    raise SetkeyError(f"'{word}' takes no '{more[0]}'", more[0].place)
+    raise SetkeyError(f"'{word}' allows no '{more[0]}' after it", more[0].place)
 
 
 def _upper_number(word: Word, names: Names) -> int:

@@ -337,7 +337,7 @@ class DataPath:
         if sa.encapsulation is None:
             return self._sockets.sender(sa)
         if self._send_udp is None:
-            raise Unsupported("this data path was given no socket to send UDP")
+            raise Unsupported("this data path has no socket to send UDP")
         batch = self._batches.get(sa.id)
         if batch is None:
             batch = Batch(self._send_udp(sa), self._loop.call_soon, self._lost)

@@ -32,8 +32,8 @@ def open_tun(name: str, *, offload: bool = False) -> tuple[int, str]:
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise XfrmError(
-            f"/dev/net/tun does not open ({error.strerror}): load the module tun, or make the "
-            "device available here"
+            f"/dev/net/tun cannot be opened ({error.strerror}): load the module tun, or create the"
+            " device node"
         ) from error
     try:
         flags = _IFF_TUN | _IFF_NO_PI | (_IFF_VNET_HDR if offload else 0)

@@ -88,8 +88,8 @@ class Guard:
             if error.errno not in _LACKING:
                 raise XfrmError(f"the table {TABLE} cannot be made: {error.strerror}") from error
             logger.warning(
-                "the kernel has no nf_tables: packets that come in clear and should have been "
-                "protected are not refused"
+                "the kernel has no nf_tables: packets that arrive in clear and should have been"
+                " protected are not dropped"
             )
             return None
         return guard
@@ -230,7 +230,7 @@ def _first(device: str, ike_ports: Iterable[int]) -> list[bytes]:
 def _unread(why: str) -> XfrmError:
     return XfrmError(
         f"what an earlier process protects cannot be read from the rules of its table ({why}): "
-        f"'nft delete table inet {TABLE}' ends its protection"
+        f"'nft delete table inet {TABLE}' removes that protection"
     )
 
 

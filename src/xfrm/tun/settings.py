@@ -25,4 +25,4 @@ def check(sa: SecurityAssociation, *, in_udp: bool) -> None:
     if sa.mode not in (Mode.TUNNEL, Mode.TRANSPORT):
         raise Unsupported(f"the userspace data path has no mode {sa.mode}")
     if sa.encapsulation is not None and not in_udp:
-        raise Unsupported("ESP in UDP needs the socket of port 4500, which nobody gave")
+        raise Unsupported("ESP in UDP needs the socket of port 4500, which is not open")

@@ -216,13 +216,16 @@ def _without_ports(value: _Key) -> _Key:
 
 def _check(policy: Policy) -> None:
     if policy.per_socket:
-        raise Unsupported("the userspace data path has no policies of single sockets")
+        raise Unsupported("the userspace data path does not support per-socket policies")
     if policy.mark is not None or policy.if_id:
-        raise Unsupported("marks and xfrm interfaces are for a kernel with ESP")
+        raise Unsupported(
+            "the userspace data path does not support marks and xfrm interfaces: they need a"
+            " kernel with ESP"
+        )
     if len(policy.templates) > 1:
         raise Unsupported(
-            f"the userspace data path does one transform per policy, but {policy_name(policy)} "
-            f"asks for {len(policy.templates)}: take ESP with authentication instead of ESP and AH"
+            f"the userspace data path supports one transform per policy, but {policy_name(policy)} "
+            f"asks for {len(policy.templates)}: use ESP with authentication instead of ESP and AH"
         )
     for template in policy.templates:
         if template.protocol not in (Protocol.ESP, Protocol.AH):

@@ -93,7 +93,7 @@ def test_what_the_data_path_does_not_do_is_refused_in_one_sentence() -> None:
     for each, text in (
         (bundle, "one transform"), (beet, "mode 4"), (ipcomp, "IPCOMP"),
         (endless, "end points"), (replace(good, mark=Mark(value=1)), "kernel with ESP"),
-        (replace(good, direction=Direction.SOCKET_OUT), "single sockets"),
+        (replace(good, direction=Direction.SOCKET_OUT), "per-socket policies"),
     ):  # fmt: skip
         with pytest.raises(Unsupported, match=text):
             spd.put(each, 0)
