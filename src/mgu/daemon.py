@@ -97,7 +97,7 @@ def _tell_fault(error: BaseException, where: str = "") -> None:
         return
     doing = "".join(f" {note}" for note in getattr(error, "__notes__", [where] if where else []))
     name = type(error).__name__
-    _log.critical("a fault of this program%s: %s: %s", doing, name, error, exc_info=error)
+    _log.critical("internal error%s: %s: %s", doing, name, error, exc_info=error)
 
 
 def _in_callback(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

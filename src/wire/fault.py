@@ -36,7 +36,7 @@ class Faults:
         if len(self._seen) == MANY and now - self._seen[0] < WITHIN:
             error.add_note(f"while {doing}; {MANY} faults within {WITHIN:g} s")
             raise error
-        text = "a fault of this program while %s: %s: %s; it goes on without"
+        text = "internal error while %s: %s: %s; the daemon continues"
         self._logger.error(text, doing, type(error).__name__, error, exc_info=error)
 
 

@@ -33,8 +33,8 @@ _KINDS: Final = {
     stat.S_IFBLK: "a device",
 }
 _WORDS: Final = {
-    errno.ELOOP: "it is a symbolic link, which is not followed",
-    errno.ENXIO: "it is a socket or a pipe, a regular file is wanted",
+    errno.ELOOP: "it is a symbolic link, and symbolic links are not followed",
+    errno.ENXIO: "it is a socket or a pipe, not a regular file",
 }
 
 
@@ -86,7 +86,7 @@ def _check_kind(status: os.stat_result, pipe: bool) -> None:
     if kind == stat.S_IFREG or (pipe and kind == stat.S_IFIFO):
         return
     number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
-    raise OSError(number, f"it is {_KINDS.get(kind, 'no file')}, a regular file is wanted")
+    raise OSError(number, f"it is {_KINDS.get(kind, 'of another kind')}, not a regular file")
 
 
 def _bounded(handle: int, largest: int) -> bytes:
@@ -94,7 +94,7 @@ def _bounded(handle: int, largest: int) -> bytes:
     while part := os.read(handle, min(1 << 16, largest + 1 - len(octets))):
         octets += part
         if len(octets) > largest:
-            raise OSError(errno.EFBIG, f"it has more than the {largest} octets that are read")
+            raise OSError(errno.EFBIG, f"it is larger than the limit of {largest} octets")
     return bytes(octets)
 
 
@@ -102,10 +102,10 @@ def _check_own(status: os.stat_result) -> None:
     """What secrets may be written to: a file that is ours, under one name."""
     _check_kind(status, pipe=False)
     if status.st_uid != os.geteuid():
-        owner = f"it belongs to user {status.st_uid}"
+        owner = f"it belongs to the user {status.st_uid}"
         raise OSError(errno.EEXIST, f"{owner}; keys are not written there")
     if status.st_nlink > 1:
-        raise OSError(errno.EEXIST, "it has a second name; keys are not written there")
+        raise OSError(errno.EEXIST, "it has a second hard link; keys are not written there")
 
 
 def doubt(path: "Path | str", status: os.stat_result) -> str | None:

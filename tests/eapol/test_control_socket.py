@@ -274,7 +274,7 @@ async def test_anything_unforeseen_is_fail_at_once_and_in_the_log_without_its_se
     port.fault = ZeroDivisionError("nobody thought of it")
     for command in (b"LOGON", b"RECONFIGURE", b"CTRL-RSP-PASSPHRASE-0:sesame"):
         assert await client.ask(command) == b"FAIL\n"
-    assert "a fault of this program at the command CTRL-RSP-PASSPHRASE-0" in caplog.text
+    assert "internal error in the command CTRL-RSP-PASSPHRASE-0" in caplog.text
     assert "sesame" not in caplog.text
     port.fault = None
     assert await client.ask(b"LOGON") == b"OK\n"

@@ -83,14 +83,14 @@ def test_an_unexpected_exception_is_in_the_log_with_what_was_being_done() -> Non
     result = python(FAULT.format(how=how))
     first, *traceback = result.stderr.splitlines()
     assert result.returncode == 1
-    assert first.endswith(": ERROR: a fault of this program while reading: KeyError: 'x'")
+    assert first.endswith(": ERROR: internal error while reading: KeyError: 'x'")
     assert traceback[0] == "Traceback (most recent call last):"
 
 
 def test_a_group_of_exceptions_is_told_one_by_one() -> None:
     how = "raise ExceptionGroup('tasks', [KeyError('x'), ExceptionGroup('', [ValueError('y')])])"
     result = python(FAULT.format(how=how))
-    told = re.findall(r"ERROR: a fault of this program: (.*)", result.stderr)
+    told = re.findall(r"ERROR: internal error: (.*)", result.stderr)
     assert told == ["KeyError: 'x'", "ValueError: y"]
 
 
@@ -107,7 +107,7 @@ def test_a_fault_in_a_callback_is_in_the_log_and_the_daemon_goes_on() -> None:
     )
     result = python(FAULT.format(how=how))
     assert result.returncode == 0
-    assert "ERROR: a fault of this program in the background (Exception in call" in result.stderr
+    assert "ERROR: internal error in the background (Exception in call" in result.stderr
     assert "ZeroDivisionError: division by zero" in result.stderr
 
 

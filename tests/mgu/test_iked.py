@@ -230,7 +230,7 @@ def test_each_refusal_of_a_start_has_its_exit_code_and_words(root: Path, conf: P
         "/run/x: disk full",
         "disk full",
     ]
-    assert lines[7].startswith("a fault of this program")
+    assert lines[7].startswith("internal error")
     assert "shutdown" not in done.stderr
 
 

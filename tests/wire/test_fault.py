@@ -31,8 +31,8 @@ def test_a_fault_costs_one_event_and_is_told_with_what_was_done(
     assert core.deadline == 5.0
     (record,) = caplog.records
     assert record.getMessage() == (
-        "a fault of this program while handling int: ZeroDivisionError: division by zero;"
-        " it goes on without"
+        "internal error while handling int: ZeroDivisionError: division by zero;"
+        " the daemon continues"
     )
     assert record.exc_info is not None
 

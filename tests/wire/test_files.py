@@ -68,8 +68,8 @@ except OSError as error:
         ("fifo", "it is a pipe"),
         ("folder", "it is a directory"),
         ("socket", "it is a socket"),
-        ("large", f"more than the {LARGEST} octets"),
-        ("sparse", f"more than the {LARGEST} octets"),
+        ("large", f"limit of {LARGEST} octets"),
+        ("sparse", f"limit of {LARGEST} octets"),
         ("none", "No such file"),
         ("x" * 300, "name too long"),
     ],
@@ -121,7 +121,7 @@ def test_a_person_may_give_a_pipe_and_it_is_read_to_its_end_and_no_further_than_
             os.close(reader)
 
     assert given(b"secret") == b"secret"
-    with pytest.raises(OSError, match="more than the 3 octets"):
+    with pytest.raises(OSError, match="limit of 3 octets"):
         given(b"long", 3)
 
 

@@ -93,7 +93,7 @@ class Control:
         try:
             return self._interpreter.answer(command, sender)
         except Exception:  # noqa: BLE001 - a client must not be able to end the daemon
-            _log.exception("a fault of this program at the command %s", name_of(command))
+            _log.exception("internal error in the command %s", name_of(command))
             return FAIL.encode()
 
     def _tell(self, notice: Notice) -> None:
