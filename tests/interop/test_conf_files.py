@@ -97,3 +97,27 @@ def test_wpa_supplicant_and_we_read_the_same_files(
             if different:
                 wrong.append((name, different))
     assert wrong == [], "\n".join(map(str, wrong))
+
+
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TESTS.glob("eapol/files/*.conf")), ids=lambda path: path.stem
+)
+def test_wpa_supplicant_reads_the_files_of_others_too(
+    make_host: Callable[[str], Namespace], path: Path
+) -> None:
+    argv = [require.program("wpa_supplicant"), "-Dwired", "-i", "none0", "-c", str(path)]
+    said = make_host("host").run(*argv, check=False).stdout
+    assert "Failed to read or parse configuration" not in said
+
+
+@pytest.mark.parametrize(
+    "path", sorted(TESTS.glob("ntp/files/*.chrony.conf")), ids=lambda path: path.stem
+)
+def test_chronyd_reads_the_files_of_others_too(
+    make_host: Callable[[str], Namespace], path: Path
+) -> None:
+    argv = [require.program("chronyd"), "-p", "-f", str(path)]
+    assert make_host("host").run(*argv, check=False).returncode == 0
