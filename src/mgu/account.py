@@ -44,17 +44,22 @@ def make() -> str | None:
     """Make the user, if it is missing. Returns: why the daemons stay root, or None."""
     if root() != Path("/") or os.geteuid() != 0 or find() is not None:
         return None
+    if (folder := unreachable()) is not None:
+        return f"only root can read {folder}, where this program is"
+    return None if create() else f"there is no user '{NAME}', and it cannot be made"
+
+
+def create() -> bool:
+    """Have whichever program there is make the user; whether it did."""
     import shutil  # late, as all that most calls do not need
     import subprocess
 
-    if (folder := unreachable()) is not None:
-        return f"only root can read {folder}, where this program is"
     for words in _MAKERS:
         if shutil.which(words[0]) is not None:
             subprocess.run(words, check=False, capture_output=True)
             if find() is not None:
-                return None
-    return f"there is no user '{NAME}', and it cannot be made"
+                return True
+    return False
 
 
 def unreachable() -> Path | None:

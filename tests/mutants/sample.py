@@ -1,8 +1,9 @@
 """Mutants of a package: every small change that mutmut knows, and a random sample of them.
 
 Differs from mutmut's own choice: decorated functions are changed too, as many of ours are. Left
-out is what no fast test should have to tell apart: annotations, decorators, texts for people
-(string literals with a blank) and what is written to the log.
+out is what no fast test should have to tell apart: annotations, decorators and what stands for them
+in the head of a class (`kw_only=True`), texts for people (string literals with a blank) and what is
+written to the log.
 """
 
 import ast
@@ -52,8 +53,10 @@ def _changes(node: cst.CSTNode) -> Iterator[tuple[cst.CSTNode, cst.CSTNode]]:
         if isinstance(node, kind) and not (change is operator_string and _for_people(node)):
             for new in change(node):
                 yield node, new
+    passed_over = node.keywords if isinstance(node, cst.ClassDef) else ()  # as decorators are
     for child in node.children:
-        yield from _changes(child)
+        if child not in passed_over:
+            yield from _changes(child)
 
 
 def _for_people(node: cst.CSTNode) -> bool:

@@ -151,3 +151,12 @@ async def test_a_cancelled_round_leaves_no_socket_open() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await driver.run(asked)
+
+
+def test_the_round_waits_for_its_timer_and_does_not_turn_meanwhile() -> None:
+    """What a round of 0.5 s costs in time of the processor."""
+    begun, spent = time.monotonic(), time.process_time()
+    outcome = oneshot.run(client(HERE, port=next(_ports), policy=Policy(timeout=0.5, retry=0.1)))
+    assert outcome.verdict is Verdict.NO_ANSWER
+    assert 0.5 <= time.monotonic() - begun < 2.0
+    assert time.process_time() - spent < 0.2

@@ -12,9 +12,10 @@ from ntp.aio import server as program
 from ntp.auth import Algorithm, Key
 from ntp.messages import Address
 from ntp.packet import Header, Mode, Packet
-from ntp.server import CLIENTS, Datagram, Server
+from ntp.server import CLIENTS, Datagram, Server, Settings
 from ntp.timestamp import SECOND, to_unix_ns
 from wire.secret import Secret
+from wire.timer import TimerFired
 
 CLIENT = Address("192.0.2.7", 12345)
 KEY = Key(5, Algorithm.AES128CMAC, Secret(bytes(range(16))))
@@ -139,3 +140,30 @@ def test_the_program_says_what_is_wrong_with_an_option(
     with pytest.raises(SystemExit):
         program.parser().parse_args(wrong.split())
     assert f"argument {wrong.split()[0]}: " in capsys.readouterr().err
+
+
+def test_it_says_of_itself_what_its_settings_say() -> None:
+    def said(core: Server) -> tuple[object, ...]:
+        answer = ask(core, request())
+        assert answer is not None
+        it = Header.parse(answer)
+        precision = it.precision - 256 if it.precision > 127 else it.precision
+        return (it.leap, it.stratum, precision, it.root_delay, it.root_dispersion, it.reference_id)
+
+    plain = Server(Settings(date=DATE, at=0.0))
+    assert said(plain) == (0, 1, -20, 0, 0, b"LOCL")
+    assert plain.settings == Settings(
+        date=DATE, at=0.0, keys={}, keys_only=False, rate=0.0, burst=8, denied=(), interleaved=True
+    )
+    more = Settings(
+        date=DATE, at=0.0, leap=1, stratum=3, precision=-10, root_delay=SECOND,
+        root_dispersion=SECOND // 2, reference_id=b"ABCD",
+    )  # fmt: skip
+    assert said(Server(more)) == (1, 3, -10, 1 << 16, 1 << 15, b"ABCD")
+
+
+def test_nothing_is_ever_due() -> None:
+    core = server()
+    assert core.deadline is None
+    assert core.handle(TimerFired(), 1e9) == ()
+    assert core.counters == {}
