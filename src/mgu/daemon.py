@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from mgu import exits, privileges
 from mgu.notify import notify
-from wire.fault import CannotGoOn
+from wire.fault import CannotGoOn, is_shortage
 
 _log = logging.getLogger("mgu")
 
@@ -80,7 +80,12 @@ def run(
         finally:
             watchdog.cancel()
 
-    return asyncio.run(guarded())
+    try:
+        return asyncio.run(guarded())
+    except RuntimeError as error:
+        if not is_shortage(error):
+            raise
+        return exits.FAILED  # it was told; asyncio wants a thread to end the others
 
 
 def _tell_fault(error: BaseException, where: str = "") -> None:
@@ -92,7 +97,7 @@ def _tell_fault(error: BaseException, where: str = "") -> None:
     if isinstance(error, CannotGoOn):
         _log.error("%s: the daemon cannot go on", error)
         return
-    if isinstance(error, MemoryError):
+    if is_shortage(error):
         _log.critical("there is not enough memory: the daemon cannot go on")
         return
     doing = "".join(f" {note}" for note in getattr(error, "__notes__", [where] if where else []))

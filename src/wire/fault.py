@@ -23,6 +23,13 @@ class CannotGoOn(Exception):
     """No fault of the program: what it lives on was taken away. The text says what."""
 
 
+def is_shortage(error: BaseException) -> bool:
+    """Whether it is no fault of the program: memory is short, or room for a thread."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and str(error) == "can't start new thread"
+    )
+
+
 class Faults:
     """Tells faults to `logger`, and gives up at MANY of them WITHIN so many seconds."""
 
@@ -36,6 +43,9 @@ class Faults:
         if len(self._seen) == MANY and now - self._seen[0] < WITHIN:
             error.add_note(f"while {doing}; {MANY} faults within {WITHIN:g} s")
             raise error
+        if is_shortage(error):
+            self._logger.error("there is not enough memory while %s; the daemon continues", doing)
+            return
         text = "internal error while %s: %s: %s; the daemon continues"
         self._logger.error(text, doing, type(error).__name__, error, exc_info=error)
 

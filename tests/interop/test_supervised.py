@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.branch import BACK, NAMES, Branch, branch_office
+from lab.branch import NAMES, Branch, branch_office
 from lab.process import until
 from mgu.services.process import recorded
 
@@ -27,7 +27,7 @@ def test_daemons_that_are_killed_are_up_again_and_nothing_leaves_in_clear(branch
     for name in NAMES:
         branch.signal(name, signal.SIGKILL)
     branch.pings(2.0)
-    until(branch.up, within=BACK)
+    branch.comes_back()
     assert {
         name: branch.process(name) for name in NAMES if branch.process(name) == before[name]
     } == {}
@@ -46,13 +46,13 @@ def test_daemons_killed_every_10_s_for_two_minutes_end_up(branch: Branch) -> Non
         for name in NAMES:
             branch.signal(name, signal.SIGKILL)
         branch.pings(10.0)
-    until(branch.up, within=BACK)
+    branch.comes_back()
     assert branch.has_sent_nothing_in_clear()
     lines = [
         line for name in NAMES for line in branch.log(name).splitlines() if "killed by" in line
     ]
     assert 0 < len(lines) <= 3 * 12
-    assert branch.tracebacks() == []
+    assert branch.has_no_traceback()
 
 
 @pytest.mark.long
@@ -76,4 +76,4 @@ def test_signals_at_random_moments_end_in_a_gateway_that_is_up(branch: Branch) -
             os.kill(found.pid, signal.SIGCONT)
     until(lambda: branch.gateway.quiet("mgu", "up", "--wait", "5") and branch.up(), within=240.0)
     assert branch.has_sent_nothing_in_clear()
-    assert branch.tracebacks() == []
+    assert branch.has_no_traceback()

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from lab.process import until
 from mgu import services
 from mgu.demo import wireshark
 from mgu.demo.capture import Capture
@@ -50,6 +51,16 @@ class Branch:
             and self.gateway.quiet("ping", "-c1", "-W1", NODE)
         )
 
+    def comes_back(self) -> None:
+        """Raises: AssertionError with the logs if it is not up in time."""
+        try:
+            until(self.up, within=BACK)
+        except AssertionError as error:
+            error.add_note(self.gateway.shown("mgu", "up", "--status", may_fail=True))
+            for name in NAMES:
+                error.add_note(f"--- {name}\n{self.log(name)[-3000:]}")
+            raise
+
     def log(self, name: str) -> str:
         return (self.gateway.root / f"var/log/{name}.log").read_text(errors="replace")
 
@@ -65,9 +76,12 @@ class Branch:
         assert sealed > 0
         return clear == 0
 
-    def tracebacks(self) -> list[str]:
-        """The logs that have one."""
-        return [name for name in NAMES if "Traceback" in self.log(name)]
+    def has_no_traceback(self) -> bool:
+        """Raises: AssertionError with it if a daemon's log has one."""
+        for name in NAMES:
+            before, word, after = self.log(name).partition("Traceback")
+            assert not word, f"{name}: {before[-300:]}{word}{after[:4000]}"
+        return True
 
 
 def _as_it_is(_: Office) -> None:

@@ -37,6 +37,18 @@ def test_a_fault_costs_one_event_and_is_told_with_what_was_done(
     assert record.exc_info is not None
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_no_fault_of_the_program(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    Faults(logging.getLogger("ike")).survive(error, "handling int", 0.0)
+    (record,) = caplog.records
+    assert (
+        record.getMessage() == "there is not enough memory while handling int; the daemon continues"
+    )
+    assert record.exc_info is None
+
+
 def test_faults_that_are_far_apart_are_survived_for_ever(core: Guarded[int, float]) -> None:
     for number in range(3 * MANY):
         assert core.handle(0, number * WITHIN / (MANY - 1)) == ()

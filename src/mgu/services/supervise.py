@@ -24,6 +24,7 @@ from wire.lean import Final
 from wire.timer import TimerFired
 
 LOOK: Final = 60.0  # seconds between two looks at the size of the log
+AGAIN: Final = 5.0  # seconds between two attempts to write the pid file
 LARGEST: Final = 1 << 20
 """Octets of a log; then it becomes NAME.log.1, in place of the one before."""
 _CREDENTIALS: Final = struct.Struct("=iII")  # unix(7): pid, uid, gid
@@ -41,6 +42,7 @@ class Supervisor:
         self._notices = _notices(pid_file)
         self._manager = os.environ.get("NOTIFY_SOCKET")
         self._code: int | None = None
+        self._unwritten = False  # the pid file, for the disk was full
         self._logging = False
 
     def run(self) -> int:
@@ -49,10 +51,13 @@ class Supervisor:
             self._tell("READY=1")
         look = time.monotonic() + LOOK
         while self._code is None:
-            limit = min(look, self._keeper.deadline)
-            events = self._wait(max(0.0, limit - time.monotonic()))
+            now = time.monotonic()
+            limit = min(look, self._keeper.deadline, now + AGAIN if self._unwritten else look)
+            events = self._wait(max(0.0, limit - now))
             for event in events or [TimerFired()]:
                 self._handle_event(event)
+            if self._unwritten and not events:
+                self._write_pid_file()
             if time.monotonic() >= look:
                 rotate(self._log_file)
                 look = time.monotonic() + LOOK
@@ -113,10 +118,21 @@ class Supervisor:
             self._handle_event(keeper.Ended(None))
             return
         self._daemon, self._handle = Process.of(pid), os.pidfd_open(pid)
+        self._unwritten = False
+        self._write_pid_file()
+
+    def _write_pid_file(self) -> None:
+        """Who asks whether the daemon runs goes by it. On a full disk it is written later."""
+        if self._handle < 0:
+            return
         try:
             write_whole(self._pid_file, f"{self._daemon}\n".encode())
         except OSError as error:
-            self._say(f"{error.filename}: the pid file cannot be written: {error.strerror}")
+            if not self._unwritten:
+                self._say(f"{error.filename}: the pid file cannot be written: {error.strerror}")
+            self._unwritten = True
+        else:
+            self._unwritten = False
 
     def _spawned(self) -> int:
         output = _opened(self._log_file)

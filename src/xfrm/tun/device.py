@@ -1,6 +1,7 @@
 """The TUN device: a network interface whose other end is a file."""
 
 import fcntl
+import logging
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -8,6 +9,8 @@ from importlib.util import find_spec
 from typing import Final
 
 from xfrm.dataplane import XfrmError
+
+logger = logging.getLogger("xfrm")
 
 # linux/if_tun.h
 _TUNSETIFF: Final = 0x400454CA
@@ -114,5 +117,13 @@ class OffloadTun:
 
 
 def can_offload() -> bool:
-    """Whether numpy is installed (extra `fast`)."""
-    return find_spec("numpy") is not None
+    """Whether numpy (extra `fast`) is installed, and there is memory enough to load it."""
+    if find_spec("numpy") is None:
+        return False
+    try:
+        from xfrm.tun import segments  # noqa: F401
+    except (ImportError, MemoryError) as error:
+        why = str(error.__cause__ or error).strip().partition("\n")[0] or "not enough memory"
+        logger.warning("numpy cannot be loaded (%s): TCP passes in small packets, slower", why)
+        return False
+    return True
