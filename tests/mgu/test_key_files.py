@@ -89,7 +89,7 @@ def test_keys_are_not_written_through_what_somebody_else_put_there(
 def test_keys_are_not_written_to_another_users_file(tmp_path: Path) -> None:
     (tmp_path / NAMES[1]).write_text("")
     os.chown(tmp_path / NAMES[1], 65534, -1)
-    with pytest.raises(FileExistsError, match="belongs to user 65534"):
+    with pytest.raises(FileExistsError, match="belongs to the user 65534"):
         KeyFiles(tmp_path)
 
 
