@@ -101,7 +101,7 @@ async def _status(setup: Setup) -> int:
                 async with asyncio.timeout(setup.station.timeout):
                     answer = await client.ask((), server=number, code=Code.STATUS_SERVER)
             except TimeoutError:
-                print(f"{server}: no answer within {setup.station.timeout:.0f} s")
+                print(f"{server}: no answer within {setup.station.timeout:g} s")
                 code = Outcome.NO_ANSWER.exit_code
                 continue
             if isinstance(answer, Failed):
