@@ -153,7 +153,9 @@ def _private_key(path: Path, certificate: bytes, place: Place) -> Secret:
     except ValueError:
         raise ConfError(f"{path} holds no private key in PEM form", place) from None
     if not _belongs(key.public_key(), certificate):
-        text = f"the private key {path} is not that of the first certificate in the file before it"
+        text = (
+            f"the private key {path} does not belong to the first certificate of certificate_type"
+        )
         raise ConfError(text, place)
     der = key.private_bytes(form.Encoding.DER, form.PrivateFormat.PKCS8, form.NoEncryption())
     return Secret(der)

@@ -23,10 +23,10 @@ ISAKMP_PORT: Final = 500
 NATT_PORT: Final = 4500
 
 _NOT_HEEDED: Final = {
-    "pfkey_buffer": "the kernel is not asked over PF_KEY",
-    "complex_bundle": "bundles are proposed as the policy says",
-    "privsep": "the daemon drops its privileges by itself",
-    "padding": "padding is as RFC 2409 says",
+    "pfkey_buffer": "PF_KEY is not used",
+    "complex_bundle": "bundles are proposed as the policy has them",
+    "privsep": "the daemon always drops its privileges",
+    "padding": "padding follows RFC 2409",
     "gss_id_enc": "GSS-API is not supported",
     "mode_cfg": "mode_cfg is not supported",
     "radiuscfg": "XAuth is not supported",
@@ -132,7 +132,7 @@ def _apply(
         case "remote":
             peer = remote(statement, notes)
             if peer.name in notes.remotes:
-                raise ConfError(f"there are two remotes '{peer.name}'", statement.place)
+                raise ConfError(f"the remote '{peer.name}' appears twice", statement.place)
             notes.remotes[peer.name] = peer
             return made
         case "sainfo":

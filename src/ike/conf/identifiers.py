@@ -33,7 +33,7 @@ def identifier(values: Sequence[Word], notes: Notes) -> Identifier:
         return Identifier(IdType.IPV4_ADDR if mine.version == 4 else IdType.IPV6_ADDR, str(mine))
     value = rest[-1] if rest else None
     if value is not None and not value:
-        raise ConfError(f"an empty {kind} is nobody's", value.place)
+        raise ConfError(f"an empty {kind} identifies no peer", value.place)
     if kind == "keyid" and value is not None and not _is_tag(rest):
         return Identifier(IdType.KEY_ID, _content(value, notes))
     if kind == "asn1dn" and value is not None:

@@ -54,7 +54,7 @@ def _entry(line: Word, notices: Notices) -> Entry | None:
     if match is None:
         indented = line[0].isspace()
         wrong = "it begins with a blank" if indented else "a line is a name, blanks, and a key"
-        notices.passed_over(line.place, f"this line is nobody's: {wrong}")
+        notices.passed_over(line.place, f"this line has no effect: {wrong}")
         return None
     peer, written = match["name"], octets_of(match["key"])
     key = key_of(written)
@@ -67,7 +67,7 @@ def _entry(line: Word, notices: Notices) -> Entry | None:
 
 
 def _without(peer: str, why: str) -> str:
-    return f"{printable(peer)} has no key, as the one in this line cannot be read: {why}"
+    return f"{printable(peer)} has no key, because this line cannot be read: {why}"
 
 
 def key_of(text: bytes) -> Secret:

@@ -20,7 +20,7 @@ ANONYMOUS: Final = "anonymous"
 
 _MODES: Final = {"main": ExchangeType.MAIN, "aggressive": ExchangeType.AGGRESSIVE}
 _NOT_HEEDED: Final = {
-    "dh_group": "the group is the proposal's",
+    "dh_group": "the group of the proposal is used",
     "xauth_login": "XAuth is not supported",
     "esp_frag": "ESP packets are not fragmented before encryption",
     "script": "no scripts are run; follow 'racoonctl show-event' instead",

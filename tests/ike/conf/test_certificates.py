@@ -86,7 +86,7 @@ def test_intermediates_that_are_in_the_cas_file_are_sent_too(certs: Path) -> Non
 def test_the_key_must_be_that_of_the_first_certificate(certs: Path) -> None:
     (certs / "gw.pem").write_bytes(_pem(*CA.client.chain, CA.client.certificate))
     said = _refusal(certs)
-    assert "gw.key is not that of the first certificate in the file before it" in said
+    assert "gw.key does not belong to the first certificate of certificate_type" in said
     assert "racoon.conf:3:" in said
 
 
@@ -153,4 +153,4 @@ def test_who_has_certificates_only_needs_no_file_of_keys(certs: Path) -> None:
 def test_a_key_of_another_is_refused_even_without_a_chain(certs: Path) -> None:
     stranger = replace(CA.client, key=key(whose="a thief"))
     _private(certs / "gw.key", stranger.key_pem())
-    assert "is not that of the first certificate" in _refusal(certs)
+    assert "does not belong to the first certificate" in _refusal(certs)

@@ -56,18 +56,17 @@ def test_the_first_line_with_a_name_counts_and_a_star_is_everybody(tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (b"10.0.0.1", "this line is nobody's: a line is a name, blanks, and a key"),
-        (b"10.0.0.1 \t", "this line is nobody's: a line is a name, blanks, and a key"),
-        (b"  # offices", "this line is nobody's: it begins with a blank"),
+        (b"10.0.0.1", "this line has no effect: a line is a name, blanks, and a key"),
+        (b"10.0.0.1 \t", "this line has no effect: a line is a name, blanks, and a key"),
+        (b"  # offices", "this line has no effect: it begins with a blank"),
         (
             b"a 0xhunter2",
-            "a has no key, as the one in this line cannot be read: it begins with 0x, and is not"
+            "a has no key, because this line cannot be read: it begins with 0x, and is not"
             " hexadecimal",
         ),
         (
             b"a " + b"k" * 1022,
-            "a has no key, as the one in this line cannot be read: its line has more than 1023"
-            " octets",
+            "a has no key, because this line cannot be read: its line has more than 1023 octets",
         ),
     ],
 )

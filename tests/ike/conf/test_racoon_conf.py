@@ -197,7 +197,7 @@ def test_a_file_that_includes_itself_is_refused(conf: Path) -> None:
 
 def test_two_remotes_of_one_name_are_refused(conf: Path) -> None:
     text = f"remote anonymous {{ {PROPOSAL} }}\n" * 2
-    assert "two remotes 'anonymous'" in str(refusal(conf, text))
+    assert "the remote 'anonymous' appears twice" in str(refusal(conf, text))
 
 
 WORDS = st.sampled_from(EVERYTHING.replace("\n", " ").split())
