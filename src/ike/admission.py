@@ -123,13 +123,13 @@ class Admission:
         Raises: PeerError.
         """
         if header.exchange == ExchangeType.INFORMATIONAL:
-            raise OutOfTurn("an Informational message of no ISAKMP-SA")
+            raise OutOfTurn("an Informational message that belongs to no ISAKMP-SA")
         if header.responder_cookie != NO_COOKIE:
             raise InvalidCookie(f"no ISAKMP-SA {_cookies(header)}")
         if header.exchange not in MODES:
             raise UnsupportedExchangeType(f"exchange type {header.exchange} is not supported")
         if header.message_id:
-            raise InvalidMessageId("a message ID in phase 1")
+            raise InvalidMessageId("a message ID other than 0 in phase 1")
         remote = self._context.config.remote_for(event.source.address, event.source.port)
         if remote is None:
             raise NoProposalChosen("couldn't find configuration.")

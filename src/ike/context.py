@@ -80,7 +80,7 @@ class Context:
             return
         for number, line in enumerate(lines):
             if number == MAX_DETAIL:
-                self._log(level, "further lines are left out", peer)
+                self._log(level, "further lines are not logged", peer)
                 return
             self._log(level, line, peer)
 

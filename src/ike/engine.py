@@ -92,7 +92,10 @@ class Engine:
 
     def _came_back(self) -> None:
         """The machine slept: the peers have given us up. The next packet begins anew."""
-        self._context.warning("nothing was heard or sent for minutes: all SAs are given up")
+        self._context.warning(
+            "this machine was suspended for minutes: all SAs are deleted and negotiated again when"
+            " needed"
+        )
         for peer in self._pad:
             takedown.disconnected(peer, "the machine was suspended")
         for sa in self._db.half_open:

@@ -191,9 +191,13 @@ def _changed(at: int, value: int) -> bytes:
     ("octets", "error", "text"),
     [
         (GOOD[:27], PayloadMalformed, "27 octets are not an ISAKMP header"),
-        (_changed(19, Flags.ENCRYPTED) + b"\0", UnequalPayloadLengths, "says 52 octets, 53 came"),
-        (_changed(27, 27), UnequalPayloadLengths, "says 27 octets, 52 came"),
-        (GOOD[:-1], UnequalPayloadLengths, "says 52 octets, 51 came"),
+        (
+            _changed(19, Flags.ENCRYPTED) + b"\0",
+            UnequalPayloadLengths,
+            "gives 52 octets, the datagram has 53",
+        ),
+        (_changed(27, 27), UnequalPayloadLengths, "gives 27 octets, the datagram has 52"),
+        (GOOD[:-1], UnequalPayloadLengths, "gives 52 octets, the datagram has 51"),
         (_changed(17, 0x20), InvalidMajorVersion, "version 2.0"),
         (_changed(17, 0x11), InvalidMinorVersion, "version 1.1"),
         (_changed(19, 0x08), InvalidFlags, "flags 0x08"),

@@ -236,7 +236,7 @@ def test_no_payload_stands_more_often_than_the_table_says(kind: PayloadType, mos
 def test_the_hash_stands_in_front_and_messages_are_encrypted() -> None:
     exchange = Exchange(change=_as_it_is)
     first = build_first(exchange.initiator, exchange.offers, PayloadType.NAT_OA, 16)
-    with pytest.raises(PayloadMalformed, match="stands before HASH"):
+    with pytest.raises(PayloadMalformed, match="comes before HASH"):
         QUICK_MODE[0].check(Role.INITIATOR, _message((*first[1:], first[0])))
     with pytest.raises(InvalidFlags):
         QUICK_MODE[0].check(Role.INITIATOR, replace(_message(first), encrypted=False))

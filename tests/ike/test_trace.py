@@ -165,7 +165,7 @@ def test_a_message_costs_a_bounded_number_of_lines() -> None:
     context.detail((f"line {n}" for n in range(100_000)), LEFT)
     logs = context.take_commands()
     assert len(logs) == MAX_DETAIL + 1
-    assert "further lines are left out" in str(logs[-1])
+    assert "further lines are not logged" in str(logs[-1])
 
 
 # --- proposals ---

@@ -123,5 +123,8 @@ def reply_length(header: bytes) -> int:
 
 def _checked(length: int) -> int:
     if not HEADER.size <= length <= MAXIMUM:
-        raise AdminError(f"a message on the admin socket says that it has {length} octets")
+        raise AdminError(
+            f"a message on the admin socket gives a length of {length} octets, which is not"
+            " possible"
+        )
     return length

@@ -112,7 +112,7 @@ class AdminServer:
                 continue
             self._watching.discard(watcher)
             watcher.writer.transport.abort()
-            self._complain(f"a client that did not take {_EVENTS} events was cut off")
+            self._complain(f"a client that did not read {_EVENTS} events was disconnected")
 
     async def close(self) -> None:
         """Stop listening; who watches still gets what was published."""
@@ -238,9 +238,7 @@ def _make_way(path: Path) -> None:
 
 def _check_socket(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISSOCK(status.st_mode):
-        text = (
-            "this is not a socket and is left alone: name another path in adminsock, or remove it"
-        )
+        text = "this is not a socket: remove it, or set another path with adminsock"
         raise FileExistsError(errno.EEXIST, text, str(path))
 
 

@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from ike.crypto.signatures import UNDECODABLE
 from ike.errors import InvalidCertificate, LocalError
 
-_RENEW = "put a new one in its place and run 'racoonctl reload-config'"
+_RENEW = "replace it with a current one and run 'racoonctl reload-config'"
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +71,7 @@ class Lists:
         if any(crl.issuer == certificate.issuer for crl in self.crls):
             raise InvalidCertificate(
                 f"the CRL of {certificate.issuer.rfc4514_string()} cannot be checked without the"
-                " certificate of this CA: put that beside it"
+                " certificate of this CA: append it to the same file"
             )
 
     def _newest(self, issuer: x509.Certificate) -> x509.CertificateRevocationList | None:
@@ -112,8 +112,8 @@ def _check_dates(crl: x509.CertificateRevocationList, date: datetime | None) -> 
         return
     if date < crl.last_update_utc:
         raise InvalidCertificate(
-            f"the CRL of {_issuer(crl)} is of {crl.last_update_utc:%Y-%m-%d %H:%M} UTC, which is"
-            f" still to come: check this gateway's date, {date:%Y-%m-%d %H:%M} UTC"
+            f"the CRL of {_issuer(crl)} is not valid before {crl.last_update_utc:%Y-%m-%d %H:%M}"
+            f" UTC: check this gateway's date, {date:%Y-%m-%d %H:%M} UTC"
         )
     if crl.next_update_utc is not None and date > crl.next_update_utc:
         raise InvalidCertificate(

@@ -44,7 +44,7 @@ def sign(credentials: Credentials, digest: bytes) -> bytes:
     try:
         return _private_key(credentials).sign(digest, PKCS1v15(), NoDigestInfo())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise LocalError(f"the private key does not work: {error}") from error
+        raise LocalError(f"the private key cannot be used: {error}") from error
 
 
 def load(der: bytes) -> x509.Certificate:
@@ -63,7 +63,7 @@ def check_signature(certificate: x509.Certificate, signature: bytes, digest: byt
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InvalidCertificate(f"the certificate's key is of no use: {error}") from error
+        raise InvalidCertificate(f"the certificate's key cannot be used: {error}") from error
     if not isinstance(key, RSAPublicKey):
         raise InvalidCertificate("the certificate's key is not an RSA key")
     try:

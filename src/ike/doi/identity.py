@@ -46,7 +46,7 @@ def identification(identifier: Identifier) -> Identification:
         if kind in _TEXT:
             return Identification(kind, octets_of(value))
     except ValueError as error:
-        raise LocalError(f"identifier {value!r} is no {kind}: {error}") from error
+        raise LocalError(f"identifier {value!r} is not of type {kind}: {error}") from error
     raise LocalError(f"identifiers of type {kind} are not supported without a certificate")
 
 
@@ -114,7 +114,7 @@ def _prefix(mask: bytes) -> int:
     number = int.from_bytes(mask)
     ones = number.bit_count()
     if number != ((1 << ones) - 1) << (8 * len(mask) - ones):
-        raise ValueError("mask with holes")
+        raise ValueError("the mask is not contiguous")
     return ones
 
 
@@ -133,7 +133,7 @@ def selector_of(local: Identification, remote: Identification) -> Selector:
     """The traffic that two identities mean. Raises: InvalidIdInformation."""
     local_network, remote_network = network_of(local), network_of(remote)
     if local_network.version != remote_network.version:
-        raise InvalidIdInformation("identities of both IP versions")
+        raise InvalidIdInformation("one identity is IPv4, the other IPv6")
     if local.protocol != remote.protocol:
         raise InvalidIdInformation(f"protocols {local.protocol} and {remote.protocol}")
     return Selector(

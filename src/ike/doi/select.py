@@ -220,7 +220,9 @@ def accept_phase2(reply: SaBody, offered: Allowed) -> Chosen2:
     for wanted in offered:
         proposal = next((p for p in reply.proposals if p.protocol == wanted[0].protocol), None)
         if proposal is None or len(proposal.transforms) != 1:
-            raise NoProposalChosen(f"no single {wanted[0].protocol.name} transform in the answer")
+            raise NoProposalChosen(
+                f"the answer does not have exactly one {wanted[0].protocol.name} transform"
+            )
         try:
             theirs = Phase2Suite.read(proposal.protocol, proposal.transforms[0])
         except AttributesNotSupported as error:

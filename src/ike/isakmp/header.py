@@ -48,11 +48,17 @@ class Header:
             data
         )
         if version >> 4 != VERSION_1_0 >> 4:
-            raise InvalidMajorVersion(f"version {version >> 4}.{version & 15}, only 1.0 is spoken")
+            raise InvalidMajorVersion(
+                f"version {version >> 4}.{version & 15} is not supported: only 1.0 is"
+            )
         if version != VERSION_1_0:
-            raise InvalidMinorVersion(f"version {version >> 4}.{version & 15}, only 1.0 is spoken")
+            raise InvalidMinorVersion(
+                f"version {version >> 4}.{version & 15} is not supported: only 1.0 is"
+            )
         if not HEADER_SIZE <= length <= len(data) or (flags & 1 and length != len(data)):
-            raise UnequalPayloadLengths(f"header says {length} octets, {len(data)} came")
+            raise UnequalPayloadLengths(
+                f"the header gives {length} octets, the datagram has {len(data)}"
+            )
         if icookie == NO_COOKIE:
             raise PayloadMalformed("the initiator's cookie is zero")
         if flags > 7:

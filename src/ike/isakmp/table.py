@@ -55,7 +55,9 @@ class Turn:
         Raises: OutOfTurn, InvalidFlags, InvalidPayloadType, PayloadMalformed.
         """
         if sender is not self.sender:
-            raise OutOfTurn(f"a message of the {sender.value}, whose turn it is not")
+            raise OutOfTurn(
+                f"an unexpected message of the {sender.value}: it is the other side's turn"
+            )
         if self.encrypted is not None and message.encrypted is not self.encrypted:
             raise InvalidFlags("encrypted" if message.encrypted else "not encrypted")
         got = Counter(payload.type for payload in message.payloads)
@@ -68,7 +70,7 @@ class Turn:
             if kind not in self.by_type and kind not in ANYWHERE and kind.known:
                 raise InvalidPayloadType(f"unexpected {kind} payload")
         if self.first is not None and message.payloads[0].type != self.first:
-            raise PayloadMalformed(f"{message.payloads[0].type} stands before {self.first}")
+            raise PayloadMalformed(f"{message.payloads[0].type} comes before {self.first}")
 
 
 @dataclass(frozen=True, slots=True)

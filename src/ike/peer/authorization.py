@@ -146,7 +146,7 @@ def check_number(databases: Databases, peer: "Peer") -> None:
         raise NoProposalChosen(f"{generated} connections of one peer")
     alike = databases.generated[account(peer)]
     if alike >= limits.per_proof:
-        raise NoProposalChosen(f"{alike} connections of peers with one and the same key")
+        raise NoProposalChosen(f"{alike} connections of peers with the same key")
 
 
 def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> PolicyEntry:

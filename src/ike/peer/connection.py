@@ -243,7 +243,7 @@ class Connection:
         silent = kind is EventKind.PHASE2_NO_RESPONSE and sa.heard < negotiation.started
         if silent and sa.established:
             self.context.warning(
-                f"the peer may have lost the ISAKMP-SA {sa.cookies}: a new one is tried",
+                f"the peer may have lost the ISAKMP-SA {sa.cookies}: a new one is negotiated",
                 sa.remote.address,
             )
             sa.close(EventKind.PHASE1_DOWN)

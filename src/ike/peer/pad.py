@@ -90,7 +90,7 @@ class Pad:
     def _bind(self, peer: Peer, identity: ProvedIdentity) -> None:
         if peer.identity is not None:
             self._db.context.warning(
-                f"the peer was {peer.identity}, it proves to be {identity} now", peer.address
+                f"the peer authenticated as {identity}; it was {peer.identity} before", peer.address
             )
             self._unbind(peer)
             takedown.identity_changed(peer)
@@ -99,7 +99,7 @@ class Pad:
         alike = self._proofs[peer.remote.name, identity.proof]
         if len(alike) > self._db.context.config.limits.per_proof:
             oldest = next(iter(alike))
-            takedown.disconnected(oldest, "others have come with the same key")
+            takedown.disconnected(oldest, "too many other peers authenticated with the same key")
             self._unbind(oldest)
 
     def _file(self, peer: Peer, remote: Remote, identity: ProvedIdentity) -> None:

@@ -220,7 +220,7 @@ class Peer:
         """A peer that has more to do than places for it, or has just started, forgets."""
         if sa.attempt >= MAX_ATTEMPTS or self.remote is None or self._db.closing:
             return False
-        self.context.info(f"the peer has forgotten the negotiation {sa.cookies}: it begins anew")
+        self.context.info(f"the peer has lost the negotiation {sa.cookies}: it is started again")
         anew = self.start_phase1(sa.local, sa.remote)
         if anew is not None:
             anew.attempt = sa.attempt + 1

@@ -93,7 +93,7 @@ def initial_contact(peer: "Peer", sa: IsakmpSa) -> None:
         if old is not sa and old.established and old.created < sa.begun:
             interrupted = [n for n in peer.negotiations if n.sa is old]
             old.close(EventKind.PHASE1_DOWN)
-            _give_up(interrupted, "the peer has started anew")
+            _give_up(interrupted, "the peer has restarted")
     for connection, bundle in peer.bundles():
         if bundle.created < sa.begun:
             connection.remove(bundle, tell=False)
@@ -155,7 +155,7 @@ def address_gone(peer: "Peer", address: Address) -> None:
 
 def identity_changed(peer: "Peer") -> None:
     """Somebody else has proved to be in the peer's place: what was negotiated before is void."""
-    _give_up(list(peer.negotiations), "the peer proves another identity now")
+    _give_up(list(peer.negotiations), "the peer authenticated with another identity")
     for connection, bundle in peer.bundles():
         connection.remove(bundle, tell=False)
 

@@ -115,9 +115,7 @@ def check_identity(facts: Phase1, proved: Sequence[Identification]) -> None:
     if not any(matches(name, one_of) for name in proved for one_of in expected):
         names = " alias ".join(dict.fromkeys(describe(name) for name in proved))
         wanted = " or ".join(e.value or f"any {e.type}" for e in expected)
-        raise AuthenticationFailed(
-            f"the peer is {names}, and not {wanted} as peers_identifier has it"
-        )
+        raise AuthenticationFailed(f"the peer is {names}, but peers_identifier is {wanted}")
 
 
 def other(role: Role) -> Role:

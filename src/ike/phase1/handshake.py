@@ -113,7 +113,7 @@ class Handshake:
             return self.channel.open(header, data)
         except PayloadMalformed as error:
             raise PayloadMalformed(
-                f"it does not decrypt ({error}); is the pre-shared key the same at the peer?"
+                f"it cannot be decrypted ({error}); is the pre-shared key the same at both ends?"
             ) from error
 
     def _judge(
@@ -140,7 +140,7 @@ class Handshake:
     ) -> None:
         """Let the row take the message, with the addresses and cookies that it came with."""
         if message.initiator_cookie == message.responder_cookie:
-            raise InvalidCookie("both cookies are the same: a reflection")
+            raise InvalidCookie("both cookies are the same: our message was reflected")
         facts = self._facts.copy()
         moved = (local, source) != (facts.local, facts.peer)
         if moved and (facts.nat.version is None or not _same_addresses(facts, local, source)):

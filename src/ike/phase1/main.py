@@ -120,7 +120,7 @@ def take_public(facts: Phase1, message: Message) -> None:
     if not MIN_NONCE <= len(facts.peer_nonce) <= MAX_NONCE:
         raise PayloadMalformed(f"nonce of {len(facts.peer_nonce)} octets")
     if facts.pair is not None and facts.peer_public == facts.pair.public:
-        raise InvalidKeyInformation("our own public value comes back: a reflection")
+        raise InvalidKeyInformation("the public value is our own: our message was reflected")
 
 
 def nat_payloads(facts: Phase1) -> list[Payload]:

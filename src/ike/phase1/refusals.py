@@ -20,12 +20,14 @@ _HINTS: Final = {
     NotifyType.INVALID_HASH_INFORMATION: _SAME_KEY,
     NotifyType.NO_PROPOSAL_CHOSEN: "Compare its proposals with those configured here.",
 }
-_UNREADABLE: Final = f"the peer answers our identity with octets that do not decrypt. {_SAME_KEY}"
+_UNREADABLE: Final = (
+    f"the peer answers our identity with octets that cannot be decrypted. {_SAME_KEY}"
+)
 
 
 _PROTECTED: Final = (
-    "The keys are the same at both ends, so it is our identity or certificate that the peer does "
-    "not take: compare my_identifier and certificate_type with what it expects."
+    "The keys are the same at both ends, so the peer does not accept our identity or certificate: "
+    "compare my_identifier and certificate_type with what it expects."
 )
 
 

@@ -34,6 +34,6 @@ class Weakness:
         self._told.update(fresh)
         if fresh:
             self._context.warning(
-                f"weak by today's measure: {', '.join(fresh)} (remote {facts.remote.name}); "
-                "prefer group 14 or higher, sha256, aes and main mode if the peer can"
+                f"weak algorithms: {', '.join(fresh)} (remote {facts.remote.name}); "
+                "prefer group 14 or higher, sha256, aes and main mode if the peer supports them"
             )

@@ -132,7 +132,7 @@ def take_first(facts: Phase2, message: Message) -> None:
     _take_common(facts, message)
     ids = message.all(P.ID)
     if len(ids) == 1:
-        raise InvalidIdInformation("one identity alone")
+        raise InvalidIdInformation("one ID payload where two are needed")
     if ids:
         facts.ids = (Identification.parse(ids[0]), Identification.parse(ids[1]))
 

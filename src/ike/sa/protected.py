@@ -76,7 +76,7 @@ class SecuredExchange:
                 self._retransmitter.repeat(eager=self._eager)
             return False
         if self.receiver is None:
-            raise OutOfTurn("an exchange that is over")
+            raise OutOfTurn("the exchange is finished")
         self.receiver.take(self.opened(header, data))
         self._received.append(data)
         self.channel.accept(data)

@@ -131,7 +131,7 @@ async def test_what_is_no_socket_stays_where_it_is(
     path = tmp_path / "racoon.sock"
     plant(path)
     before = path.lstat()
-    with pytest.raises(FileExistsError, match="this is not a socket and is left alone") as refused:
+    with pytest.raises(FileExistsError, match="this is not a socket: remove it") as refused:
         await AdminServer.open(path, answer)
     assert refused.value.filename == str(path)
     assert path.lstat() == before
@@ -196,7 +196,7 @@ async def test_a_client_that_reads_too_slowly_is_cut_off_rather_than_misled(
     assert told == list(range(len(told)))  # none is left out
     assert len(told) < published
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path / 'racoon.sock'}: a client that did not take 256 events was cut off"
+        f"{tmp_path / 'racoon.sock'}: a client that did not read 256 events was disconnected"
     ]
     await test_a_request_is_answered_and_the_connection_ends(server, tmp_path)
 
