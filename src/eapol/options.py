@@ -243,6 +243,11 @@ def _openssl_ciphers(network: Network, value: str) -> Network:
     return replace(network, tls=tls)
 
 
+def _openssl_ecdh_curves(network: Network, value: str) -> Network:
+    tls = replace(network.tls, curves=_said(value, "openssl_ecdh_curves"))
+    return replace(network, tls=tls)
+
+
 def _fragment_size(network: Network, value: str) -> Network:
     return replace(network, fragment_size=number_of(value, "fragment_size", 32, 65535))
 
@@ -304,6 +309,7 @@ _FIRST: Final[Mapping[str, Option]] = {
     "subject_match": Option(_subject_match, lambda n: _quoted(n.tls.subject_match)),
     "phase1": Option(_phase1, _write_phase1),
     "openssl_ciphers": Option(_openssl_ciphers, lambda n: _quoted(n.tls.ciphers)),
+    "openssl_ecdh_curves": Option(_openssl_ecdh_curves, lambda n: _quoted(n.tls.curves)),
     "fragment_size": Option(_fragment_size, _write_fragment_size),
     "eap_workaround": Option(_eap_workaround, lambda n: None if n.eap_workaround else "0"),
     "eapol_flags": Option(_eapol_flags, lambda _: "0"),
@@ -368,7 +374,7 @@ machine_identity machine_password machine_ca_cert machine_ca_path machine_client
 machine_private_key machine_private_key_passwd machine_dh_file machine_subject_match
 machine_altsubject_match machine_domain_match machine_domain_suffix_match
 machine_check_cert_subject machine_engine machine_engine_id machine_key_id machine_cert_id
-machine_ca_cert_id machine_ocsp machine_pin machine_phase2 openssl_ecdh_curves
+machine_ca_cert_id machine_ocsp machine_pin machine_phase2
 """
 
 _WITHOUT_EFFECT: Final = """

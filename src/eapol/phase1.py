@@ -32,6 +32,11 @@ allow_unsafe_renegotiation
 """
 """Words of other methods, and two that would only weaken what is checked."""
 
+_WITHOUT_EFFECT: Final = {
+    "allow_unsafe_renegotiation": "nothing is renegotiated here",
+    "tls_allow_md5": "write openssl_ciphers with @SECLEVEL=0",
+}
+
 _POLICY_WORDS: Final = """
 tls_disable_time_checks tls_disable_session_ticket include_tls_length allow_canned_success
 """
@@ -74,19 +79,19 @@ def read_phase1(network: Network, words: str) -> Network:
 
 
 def unknown_words(words: str) -> list[str]:
-    """A sentence for each word that nobody knows."""
-    known = {
-        *_VERSION_WORDS,
-        *_REFUSED,
-        *_UNUSED.split(),
-        *_POLICY_WORDS.split(),
-        *_TUNNEL_WORDS.split(),
-    }
-    return [
+    """A sentence for each word that nobody knows, or that asks for what is not done."""
+    unread = f"{_UNUSED} {_POLICY_WORDS} {_TUNNEL_WORDS}".split()
+    known = {*_VERSION_WORDS, *_REFUSED, *unread}
+    said = [
         f"phase1: '{word}' is not a word that this supplicant knows; it has no effect"
         for word in words.split()
         if _flag(word)[0] not in known
     ]
+    given = dict(_flag(word) for word in words.split())
+    for name, why in _WITHOUT_EFFECT.items():
+        if given.get(name, "0") != "0":
+            said.append(f"phase1: '{name}' has no effect: {why}")
+    return said
 
 
 def _tunnel(given: dict[str, str]) -> TunnelPolicy:

@@ -40,6 +40,7 @@ class TlsPolicy:
 
     `seclevel` is OpenSSL's security level (0 to 5) where the configuration names one.
     `check_time` False is `tls_disable_time_checks=1`. `session_ticket` is that of TLS 1.2 only.
+    `curves` is openssl_ecdh_curves, the groups offered, in place of `groups`.
     `server_sha256` believes one certificate, whoever issued it; its names are checked all the same.
     """
 
@@ -48,6 +49,7 @@ class TlsPolicy:
     seclevel: int | None = None
     ciphers: str | None = None
     groups: Groups = Groups.CLASSIC
+    curves: str | None = None
     check_time: bool = True
     session_ticket: bool = False
     resume: bool = True

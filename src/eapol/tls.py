@@ -65,6 +65,12 @@ class _Library:
             context.set_tmp_ecdh(ec.SECP256R1())
 
     @staticmethod
+    def offer_groups(connection: SSL.Connection, names: str) -> bool:
+        """Whether OpenSSL has them, `P-256:X25519`, and now offers these only."""
+        offer = getattr(_lib, "SSL_set1_curves_list", None)  # since cryptography 47
+        return offer is not None and bool(offer(connection._ssl, names.encode("ascii", "replace")))
+
+    @staticmethod
     def resumed(connection: SSL.Connection) -> bool:
         return bool(_lib.SSL_session_reused(connection._ssl))
 
@@ -266,16 +272,28 @@ class ClientContext(_Context):
         self.warnings = tuple(self._doubts(policy))
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        if policy.curves is not None:
+            self._offer(SSL.Connection(self._context, None), policy.curves)  # or refused now
 
     def connection(self, date: datetime, method: EapType = EapType.TLS) -> Connection:
         tls, judge = self._new(date)
-        if self._policy.groups is Groups.CLASSIC:
+        if self._policy.curves is not None:
+            self._offer(tls, self._policy.curves)
+        elif self._policy.groups is Groups.CLASSIC:
             _Library.offer_classic_groups(self._context, tls)
         session = self._sessions.get(method)
         if session is not None and self._may_resume(session, date):
             tls.set_session(session.session)
         tls.set_connect_state()
         return Connection(tls, judge, partial(self._ended, method))
+
+    @staticmethod
+    def _offer(tls: SSL.Connection, curves: str) -> None:
+        if not _Library.offer_groups(tls, curves):
+            raise CredentialError(
+                f"openssl_ecdh_curves={curves}: OpenSSL does not have all of these groups;"
+                " write P-256:P-384, for example"
+            )
 
     def _may_resume(self, session: "_Session", date: datetime) -> bool:
         """A resumed session brings no certificate: the one it stands for must still be valid."""

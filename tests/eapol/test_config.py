@@ -534,3 +534,17 @@ def test_a_blob_is_read_as_wpa_supplicant_does() -> None:
 def test_an_excerpt_shows_no_secret() -> None:
     source = Source(NAME, 'private_key_passwd="sesame"\npassword="sesame"\n', SECRETS)
     assert "sesame" not in Place(source, 1, 1).excerpt() + Place(source, 2, 1).excerpt()
+
+
+@pytest.mark.parametrize("word", ["allow_unsafe_renegotiation=1", "tls_allow_md5=1"])
+def test_a_word_that_asks_for_what_is_not_done_is_named(word: str) -> None:
+    [notice] = parse(block(f'phase1="{word}"'), NAME).notices
+    assert f"phase1: '{word.partition('=')[0]}' has no effect: " in str(notice)
+    assert parse(block(f'phase1="{word[:-1]}0"'), NAME).notices == ()
+
+
+def test_the_curves_are_read_and_written() -> None:
+    network = only(block('openssl_ecdh_curves="P-256:P-384"'))
+    assert network.tls.curves == "P-256:P-384"
+    assert option(network, "openssl_ecdh_curves") == '"P-256:P-384"'
+    assert "says nothing" in refusal(block('openssl_ecdh_curves=""'))

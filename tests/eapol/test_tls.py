@@ -274,6 +274,14 @@ def test_the_client_hello_fits_into_one_packet_unless_hybrid_groups_are_wanted()
     assert len(hello(pair(client=trying(TlsPolicy(groups=Groups.HYBRID))))) > 1200
 
 
+def test_the_groups_of_openssl_ecdh_curves_are_offered_and_no_others() -> None:
+    """supported_groups (RFC 8446, 4.2.7): secp384r1 is 24, secp521r1 is 25."""
+    octets = hello(pair(client=trying(TlsPolicy(curves="P-384:P-521"))))
+    assert bytes.fromhex("000a 0006 0004 0018 0019") in octets
+    with pytest.raises(CredentialError, match="openssl_ecdh_curves=P-384:nonsense: OpenSSL does"):
+        trying(TlsPolicy(curves="P-384:nonsense"))
+
+
 @pytest.mark.parametrize(("mtu", "wanted"), [(1500, 1490), (1280, 1398), (576, 100)])
 def test_fragments_fit_the_interface(mtu: int, wanted: int) -> None:
     both = pair(
