@@ -44,6 +44,7 @@ class AttributeType(OpenEnum):
     CONNECT_INFO = 77
     EAP_MESSAGE = 79
     MESSAGE_AUTHENTICATOR = 80
+    NAS_PORT_ID = 87
     NAS_IPV6_ADDRESS = 95
     EAP_KEY_NAME = 102
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eapol import eap
-from eapol.authenticator import MAX_ROUNDS, Authenticator, AuthenticatorSettings, PortState
+from eapol.authenticator import Authenticator, AuthenticatorSettings, PortState
+from eapol.authenticator.eap import MAX_ROUNDS
 from eapol.eap import EapCode, EapType, Packet
 from eapol.events import (
     FrameReceived,
@@ -144,7 +145,7 @@ def test_no_stranger_opens_a_port_or_raises_anything(
     switch = both.authenticator
     for number, body in enumerate(bodies):
         kind = PacketType(number % 4)
-        identifier = switch._identifier
+        identifier = switch.identifier
         answer = bytes((2, identifier, 0, 4 + len(body))) + body
         switch.handle(received(answer, kind), 0.1 * number)
     assert switch.authorized <= authorized_first

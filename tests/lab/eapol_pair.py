@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from eapol.authenticator import Authenticator, AuthenticatorSettings
+from eapol.authenticator.port import PortCommand
 from eapol.eap import Packet
 from eapol.events import (
     Command,
@@ -62,7 +63,7 @@ class Pair:
         self._begun = date or datetime.now(UTC)
         self.log: list[Notice] = []
         self.commands: list[Command] = []
-        self.switch_commands: list[Command] = []
+        self.switch_commands: list[PortCommand] = []
         self.frames: list[tuple[str, Frame]] = []
         self.tap: Callable[[str, bytes], bytes | None] = lambda _, octets: octets
         self.lab = Lab(weather=weather, seed=seed)
@@ -128,7 +129,7 @@ class Pair:
         elif isinstance(command, Look):
             self.lab.tell(self.station, Looked(date=self.date))
 
-    def _by_switch(self, command: Command) -> None:
+    def _by_switch(self, command: PortCommand) -> None:
         self.switch_commands.append(command)
         if isinstance(command, SendFrame):
             self._send("switch", command.octets)

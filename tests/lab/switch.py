@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab.netns import Namespace
+from lab.peers.freeradius import SECRET
 from lab.pki import Site, write
 from lab.process import Process
 
@@ -17,5 +18,19 @@ def switch(namespace: Namespace, folder: Path, site: Site, *options: str) -> Ite
     argv = [sys.executable, "-m", "eapol.aio.authenticator", "-i", "eth0"]
     argv += ["--ca", str(files.ca), "--cert", str(files.certificate), "--key", str(files.key)]
     with Process([*argv, *options], namespace=namespace, name="switch") as process:
+        process.wait_line("^ready")
+        yield process
+
+
+@contextmanager
+def radius_switch(
+    namespace: Namespace, folder: Path, *options: str, interface: str = "eth0"
+) -> Iterator[Process]:
+    """`python -m mgu.switch`, ready, with the RADIUS server of its namespace behind it."""
+    secret = folder / "radius.secret"
+    secret.write_text(f"{SECRET}\n")
+    argv = [sys.executable, "-m", "mgu.switch", "-i", interface, "--radius", "127.0.0.1"]
+    argv += ["--secret-file", str(secret), *options]
+    with Process(argv, namespace=namespace, name="switch") as process:
         process.wait_line("^ready")
         yield process

@@ -1,4 +1,4 @@
-"""A switch's port with its own EAP-TLS server, at work on an interface.
+"""A switch's port at work on an interface, with its own EAP-TLS server or another's.
 
     async with Switch("sw0", server_context, authorized=open_port, unauthorized=close_port):
         ...
@@ -12,19 +12,26 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 from eapol.aio.inbox import FRAMES
 from eapol.aio.interface import Attach, Interface
 from eapol.aio.keylog import key_log
-from eapol.authenticator import Authenticator, AuthenticatorSettings
+from eapol.authenticator import (
+    Authenticator,
+    AuthenticatorSettings,
+    ServerAbandoned,
+    ServerAsked,
+    ServerReplied,
+)
+from eapol.authenticator.port import PortCommand
+from eapol.authenticator.server import Answer
 from eapol.engine import TlsContext
 from eapol.errors import EapolError
 from eapol.events import (
-    Command,
     FrameReceived,
     LinkChanged,
     Look,
@@ -41,26 +48,45 @@ from wire import files
 from wire.runner import run
 from wire.secret import Secret
 
-Happening = FrameReceived | LinkChanged | Reauthenticate
+Happening = FrameReceived | LinkChanged | Reauthenticate | ServerReplied
+
+
+class Server(Protocol):
+    """An authentication server that takes its time: RADIUS, see `mgu.switch`."""
+
+    async def respond(self, asked: ServerAsked) -> Answer:
+        """Raises nothing: a server that does not answer is an Answer, too."""
+        ...
+
+    def abort(self) -> None:
+        """The conversation ended."""
+        ...
+
+
 _log = logging.getLogger("eapol")
 
 
 class Switch:
-    """`authorized(authenticator, keys)` is called each time a supplicant is let in (again),
+    """`tls` is for an EAP-TLS server of the port's own; with None `server` is asked.
+
+    `authorized(authenticator, keys)` is called each time a supplicant is let in (again),
     `unauthorized()` when the port closes. Opening `interface` needs CAP_NET_RAW, see `Interface`,
     which `attach` may replace."""
 
     def __init__(
         self,
         interface: str,
-        tls: TlsContext,
+        tls: TlsContext | None,
         settings: AuthenticatorSettings | None = None,
         *,
+        server: Server | None = None,
         authorized: Callable[[Authenticator, PortAuthorized], None],
         unauthorized: Callable[[], None],
         date: Callable[[], datetime] = lambda: datetime.now(UTC),
         attach: Attach = Interface,
     ) -> None:
+        assert (tls is None) is (server is not None), "one server, no more and no less"
+        self._server = server
         self.core = Authenticator(tls, settings)
         self.interface = interface
         self._authorized = authorized
@@ -84,8 +110,13 @@ class Switch:
     def reauthenticate(self) -> None:
         self._inbox.put_nowait(Reauthenticate())
 
-    def _perform(self, command: Command) -> None:
+    def _perform(self, command: PortCommand) -> Coroutine[Any, Any, Happening] | None:
         match command:
+            case ServerAsked():
+                return self._ask(command)
+            case ServerAbandoned():
+                if self._server is not None:
+                    self._server.abort()
             case SendFrame(octets=octets):
                 self._attached.send(octets)
             case Tell(notice=notice):
@@ -97,6 +128,11 @@ class Switch:
                 self._unauthorized()
             case Look() | Terminated():
                 pass
+        return None
+
+    async def _ask(self, asked: ServerAsked) -> ServerReplied:
+        assert self._server is not None
+        return ServerReplied(ask=asked.ask, answer=await self._server.respond(asked))
 
     def _frame(self, octets: bytes, source: bytes) -> None:
         if (
