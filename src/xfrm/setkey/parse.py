@@ -7,6 +7,7 @@ wants to be told. A replay window (`-r`) is in packets, as Linux counts it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -36,6 +37,8 @@ from xfrm.setkey.words import End, Names, end, number, pairs, protocol, upper
 
 NO_NAMES: Final = Names()
 _BOTH: Final = frozenset({4, 6})
+_EXIT: Final = re.compile(r"\b(exit|quit)\b")
+_PIECE: Final = re.compile(r'"[^"\n]*"|#[^\n]*|;|[^\s;#"]+|"')
 
 
 def parse(
@@ -53,11 +56,21 @@ def parse(
     """
     reader = _Reader(names, kernel_semantics, Notices() if notices is None else notices)
     operations: list[Operation] = []
-    for statement in GRAMMAR.parse(Source(name, text, secret=KEYS)):
-        if statement.name == "exit":
-            break
+    for statement in GRAMMAR.parse(Source(name, _until_exit(text), secret=KEYS)):
         operations += reader.read(statement)
     return operations
+
+
+def _until_exit(text: str) -> str:
+    """What stands before `exit` or `quit`: setkey reads no further."""
+    begins = True
+    for match in _PIECE.finditer(text) if _EXIT.search(text) else ():
+        piece = match[0]
+        if begins and piece in ("exit", "quit"):
+            return text[: match.start()]
+        if not piece.startswith("#"):
+            begins = piece == ";"
+    return text
 
 
 class _Head:
