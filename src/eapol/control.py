@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
-from eapol import report
+from eapol import method_options, report
 from eapol.errors import EapolError
 from eapol.events import (
     Disconnect,
@@ -163,7 +163,8 @@ class Interpreter:
         return "mgusec" if name == "version" else FAIL
 
     def _get_capability(self, name: str) -> str:
-        known = {"eap": "TLS", "key_mgmt": "NONE IEEE8021X", "pairwise": "NONE", "group": "NONE"}
+        eap = " ".join(method_options.KNOWN)
+        known = {"eap": eap, "key_mgmt": "NONE IEEE8021X", "pairwise": "NONE", "group": "NONE"}
         return known.get(name.partition(" ")[0], FAIL)
 
     # What is done

@@ -108,6 +108,10 @@ class Talk:
                 self.keys = command
 
 
+class TunnelEnded(Exception):
+    """The peer sent an alert."""
+
+
 class Tunnel:
     """A TLS server inside of `method`. `version` is the method's, in the lowest bits of flags."""
 
@@ -135,7 +139,8 @@ class Tunnel:
         """Until TLS is complete at both ends; what came with its last message, decrypted."""
         while True:
             flight = self.tls.step(self.answer)
-            assert flight.failure is None, flight.failure
+            if flight.failure is not None or not (flight.records or self.answer):
+                raise TunnelEnded(flight.failure)
             if flight.records:
                 self.answer = self._send(flight.records)
             if self.tls.established and not (flight.records and self.answer):
@@ -151,7 +156,8 @@ class Tunnel:
 
     def hear(self, records: bytes) -> bytes:
         flight = self.tls.step(records) if records else None
-        assert flight is None or flight.failure is None, flight
+        if flight is not None and flight.failure is not None:
+            raise TunnelEnded(flight.failure)
         return self.tls.received()
 
     def keys(self, of: Callable[[Connection], Keys]) -> Keys:

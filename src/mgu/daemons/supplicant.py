@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     made = Parser(
         "mgu supplicant",
-        description="Authenticate a wired port with IEEE 802.1X and EAP-TLS.",
+        description="Authenticate a wired port with IEEE 802.1X.",
         epilog=EPILOG,
     )
     add = made.add_argument
