@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.xfrm_values import aes_cbc, hmac_sha1, policies, security_associations
+from wire.secret import Secret
+from xfrm.algorithms import Kind
 from xfrm.esp.reasons import Reason
 from xfrm.model import (
     Action,
+    Algorithm,
     Direction,
     Lifetime,
     Mode,
@@ -19,7 +22,13 @@ from xfrm.model import (
     Template,
     Usage,
 )
-from xfrm.setkey.explain import STATISTICS, explain, explain_statistics, parse_statistics
+from xfrm.setkey.explain import (
+    STATISTICS,
+    _algorithm,
+    explain,
+    explain_statistics,
+    parse_statistics,
+)
 
 NOW = 1_764_000_000
 A, B = ip_address("192.168.1.100"), ip_address("192.168.1.200")
@@ -215,3 +224,15 @@ def test_what_the_userspace_path_counts_has_the_kernels_names_or_is_our_own() ->
         "MguOutLoop",
     }  # fmt: skip
     assert {reason.value for reason in Reason} <= of_kernel | ours
+
+
+def test_an_algorithm_is_named_with_the_bits_of_its_key_and_of_its_check_value() -> None:
+    null = Algorithm(name="ecb(cipher_null)", key=Secret(b""))
+    assert _algorithm(Kind.ENCRYPTION, null) == "null"
+    aes = Algorithm(name="cbc(aes)", key=Secret(bytes(16)))
+    assert _algorithm(Kind.ENCRYPTION, aes) == "aes-cbc (key of 128 bits)"
+    sha1 = Algorithm(name="hmac(sha1)", key=Secret(bytes(20)), icv_bits=96)
+    said = "hmac-sha1 (key of 160 bits) truncated to 96 bits"
+    assert _algorithm(Kind.AUTHENTICATION, sha1) == said
+    strange = Algorithm(name="rot(13)", key=Secret(bytes(1)))
+    assert _algorithm(Kind.ENCRYPTION, strange) == "rot(13) (key of 8 bits)"

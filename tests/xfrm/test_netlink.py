@@ -1,6 +1,7 @@
 """XFRM messages: the kernel's layout, round trips, unknown numbers, arbitrary octets."""
 
 import struct
+import sys
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import esp_values
 from lab.xfrm_values import (
     U8,
     U16,
@@ -403,3 +405,23 @@ def test_an_sa_of_a_mark_is_another_than_the_one_without() -> None:
     marked = sa(mark=Mark(value=1, mask=3))
     assert marked.id.mark == Mark(value=1, mask=3)
     assert marked.id != sa().id
+
+
+def test_the_last_use_of_an_sa_is_told_by_newer_kernels_and_the_first_by_all() -> None:
+    message = requests.sa_message(MessageType.NEWSA, esp_values.sa())
+    assert isinstance(message.body, wire.SaInfo)
+    used = wire.LifetimeCur(octets=7, packets=2, add_time=100, use_time=200)
+    counted = replace(message, body=message.body._replace(curlft=used))
+    assert sa_of(counted).usage == Usage(octets=7, packets=2, added=100, used=200)
+    last = {**counted.attributes, Attribute.LASTUSED: (300).to_bytes(8, sys.byteorder)}
+    assert sa_of(replace(counted, attributes=last)).usage == Usage(
+        octets=7, packets=2, added=100, used=300
+    )
+
+
+def test_a_policy_with_a_direction_that_there_is_not_makes_no_sense() -> None:
+    policy = esp_values.policy(Direction.OUT, "10.1.0.0/24", "10.2.0.0/24")
+    message = requests.policy_message(MessageType.NEWPOLICY, policy)
+    assert isinstance(message.body, wire.PolicyInfo)
+    with pytest.raises(Malformed, match="9 is not a valid Direction"):
+        policy_of(replace(message, body=message.body._replace(dir=9)))

@@ -60,3 +60,21 @@ def test_a_burst_that_the_socket_refuses_is_counted_and_the_next_one_tried() -> 
     sink.broken = False
     sink.burst([bytes(200)])
     assert (sink.failures, sink.datagrams) == (1, [bytes(200)])
+
+
+def test_a_long_burst_leaves_in_as_few_calls_as_their_octets_allow() -> None:
+    sink = Sink()
+    sink.burst([bytes(1460)] * 100)
+    assert sink.calls == 3  # 44, 44 and 12: MOST_OCTETS
+    small = Sink()
+    small.burst([bytes(100)] * 129)
+    assert small.calls == 3  # 64, 64 and 1: MOST_SEGMENTS
+
+
+def test_a_single_packet_is_not_cut() -> None:
+    sink = Sink()
+    segments: list[int] = []
+    sink.batch = Batch(lambda _, size: segments.append(size), sink.soon.append, sink.fail)
+    sink.burst([bytes(100)])
+    sink.burst([bytes(100)] * 2)
+    assert segments == [0, 100]

@@ -1,17 +1,21 @@
 """What arrives by an SA and is not a plain packet of its tunnel."""
 
 import os
+import socket
+import struct
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 
-from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, ends, policy
+from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, ends, policy, sa
 from lab.forward_pair import BACK, FORTH, A, B, carry, connected, pair
 from xfrm.esp.reasons import Reason
-from xfrm.model import Address, Direction, Encapsulation, Selector
+from xfrm.model import Address, Direction, Encapsulation, Protocol, Selector
+from xfrm.tun.inlet import BURST
 
 
 @pytest.mark.parametrize(
@@ -101,3 +105,75 @@ def test_an_sas_own_selector_is_checked() -> None:
     packet = sender.seal(bytes(IP(src=A, dst=B) / UDP()), 4)
     right.inlet.esp(ip_address(RIGHT).packed, 0, packet)
     assert right.counters == {Reason.IN_MISMATCH: 1}
+
+
+class Raw:
+    """A raw socket with these packets; then it would block, or fails with `error`."""
+
+    def __init__(self, *packets: object, error: OSError | None = None) -> None:
+        self.packets = list(packets)
+        self.error = error or BlockingIOError()
+
+    def recv(self, size: int) -> object:
+        assert size >= 65535
+        if not self.packets:
+            raise self.error
+        return self.packets.pop(0)
+
+    def recvmsg(self, size: int, control: int) -> object:
+        assert control >= 64
+        return self.recv(size)
+
+
+def drained(right: Any, raw: Raw, protocol: Protocol, reader: str) -> int:
+    """Run a reader once; how often it said that it was done."""
+    done: list[None] = []
+    getattr(right.inlet, reader)(raw, protocol, lambda: done.append(None))()
+    return len(done)
+
+
+def test_raw_ipv4_sockets_are_read_until_they_are_empty() -> None:
+    _, right = connected()
+    sender, _ = ends(FORTH, os.urandom)
+    inner = [bytes(IP(src=A, dst=B, id=number) / UDP()) for number in range(3)]
+    outer = [bytes(IP(src=LEFT, dst=RIGHT, proto=50) / sender.seal(each, 4)) for each in inner]
+    raw = Raw(*outer)
+    assert drained(right, raw, Protocol.ESP, "reader4") == 1
+    assert [bytes(IP(each)[UDP]) for each in right.delivered] == [bytes(IP(inner[0])[UDP])] * 3
+    assert raw.packets == []
+    assert not right.counters
+
+
+def test_a_burst_that_does_not_end_gives_others_their_turn() -> None:
+    _, right = connected()
+    raw = Raw(*[bytes(IP(src=LEFT, dst=RIGHT, proto=50) / bytes(4))] * (BURST + 5))
+    assert drained(right, raw, Protocol.ESP, "reader4") == 1
+    assert len(raw.packets) == 5
+
+
+@pytest.mark.parametrize("reader", ["reader4", "reader6"])
+def test_an_icmp_error_is_counted_and_nothing_else(reader: str) -> None:
+    _, right = connected()
+    raw = Raw(error=OSError(111, "Connection refused"))
+    assert drained(right, raw, Protocol.ESP, reader) == 1
+    assert right.counters == {Reason.OUT_ERROR: 1}
+
+
+def test_esp_and_ah_over_ipv6_are_taken_with_the_header_that_the_kernel_kept() -> None:
+    left6, right6 = "2001:db8::1", "2001:db8::2"
+    control = [
+        (41, socket.IPV6_PKTINFO, ip_address(right6).packed + bytes(4)),
+        (41, socket.IPV6_TCLASS, struct.pack("=i", 3)),
+    ]
+    for protocol in (Protocol.ESP, Protocol.AH):
+        _, right = pair()
+        forth = sa(left6, right6, 0x1001, protocol=protocol)
+        right.add(forth)
+        sender, _ = ends(forth, os.urandom)
+        packet = sender.seal(bytes(IP(src=A, dst=B) / UDP()), 4)
+        if protocol == Protocol.AH:
+            packet = packet[40:]  # the socket leaves the IPv6 header out
+        raw = Raw((packet, control, 0, (left6 + "%eth0", 0, 0, 0)))
+        assert drained(right, raw, protocol, "reader6") == 1
+        (entry,) = right.sad
+        assert entry.inbound.packets == 1  # the integrity check is right
