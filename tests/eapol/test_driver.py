@@ -371,3 +371,30 @@ async def test_nothing_to_use_is_inactive(wire: Wire) -> None:
         await asyncio.sleep(0)
         assert port.status().wpa_state is WpaState.INACTIVE
         assert port.network.disabled
+
+
+def two(config: Config, *, second_key: str | None = None) -> Config:
+    """A network that the switch does not know, and one that it does."""
+    (known,) = config.networks
+    unknown = replace(known, identity=b"gw-0000")
+    if second_key is not None:
+        unknown = replace(unknown, private_key=second_key)
+    return replace(config, networks=(unknown, known))
+
+
+async def test_a_network_that_is_refused_gives_way_to_the_next(config: Config) -> None:
+    settings = AuthenticatorSettings(identities=frozenset({b"gw-0001"}), quietPeriod=0.0)
+    wire = Wire(settings)
+    async with supervisor(wire, two(config)) as port:
+        await soon(port.authorized())
+        assert port.network.identity == b"gw-0001"
+
+
+async def test_a_network_whose_files_cannot_be_used_is_named_and_passed_over(
+    wire: Wire, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with supervisor(wire, two(config, second_key="/nowhere/gw.key")) as port:
+        await soon(port.authorized())
+        assert port.network.identity == b"gw-0001"
+    assert "/nowhere/gw.key: cannot be read" in caplog.text
+    assert "this network is passed over" in caplog.text

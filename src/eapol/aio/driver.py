@@ -40,6 +40,7 @@ from eapol.methods.table import needs_tls
 from eapol.notices import (
     DEBUG,
     WARNING,
+    EapFailure,
     EapStatus,
     Notice,
     PassphraseAsked,
@@ -51,6 +52,7 @@ from eapol.settings import Network
 from eapol.status import Status
 from eapol.supplicant import Supplicant
 from eapol.tls import ClientContext, KeyLog
+from eapol.turns import Turns
 from wire.fault import Faults, Guarded
 from wire.runner import run
 from wire.secret import Secret
@@ -100,10 +102,11 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
         self._dropped = 0
         self.config = configured()
+        self._turns = Turns(self.config.networks)
         self.network = _chosen(self.config)
         self._core = Supplicant(entropy=os.urandom, eapol_version=self.config.eapol_version)
         self._attached = attach(interface, self._frame, self._inbox.put_nowait, bring_up=bring_up)
-        self._start_with(self.network)
+        self._start()
 
     # For programs
 
@@ -177,6 +180,7 @@ class Supervisor:
         except EapolError:
             self.config = before
             raise
+        self._turns = Turns(config.networks)
         if _control(config) != _control(before):
             _log.warning(
                 "%s: the control socket stays where it is, ctrl_interface and its group count from"
@@ -190,7 +194,23 @@ class Supervisor:
 
     # Inside
 
-    def _start_with(self, network: Network) -> None:
+    def _start(self) -> None:
+        """With the first network whose files can be used; where none can, the first one waits."""
+        if not self._starts(self.network, *self._turns.networks[1:]):
+            self._wait_for(self.network)
+
+    def _starts(self, *networks: Network) -> bool:
+        for network in networks:
+            try:
+                self.use(network)
+            except CredentialError as error:
+                if len(networks) > 1:
+                    _log.warning("%s: %s; this network is passed over", self.interface, error)
+            else:
+                return True
+        return False
+
+    def _wait_for(self, network: Network) -> None:
         try:
             self.use(network)
         except CredentialError as error:
@@ -199,6 +219,15 @@ class Supervisor:
             files = Files(network, self.config.blobs)
             files.changed()  # from now on
             self._begin_with(network, files, None, f"{error}; waiting for the file to change")
+
+    def _failed(self) -> None:
+        """The next network's turn comes, if there is one that can be used."""
+        following = self._turns.after_failure(self.network)
+        if following is None or not self._starts(following):
+            return
+        at = self._turns.networks.index(following) + 1
+        what = "%s: trying the next network, %d of %d"
+        _log.info(what, self.interface, at, len(self._turns.networks))
 
     def _begin_with(
         self,
@@ -258,6 +287,8 @@ class Supervisor:
                 self._attached.send(octets)
             case Tell(notice=notice):
                 self._tell(notice)
+                if isinstance(notice, EapFailure):
+                    self._failed()
             case PortAuthorized():
                 self._opened(command)
             case PortUnauthorized():
@@ -273,6 +304,7 @@ class Supervisor:
             self._open.clear()
         else:
             self._open.set()
+            self._turns.after_success()
 
     def _tell(self, notice: Notice) -> None:
         if not isinstance(notice, PeerCertificateOctets):
