@@ -46,7 +46,7 @@ def make() -> str | None:
         return None
     if (folder := unreachable()) is not None:
         return f"only root can read {folder}, where this program is"
-    return None if create() else f"there is no user '{NAME}', and it cannot be made"
+    return None if create() else f"there is no user '{NAME}', and it cannot be created"
 
 
 def create() -> bool:

@@ -75,7 +75,7 @@ def bring_up(stage: Stage, limit: float | None = None) -> Report:
         return Report(stage.name, f"failed: {error}", failed=True)
     while not (now := stage.look()).done:
         if time.monotonic() > end:
-            return _not_yet(stage, now, "; it goes on trying")
+            return _not_yet(stage, now, "; it keeps trying")
         if not services.running(stage.service):
             return Report(stage.name, f"{stage.service} ended: {stage.remedy}", failed=True)
         time.sleep(STEP)
@@ -129,7 +129,7 @@ def _look_at_time() -> Look:
 def _look_at_port() -> Look:
     status = port_status(under_root(WPA_CTRL_DIR) / INTERFACE)
     if status.get("suppPortStatus") == "Authorized":
-        method = status.get("selectedMethod", "no authentication asked for")
+        method = status.get("selectedMethod", "no authentication required")
         return Look(True, f"{INTERFACE} authorized, {method}")
     return Look(False, status.get("last_failure") or status.get("Supplicant PAE state", ""))
 
@@ -152,7 +152,9 @@ def _look_at_keying() -> Look:
 
     count = len(folder.names())
     plural = "" if count == 1 else "s"
-    return Look(True, f"ready, {count} connection{plural}; keys follow the first packet")
+    return Look(
+        True, f"ready, {count} connection{plural}; keys are negotiated with the first packet"
+    )
 
 
 TIME: Final = Stage(

@@ -95,10 +95,10 @@ def _tell_fault(error: BaseException, where: str = "") -> None:
             _tell_fault(each, where)
         return
     if isinstance(error, CannotGoOn):
-        _log.error("%s: the daemon cannot go on", error)
+        _log.error("%s: the daemon cannot continue and ends", error)
         return
     if is_shortage(error):
-        _log.critical("there is not enough memory: the daemon cannot go on")
+        _log.critical("there is not enough memory: the daemon cannot continue and ends")
         return
     doing = "".join(f" {note}" for note in getattr(error, "__notes__", [where] if where else []))
     name = type(error).__name__

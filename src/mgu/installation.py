@@ -7,7 +7,7 @@ from pathlib import Path
 from wire.files import PUBLIC, beside, read_with_status, sync_folder, write_whole
 from wire.lean import Final, Self
 
-RESTORED: Final = "everything is as it was"
+RESTORED: Final = "nothing was changed"
 """The note of an exception after which nothing is left of the installation."""
 
 
@@ -57,7 +57,7 @@ class Installation:
                 _take_back(path, kept)
             except OSError as failure:
                 whole = False
-                remedy = f"the old file is {kept}" if kept else "remove it"
+                remedy = f"the old file is kept as {kept}" if kept else "remove it"
                 print(
                     f"{path} could not be restored: {failure.strerror}; {remedy}", file=sys.stderr
                 )

@@ -48,7 +48,7 @@ class Bound(logging.Filter):
         if not bucket.allow(now):
             return False
         if bucket.left_out:
-            text = f"{bucket.left_out} lines were left out here: too many at once"
+            text = f"{bucket.left_out} lines were not logged here: too many at once"
             bucket.left_out = 0
             self._logger.callHandlers(
                 self._logger.makeRecord(record.name, record.levelno, "", 0, text, (), None)

@@ -18,9 +18,9 @@ COMMANDS: Final = {
     "down": "take the gateway down, in reverse order",
     "localNTP": "set the clock from a time server",
     "net8021x": "configure port authentication",
-    "wpa_cli": "ask the supplicant",
+    "wpa_cli": "query and control the supplicant",
     "ipsec": "create, start, stop and remove IPsec connections",
-    "racoonctl": "ask the keying daemon",
+    "racoonctl": "query and control the keying daemon",
     "eapol-test": "authenticate at a RADIUS server, once or as a load",
     "setkey": "show and change the kernel's SAs and policies",
     "check": "check files of racoon, wpa_supplicant and other programs",
@@ -29,7 +29,7 @@ DAEMONS: Final = {
     "timed": "daemon: keep the clock right",
     "supplicant": "daemon: 802.1X supplicant",
     "iked": "daemon: IKEv1 keying",
-    "supervise": "daemon: start another again when it ends, without an init system",
+    "supervise": "daemon: restart another daemon when it ends, without an init system",
 }
 
 # What has another name here
@@ -46,7 +46,7 @@ def usage() -> str:
     summaries = COMMANDS | DAEMONS
     width = max(map(len, summaries))
     lines = [f"  {name:<{width}}  {summary}" for name, summary in summaries.items()]
-    return "\n".join(["usage: mgu COMMAND ...   (mgu COMMAND -h tells more)", "", *lines])
+    return "\n".join(["usage: mgu COMMAND ...   ('mgu COMMAND -h' shows more)", "", *lines])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

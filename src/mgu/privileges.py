@@ -153,7 +153,7 @@ def _check_alone() -> None:
     """Raises: OtherThreads."""
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:
-        raise OtherThreads(f"{threads} threads run: all but one would keep what is given up")
+        raise OtherThreads(f"privileges can only be dropped with one thread, and {threads} run")
 
 
 def _shrink_bounding_set(wanted: int) -> None:

@@ -139,7 +139,7 @@ def _read_keys(name: str, notices: "Notices", *, is_installed: bool) -> "Mapping
     octets, status = files.read_with_status(name)
     found = keys.parse(octets, name, notices)
     if status.st_mode & _OTHERS:
-        remedy = f"{name}: others can read the keys in it; do: chmod 600 {name}"
+        remedy = f"{name}: other users can read the keys in it; run: chmod 600 {name}"
         if is_installed:
             raise ConfigurationError(remedy)
         print(f"localNTP: warning: {remedy}", file=sys.stderr)

@@ -278,7 +278,7 @@ def rivals(processes: str = "/proc") -> list[str]:
             with suppress(OSError), open(f"{processes}/{entry}/comm", encoding="utf-8") as file:
                 names.add(file.read().strip())
     return [
-        f"{program} sets this clock, too; stop it: systemctl disable --now {service}"
+        f"{program} also sets this clock; stop it: systemctl disable --now {service}"
         for comm, (program, service) in _RIVALS.items()
         if comm in names
     ]

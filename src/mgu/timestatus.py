@@ -55,7 +55,7 @@ def read_now() -> dict[str, Any]:
 
 def _line(state: State, outcome: Outcome | None, action: str) -> str:
     if state.jump:
-        return f"a jump is held; it waits for {state.jump.waits_for}"
+        return f"a jump of the clock is held back; it waits for {state.jump.waits_for}"
     if outcome is None:
         return "no answer yet"
     return as_text(outcome, action) if outcome.trust else outcome.why

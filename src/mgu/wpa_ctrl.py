@@ -26,13 +26,13 @@ _numbers = itertools.count(1)
 COMMANDS: Final = """\
   status [verbose]   state of the port authentication ('-status' is the same)
   mib                counters and states of IEEE 802.1X
-  logoff, logon      leave the network, and come back
+  logoff, logon      leave the network, join it again
   reauthenticate     authenticate again now
   disconnect, reconnect, reconfigure, terminate, ping, list_networks, interface
   set EAPOL::heldPeriod|authPeriod|startPeriod|maxStart SECONDS
   set_network 0 NAME VALUE, get_network 0 NAME, enable_network 0, disable_network 0
   passphrase 0 TEXT  answer to CTRL-REQ-PASSPHRASE (identity likewise)
-  log_level [LEVEL], note TEXT, raw COMMAND; any other word is sent in capitals"""
+  log_level [LEVEL], note TEXT, raw COMMAND; any other word is sent in upper case"""
 
 NAMES: Final = {
     "blacklist": "BSSID_IGNORE",
@@ -107,7 +107,7 @@ class Client:
             octets = command.encode("utf-8", "surrogateescape")
             self._socket.send(octets, socket.MSG_DONTWAIT)  # one that was stopped reads nothing
         except BlockingIOError:
-            raise self._lost("it has not read the earlier request") from None
+            raise self._lost("it has not read an earlier request") from None
         except OSError as error:
             raise self._lost(f"{error.strerror}") from None
         limit = time.monotonic() + within

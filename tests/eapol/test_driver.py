@@ -337,7 +337,7 @@ def test_what_works_and_should_not_have_to_is_warned_of(
     key.chmod(0o644)
     trusting = replace(config, networks=(replace(config.networks[0], ca_cert=None),))
     supervisor(wire, trusting)
-    assert f"{key}: others can read this key; chmod 600 it" in caplog.text
+    assert f"{key}: other users can read this key; run: chmod 600 {key}" in caplog.text
     assert "eth0: no ca_cert is configured: any server is trusted" in caplog.text
 
 

@@ -108,5 +108,5 @@ def test_the_service_starts_by_nts_and_goes_on_under_the_same_keys(
 def test_a_configuration_without_a_server_is_said(wire: Veth, tmp_path: Path) -> None:
     with Gateway(tmp_path, wire, servers=()).timed() as service, pytest.raises(Ended) as ended:
         service.wait_line("asking")
-    assert "names no server; do: localNTP -a -n ADDRESS" in str(ended.value)
+    assert "names no server; run: localNTP -a -n ADDRESS" in str(ended.value)
     assert service.exit_code == 64

@@ -77,7 +77,7 @@ def test_a_daemon_whose_device_is_taken_away_leaves_nothing_open(
             assert ping(near)
             near.namespace.run("ip", "link", "del", "mgu0")
             until(lambda: not daemon.running)
-            daemon.wait_line("ERROR: the data plane has ended: the daemon cannot go on")
+            daemon.wait_line("ERROR: the data plane has ended: the daemon cannot continue and ends")
             assert daemon.exit_code == 1
         assert near.namespace.run("ip", "route", "get", "10.2.0.1", check=False).returncode != 0
         with near.iked():

@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_everything_as_it_was_and_says_so(disk: Disk, tmp_pat
                 break
             assert state(disk.path) == before, pages
             assert done.returncode == 1
-            assert done.stderr.endswith(": No space left on device; everything is as it was\n")
+            assert done.stderr.endswith(": No space left on device; nothing was changed\n")
             assert done.stderr.count("\n") == 1
         assert outcomes == {0, 1}
 
@@ -79,4 +79,4 @@ def test_a_read_only_disk_is_named(disk: Disk, tmp_path: Path) -> None:
     disk.read_only()
     done = net8021x(disk.path, files)
     assert done.returncode == 1
-    assert done.stderr.endswith(": Read-only file system; everything is as it was\n")
+    assert done.stderr.endswith(": Read-only file system; nothing was changed\n")

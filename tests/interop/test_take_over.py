@@ -106,7 +106,7 @@ def test_nothing_leaves_or_comes_in_clear_over_kills_and_each_start_has_traffic_
                     in_clear(far, "10.1.0.1")
                     assert re.search(r"packets [1-9]\d* bytes \d+ drop", refusals(near))
                     with near.iked() as again:
-                        again.wait_line("an earlier daemon was not stopped in order: its policies")
+                        again.wait_line("an earlier daemon was killed: its policies")
                         until(lambda: works(near), 5)
                         in_clear(far, "10.1.0.1")
                         kill(again)
@@ -204,7 +204,7 @@ def test_the_policy_of_a_peer_outlives_a_kill_and_is_the_next_daemons_to_remove(
         assert "unreachable 10.2.0.0/24" in ways(near)
         assert re.search(r"packets [1-9]\d* bytes \d+ drop", refusals(near))
         with near.iked() as again:
-            again.wait_line(r"its policies \(1\) are taken over")
+            again.wait_line(r"its policies \(1\) are kept")
             assert "10.2.0.0/24 dev mgu0" in ways(near)
             far.racoonctl("vpn-disconnect", "10.77.0.1")
             until(lambda: far.ping("10.1.0.1", source="10.2.0.1"), 5)

@@ -98,8 +98,8 @@ def test_nothing_leaves_in_clear_over_a_kill_and_the_next_start_has_traffic_agai
                 assert policies_of(host) == policies
                 with near.iked() as again:
                     again.wait_line(
-                        r"WARNING: an earlier daemon was not stopped in order: its policies \(1\) "
-                        r"are taken over, its SAs \(2\), which nobody could renew, are deleted"
+                        r"WARNING: an earlier daemon was killed: its policies \(1\) "
+                        r"are kept, its SAs \(2\) are deleted, as they cannot be renewed"
                     )
                     comes_up(near)
                     assert near.tunnels() == 1

@@ -98,7 +98,7 @@ def test_a_daemon_that_gets_no_memory_says_so_without_a_traceback() -> None:
     result = python(FAULT.format(how="raise MemoryError"))
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert line.endswith("ERROR: there is not enough memory: the daemon cannot go on")
+    assert line.endswith("ERROR: there is not enough memory: the daemon cannot continue and ends")
 
 
 def test_a_fault_in_a_callback_is_in_the_log_and_the_daemon_goes_on() -> None:
@@ -244,7 +244,7 @@ def test_privileges_are_not_dropped_where_another_thread_would_keep_them() -> No
         try:
             privileges.drop(frozenset())
         except privileges.OtherThreads as error:
-            assert str(error).startswith("2 threads run"), error
+            assert str(error).endswith("and 2 run"), error
         else:
             raise AssertionError("dropped")
         assert privileges.held() == before

@@ -74,7 +74,7 @@ async def test_what_needs_a_restart_is_said_in_the_log_and_to_who_asked(
     conf: Path, caplog: pytest.LogCaptureFixture, text: str, name: str
 ) -> None:
     running = state(conf)
-    said = (f"'{name}' is not what the daemon was started with: restart it for that",)
+    said = (f"a change of '{name}' takes effect at the next start: restart the daemon",)
     assert await reloaded(running, conf, text) == said
     assert await reloaded(running, conf, text) == said  # as long as it is so
     assert caplog.messages.count(said[0]) == 2

@@ -82,6 +82,6 @@ def test_what_cannot_be_taken_back_is_named_with_what_to_do(
     assert of_new.endswith(": Is a directory; remove it")
     (kept,) = (path for path in tmp_path.iterdir() if path.name.startswith("."))
     assert of_old.startswith(f"{old} ")
-    assert of_old.endswith(f": Is a directory; the old file is {kept}")
+    assert of_old.endswith(f": Is a directory; the old file is kept as {kept}")
     assert kept.read_bytes() == b"before"
     assert os.path.samefile(kept.parent, tmp_path)

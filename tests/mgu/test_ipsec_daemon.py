@@ -93,7 +93,7 @@ def test_what_the_daemon_refuses_and_warns_of_is_passed_on(daemon: Daemon, capsy
     daemon.errno, daemon.body = 22, b"racoon.conf:1:1: no"
     assert main(["--start", "--name=n"]) == 1
     assert capsys.readouterr().err == (
-        "ipsec: racoon did not take the change: racoon.conf:1:1: no\n"
+        "ipsec: racoon did not apply the change: racoon.conf:1:1: no\n"
     )
 
 
@@ -105,7 +105,7 @@ def test_a_connection_that_the_daemon_does_not_serve_has_failed(
     capsys.readouterr()
     assert main(["--start", "--name=n"]) == 1
     assert capsys.readouterr().err == (
-        "ipsec: racoon does not serve the connection n: eth0 has no address\n"
+        "ipsec: racoon cannot activate the connection n: eth0 has no address\n"
     )
     assert listed(capsys) == [["n", "transport", "10.0.0.1", "10.0.0.2", "host   failed"]]
 
@@ -136,9 +136,7 @@ def test_a_stop_leaves_the_others_with_the_daemon(daemon: Daemon, capsys: Printe
     before = daemon.reloads
     assert main(["--stop", "--name=n"]) == 0
     assert daemon.reloads == before + 1
-    assert capsys.readouterr().out == (
-        "The connection n is not active any more, until the next boot.\n"
-    )
+    assert capsys.readouterr().out == ("The connection n is inactive until the next boot.\n")
     assert [row[-1] for row in listed(capsys)] == [
         "10.3.0.0/16 from 10.1.0.0/16  active",
         "host                          at boot",
@@ -169,7 +167,7 @@ def test_what_a_killed_daemon_protected_is_said_to_stay_blocked(
     capsys.readouterr()
     assert main(["--stop", "--name=m"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == [
-        "racoon was not stopped in order, and does not run: what it protected stays blocked",
+        "racoon was killed and does not run: the traffic that it protected stays blocked",
         "until 'mgu up tunnel' starts it.",
     ]
     assert [row[-1].split()[-1] for row in listed(capsys)] == ["boot", "boot"]

@@ -48,7 +48,7 @@ class World:
 
 def test_a_daemon_that_is_killed_is_started_again_after_a_second() -> None:
     world = World().up()
-    text = "racoon was killed by signal 9 after 10 s; it is started again in 1 s"
+    text = "racoon was killed by signal 9 after 10 s; it is restarted in 1 s"
     assert world.tell(Ended(-9), 9.5) == [Say(text)]
     assert world.wait() == (1.0, [Start()])
 
@@ -70,13 +70,13 @@ def test_after_a_minute_of_life_the_waits_begin_anew() -> None:
         world.tell(Ended(1))
     world.wait()
     (say,) = world.tell(Ended(1), 60.0)
-    assert say == Say("racoon ended with exit code 1 after 60 s; it is started again in 1 s")
+    assert say == Say("racoon ended with exit code 1 after 60 s; it is restarted in 1 s")
 
 
 @pytest.mark.parametrize("code", [0, 4, 64])
 def test_what_another_start_would_not_change_is_not_started_again(code: int) -> None:
     world = World().up()
-    text = f"racoon ended with exit code {code} and is not started again"
+    text = f"racoon ended with exit code {code} and is not restarted"
     assert world.tell(Ended(code)) == [Say(text), End(code)]
 
 
@@ -105,7 +105,7 @@ def test_one_that_gives_no_sign_of_life_is_killed_and_started_again() -> None:
     assert world.tell(Alive(), SILENCE - 1) == []
     seconds, (say, kill) = world.wait()
     assert (seconds, kill) == (SILENCE, Kill())
-    assert say == Say("racoon gave no sign of life (stopped, or it hangs): killed")
+    assert say == Say("racoon did not report that it is alive (stopped, or it hangs): killed")
     assert isinstance(world.tell(Ended(-9))[0], Say)
     assert world.wait() == (1.0, [Start()])
 
@@ -130,7 +130,7 @@ def test_one_that_is_taken_over_is_watched_as_any_other() -> None:
     seconds, (_, kill) = world.wait()
     assert (seconds, kill) == (SILENCE, Kill())
     (say,) = world.tell(Ended(None))
-    assert say == Say("racoon ended after 90 s; it is started again in 1 s")
+    assert say == Say("racoon ended after 90 s; it is restarted in 1 s")
 
 
 def test_a_timer_that_fires_early_does_nothing() -> None:

@@ -362,7 +362,7 @@ async def test_a_way_back_that_is_refused_too_leaves_what_lets_nothing_pass(
         model.Direction.IN,
         model.Direction.FWD,
     }
-    assert "half a policy stays in place: IN is in use" in caplog.text
+    assert "an incomplete policy stays in place: IN is in use" in caplog.text
 
 
 async def test_a_policy_that_another_has_replaced_is_not_the_firsts_to_remove() -> None:

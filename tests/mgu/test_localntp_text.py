@@ -146,7 +146,7 @@ def test_the_status_of_a_running_service_is_these_lines() -> None:
         "servers       a, b",
         "service       running, started at boot",
         "floor         2026-10-31 00:00:00 UTC",
-        "rounds        last good one 12 s ago, next one in 4 s, every 64 s",
+        "rounds        last successful one 12 s ago, next one in 4 s, every 64 s",
         "held jump     +1.000000000 s, seen for 10 s; waits for another",
         "kernel        synchronised, error bound 0.002000 s, frequency -1.250 ppm; "
         "a second is inserted at the end of the month",
@@ -166,6 +166,6 @@ def test_the_status_of_nothing_is_these_lines() -> None:
         "service       stopped, not started at boot",
         "floor         1970-01-01 00:00:00 UTC",
         "kernel        not synchronised, error bound 0.000000 s, frequency +0.000 ppm; "
-        "a second is left out at the end of the month",
+        "a second is removed at the end of the month",
     ]
     assert len(localntp_status._lines(nothing | {"kernel": kernel | {"leap": 0}})[-1]) < 80

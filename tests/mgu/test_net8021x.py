@@ -325,7 +325,7 @@ def test_a_key_that_others_can_read_is_taken_with_a_warning(gateway: Gateway) ->
     gateway.copy(site(KeyKind.P256))
     gateway.key.chmod(0o644)
     assert gateway.net8021x() == exits.OK
-    assert f"others can read this private key; 'chmod 600 {gateway.key}'" in gateway.err
+    assert f"other users can read this private key; 'chmod 600 {gateway.key}'" in gateway.err
 
 
 def test_certificate_and_key_may_share_a_file_which_is_then_private(gateway: Gateway) -> None:

@@ -115,7 +115,7 @@ async def test_a_status_file_that_cannot_be_written_costs_only_itself(
     files("node", "192.0.2.1")
     await served.update()
     assert plane.peers == ["192.0.2.1"]
-    assert "'ipsec' may show old problems" in caplog.text
+    assert "'ipsec --list' may show old problems" in caplog.text
 
 
 @pytest.mark.parametrize(("state", "up"), [("started\n", True), ("stopped\n", False), ("", True)])

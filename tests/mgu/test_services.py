@@ -100,7 +100,9 @@ def test_a_daemon_that_is_killed_is_started_again_with_one_line_in_its_log(root:
     plain.stop(example)
     lines = log_file(example).read_text().splitlines()
     assert [lines[0], *lines[2:]] == ["serving", "serving", "stopped"]
-    assert re.search(r"WARNING: example was killed by signal 9 after \d s; it is started", lines[1])
+    assert re.search(
+        r"WARNING: example was killed by signal 9 after \d s; it is restarted", lines[1]
+    )
 
 
 def test_a_daemon_whose_supervisor_was_killed_goes_on_and_gets_another(root: Path) -> None:
@@ -279,7 +281,7 @@ def test_a_script_of_somebody_else_is_not_overwritten(tmp_path: Path) -> None:
     script = tmp_path / "init.d/racoon"
     script.parent.mkdir()
     script.write_text("#!/bin/sh\n# Debian's\n")
-    with pytest.raises(ServiceError, match="not ours"):
+    with pytest.raises(ServiceError, match="not written by mgusec"):
         SysV(tmp_path).enable(services.service("racoon"))
     assert script.read_text() == "#!/bin/sh\n# Debian's\n"
 

@@ -62,10 +62,10 @@ def test_a_stage_is_up_once_its_work_is_done(run: Run) -> None:
 def test_one_that_is_late_is_left_at_work(run: Run) -> None:
     child = run("racoon")
     assert boot.bring_up(stage(Look(False, "half")), 0.05) == Report(
-        "stage", "not yet (half); it goes on trying: look", failed=True
+        "stage", "not yet (half); it keeps trying: look", failed=True
     )
     assert boot.bring_up(stage(Look(False)), 0) == Report(
-        "stage", "not yet; it goes on trying: look", failed=True
+        "stage", "not yet; it keeps trying: look", failed=True
     )
     assert boot.look_at(stage(Look(False))) == Report("stage", "not yet: look", failed=True)
     assert child.poll() is None
@@ -123,13 +123,13 @@ def test_the_tunnel_is_up_when_the_daemon_serves(root: Path) -> None:
         assert now.done
         return now.text
 
-    assert text() == "ready, 0 connections; keys follow the first packet"
+    assert text() == "ready, 0 connections; keys are negotiated with the first packet"
     scripts = root / "etc/sysconf/network-scripts"
     scripts.mkdir(parents=True)
     (scripts / "ifcfg-a").write_text("TYPE=IPSEC\nDST=10.0.0.2\n")
-    assert text() == "ready, 1 connection; keys follow the first packet"
+    assert text() == "ready, 1 connection; keys are negotiated with the first packet"
     (scripts / "ifcfg-b").write_text("TYPE=IPSEC\nDST=10.0.0.3\n")
-    assert text() == "ready, 2 connections; keys follow the first packet"
+    assert text() == "ready, 2 connections; keys are negotiated with the first packet"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_tunnel_is_up_when_the_daemon_serves(root: Path) -> None:
         ),
         (
             "suppPortStatus=Authorized\n",
-            Look(True, "eth0 authorized, no authentication asked for"),
+            Look(True, "eth0 authorized, no authentication required"),
         ),
         (
             "suppPortStatus=Unauthorized\nSupplicant PAE state=HELD\n",

@@ -138,7 +138,9 @@ def test_tls_secrets_are_written_where_asked_with_a_warning(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(root, "--key-log", str(root / "secrets")) as daemon:
-        daemon.wait_line(f"WARNING: {root}/secrets gets the TLS secrets: for laboratories only")
+        daemon.wait_line(
+            f"WARNING: the TLS secrets are written to {root}/secrets: for laboratories only"
+        )
         assert (root / "secrets").stat().st_mode & 0o777 == 0o600
     (root / "keys").mkdir()
     monkeypatch.setenv("MGU_EXPORT_KEYS", str(root / "keys"))

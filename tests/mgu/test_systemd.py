@@ -101,7 +101,9 @@ def test_a_unit_of_an_earlier_version_is_written_anew_and_anothers_is_not(
     assert path.read_text() == unit_text(RACOON)
     path.write_text("[Unit]\n")
     manager.asked  # noqa: B018 - forget
-    with pytest.raises(ServiceError, match=r"racoon\.service is not ours; move it away"):
+    with pytest.raises(
+        ServiceError, match=r"racoon\.service was not written by mgusec; move it away"
+    ):
         Systemd(units).start(RACOON, 5)
     assert path.read_text() == "[Unit]\n"
     assert manager.asked == []

@@ -223,8 +223,8 @@ async def test_after_a_kill_the_policies_of_connections_are_used_again_as_they_a
     await after.served.update()
     assert after.plane.spd == spd
     assert [record.message for record in caplog.records if "earlier" in record.message] == [
-        "an earlier daemon was not stopped in order: its policies (2) are taken over, its SAs (0), "
-        "which nobody could renew, are deleted"
+        "an earlier daemon was killed: its policies (2) are kept, its SAs (0) "
+        "are deleted, as they cannot be renewed"
     ]
     await after.served.clear()
     assert not after.plane.spd

@@ -94,7 +94,7 @@ def test_a_supplicant_that_was_stopped_is_not_waited_for(folder: Path) -> None:
             while queued(client):
                 with pytest.raises(NotServed, match="no reply to STATUS in 0 s"):
                     client.request("STATUS", within=0)
-            with pytest.raises(NotServed, match="has not read the earlier request"):
+            with pytest.raises(NotServed, match="has not read an earlier request"):
                 client.request("STATUS")
     with pytest.raises(NotServed, match=r"no supplicant serves eth0 \(.*: Connection refused\)"):
         Client(folder, "eth0")

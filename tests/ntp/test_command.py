@@ -315,7 +315,7 @@ def test_a_key_file_that_others_can_read_is_warned_of(gateway: Gateway, tmp_path
     keys.write_text("1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n")
     keys.chmod(0o644)
     result = gateway.run("-n", HERE, "--timeout", "0.3", "--keys", str(keys))
-    assert f"localNTP: warning: {keys}: others can read" in result.stderr
+    assert f"localNTP: warning: {keys}: other users can read" in result.stderr
 
 
 def test_a_key_for_md5_must_be_asked_for(gateway: Gateway, tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_who_waits_for_the_date_goes_on_once_it_is_right(gateway: Gateway) -> No
 def test_who_waits_in_vain_is_told_in_time(gateway: Gateway) -> None:
     waited = gateway.run("--wait", "infinity")
     assert waited.returncode == 1
-    assert waited.stderr == "localNTP: nobody is asked for the time; do: localNTP -a -n ADDRESS\n"
+    assert waited.stderr == "localNTP: no time server is configured; run: localNTP -a -n ADDRESS\n"
     (gateway.root / "etc").mkdir()
     (gateway.root / "etc/localntp.conf").write_text(f"server {HERE}\n")
     waited = gateway.run("--wait", "0.2")

@@ -66,7 +66,7 @@ def test_a_date_that_is_right_is_said_with_its_trust_and_its_rounds(
     timestatus.write(state(), agreed(), "slewed", 100.0)
     said = text(capsys)
     assert f"synchronized  yes, agreed by {A}, {B}, since 2026-11-24" in said
-    assert "rounds        last good one 12 s ago, next one in 50 s, every 64 s\n" in said
+    assert "rounds        last successful one 12 s ago, next one in 50 s, every 64 s\n" in said
     assert "; slewed\n" in said
     assert f"  {A}: reach 001, stratum 1, leap 0, offset +0.000" in said
     document = shown(capsys)
@@ -88,7 +88,7 @@ def test_a_held_jump_is_named_with_what_it_waits_for(capsys: pytest.CaptureFixtu
     assert "held jump     +3600.000000000 s, seen for 10 s; waits for a second round" in said
     assert shown(capsys)["held_jump"]["offset_ns"] == 3600 * SECOND
     assert boot.TIME.look() == boot.Look(
-        False, "a jump is held; it waits for a second round with the same result"
+        False, "a jump of the clock is held back; it waits for a second round with the same result"
     )
 
 
@@ -104,7 +104,7 @@ def test_servers_that_fell_silent_show_in_age_and_reach(
     timestatus.write(state(heard=-3500.0), outcome, "none", 100.0)
     said = text(capsys)
     assert "synchronized  no\n" in said
-    assert "last good one 3600 s ago" in said
+    assert "last successful one 3600 s ago" in said
     assert "last answer   10.0.0.1: no answer" in said
     assert f"  {A}: reach 004 (no answer" in said
     assert shown(capsys)["last"]["verdict"] == "no answer"
@@ -114,7 +114,7 @@ def test_a_service_that_asks_for_the_first_time_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     timestatus.write(state(heard=None, due=None), None, "none", 100.0)
-    assert "last good one never, next one now, every 64 s" in text(capsys)
+    assert "last successful one never, next one now, every 64 s" in text(capsys)
     assert boot.TIME.look() == boot.Look(False, "no answer yet")
 
 

@@ -246,7 +246,8 @@ class Supervisor:
         for warning in context.warnings:
             self._tell(warning)
         if network.private_key is not None and exposed(network.private_key):
-            _log.warning("%s: others can read this key; chmod 600 it", network.private_key)
+            key = network.private_key
+            _log.warning("%s: other users can read this key; run: chmod 600 %s", key, key)
         return context
 
     def _look(self) -> None:

@@ -9,8 +9,9 @@ from mgu.boot import STAGES
 from mgu.commands.stages import add_stages, checked_stages
 
 EPILOG = """\
-The peers are told: racoon deletes its SAs, the supplicant logs off. The next boot, or 'mgu up',
-brings everything up again. What does not run is left as it is.
+The peers are notified: racoon sends a delete for each of its SAs, the supplicant sends
+EAPOL-Logoff. The next boot, or 'mgu up', brings everything up again. A stage that does not
+run is skipped.
 
 exit codes: 0 everything is down, 1 something could not be stopped, 4 no permission, 64 usage
 """

@@ -180,7 +180,7 @@ def _start(name: str) -> None:
         services.start(SERVICE)
     problem = folder.problem_of(name)
     if problem:
-        raise BadConnection(f"racoon does not serve the connection {name}: {problem}")
+        raise BadConnection(f"racoon cannot activate the connection {name}: {problem}")
     scope = connection.network or connection.dst
     print(f"The connection {name} is active: traffic between {src} and {scope} is protected,")
     print("or held back until the peer agrees on keys. 'racoonctl -l show-sa isakmp' shows it.")
@@ -190,7 +190,7 @@ def _stop(name: str) -> None:
     folder.load(name)
     folder.set_started(name, False)
     _reload_or_stop()
-    print(f"The connection {name} is not active any more, until the next boot.")
+    print(f"The connection {name} is inactive until the next boot.")
 
 
 def _remove(name: str) -> None:
@@ -222,7 +222,7 @@ def _reload_or_stop() -> None:
     if _is_running():
         _reload() if is_up else services.stop(SERVICE)
     elif killed and is_up:
-        print("racoon was not stopped in order, and does not run: what it protected stays blocked")
+        print("racoon was killed and does not run: the traffic that it protected stays blocked")
         print("until 'mgu up tunnel' starts it.")
     elif killed:
         services.start(SERVICE)
@@ -249,9 +249,9 @@ def _reload() -> None:
         with AdminConnection(under_root(RACOON_SOCKET)) as connection:
             reply = connection.ask(Request(command=Command.RELOAD_CONFIG))
     except Refused as error:
-        raise BadConnection(f"racoon did not take the change: {error}") from None
+        raise BadConnection(f"racoon did not apply the change: {error}") from None
     if reply.errno:
-        raise BadConnection(f"racoon did not take the change: {reason(reply)}")
+        raise BadConnection(f"racoon did not apply the change: {reason(reply)}")
     for line in reply.body.decode("utf-8", "replace").splitlines():
         print(f"ipsec: warning: {line}", file=sys.stderr)
 

@@ -18,25 +18,26 @@ Create, start, stop and remove IPsec connections. Without an action, list them."
 
 EPILOG: Final = f"""\
 Without --dst-network the traffic with DST itself is protected (transport mode); with it, all
-traffic between this gateway and the network behind DST (tunnel mode). A tunnel takes the traffic
-of whoever is logged in, too: try transport mode first.
+traffic between this gateway and the network behind DST (tunnel mode). A tunnel also covers
+the session that you are logged in with: try transport mode first.
 
 keys
-  racoon looks a key up by the peer's address: --dst-preshared-key is the one that authenticates
+  racoon finds a key by the peer's address: --dst-preshared-key is the one that authenticates
   the connection, and the peer must have the same key for this gateway's address (IKEv1 has one
-  key a pair). --src-preshared-key is kept beside this gateway's own address, for the record and
-  for configurations that are copied to the peer; no connection uses it. To keep keys out of the
+  key per pair). --src-preshared-key is stored under this gateway's own address, for
+  configurations that are copied to the peer; no connection uses it. To keep keys out of the
   shell's history, leave both out and edit {PSK_TXT}, or give FILE with
   --dst-preshared-key=@FILE.
 
 certificates
-  The peer is let in with a certificate of the CA whose subjectAltName has its address DST. --dst-id
-  names what it must have instead: a DN ('O=Branch, CN=gw'), a host name, an address.
+  The peer is accepted with a certificate of the CA whose subjectAltName has its address DST.
+  --dst-id sets the name that it must have instead: a DN ('O=Branch, CN=gw'), a host name, an
+  address.
 
 files
   {RACOON_CONF:<34}  what all connections share
-  {RACOON_DIR + "/remote-ADDRESS.conf":<34}  how to agree on keys with one peer
-  {PSK_TXT:<34}  the keys, one entry a host (root only)
+  {RACOON_DIR + "/remote-ADDRESS.conf":<34}  how keys are negotiated with one peer
+  {PSK_TXT:<34}  the keys, one entry per host (root only)
   {RACOON_CERTS + "/":<34}  certificates
   {IFCFG_DIR}/ifcfg-NICK
 They are written once and may be changed by hand; ipsec keeps the changes.
@@ -68,7 +69,7 @@ def parser() -> Parser:
     add("--dst-network", type=_network, metavar="CIDR", help="network behind the peer")
     add("--src-network", type=_network, metavar="CIDR", help="network behind us, for a firewall")
     add("--src-address", type=_address, metavar="SRC", help="our address; default: eth0's")
-    add("--src-port", type=_port, metavar="PORT", help="only this port of ours")
+    add("--src-port", type=_port, metavar="PORT", help="only this local port")
     add("--dst-port", type=_port, metavar="PORT", help="only this port of the peer")
     add("--ip-proto", type=_protocol, metavar="IPPROT", help="only this protocol, or its number")
     add("--src-preshared-key", type=_key, metavar="KEYPHRASE", help="key of this gateway")

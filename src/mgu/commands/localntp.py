@@ -40,18 +40,18 @@ _EPILOG: Final = """\
 examples:
   localNTP -a -n 192.168.1.10        set the clock now, and at every boot, from this server
   localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
-  localNTP -a -n A -n B -n C         take the date that two of three agree on
-  localNTP -a --pool ntp.example.net the same, of the servers that the name leads to
+  localNTP -a -n A -n B -n C         set the date that two of three agree on
+  localNTP -a --pool ntp.example.net the same, from the servers that the name resolves to
   localNTP -s                        show what is configured, and how right the clock is
   localNTP --wait 60                 end with 0 once the service has set the date right
 
 exit codes: 0 set or shown, 1 no answer (--wait: the date is not right in time), 2 no majority among
-the servers, 3 refused (the date is before the floor, the server forbids us to ask, or the
+the servers, 3 refused (the date is before the floor, the server refuses requests, or the
 authentication fails), 4 no permission, 64 usage.
 
 files: /etc/localntp.conf, /etc/localntp.keys, /var/lib/mgu/localntp/time (the date saved last),
-/run/mgu/localntp/synchronized (how far the date may be trusted; there once it is right). If one
-server's right date is refused as being before a floor that is wrong, remove the date saved last.
+/run/mgu/localntp/synchronized (how far the date may be trusted; it exists once the date is right).
+If a server's right date is refused because the floor is wrong, remove the date saved last.
 """
 
 
@@ -91,19 +91,19 @@ def _parser() -> Parser:
     add("-a", action="store_true", dest="activate", help="set the clock, now and from now on")
     add("-d", action="store_true", dest="deactivate", help="stop the service; keep the file")
     add("-s", action="store_true", dest="status", help="show the state")
-    wait = "wait until the date is right, so long at most ('infinity': as long as it takes)"
+    wait = "wait at most so many seconds until the date is right ('infinity': no limit)"
     add("--wait", type=_patience, metavar="SECONDS", help=wait)
     add = parser.add_argument
     server = "time server: address or name (several allowed; default: those configured)"
     add("-n", action="append", dest="servers", default=[], metavar="SERVER", help=server)
-    pool = "name each of whose addresses is a time server (several allowed)"
+    pool = "name that resolves to several time servers (several allowed)"
     add("--pool", action="append", dest="pools", default=[], metavar="NAME", help=pool)
     nts = "time server whose answers NTS must authenticate (several allowed)"
     add("--nts", action="append", default=[], metavar="NAME", help=nts)
-    add("--nts-ca", metavar="FILE", help="authorities to trust for --nts (PEM)")
+    add("--nts-ca", metavar="FILE", help="CA certificates to trust for --nts (PEM)")
     add("--nts-port", type=_port, default=4460, metavar="N", help="TCP port for --nts (4460)")
     add("--keys", metavar="FILE", help="symmetric keys, as ntpd and chrony write them")
-    key = "which of them the -n servers share with us (default: the first)"
+    key = "number of the key for the -n servers (default: the first)"
     add("--key", type=int, metavar="ID", help=key)
     add("--allow-md5", action="store_true", help="accept keys for MD5, too")
     add("--port", type=_port, default=123, metavar="N", help="UDP port of the servers (123)")
@@ -111,7 +111,7 @@ def _parser() -> Parser:
     add("--minsources", type=_count, metavar="N", help=few)
     far = "ignore a server that may be S seconds wrong or more (1.5)"
     add("--maxdistance", type=_duration(FARTHEST), metavar="S", help=far)
-    much = "move a date that was right by S seconds at most"
+    much = "change a date that was right by at most S seconds"
     add("--maxchange", type=_duration(LARGEST_CHANGE), metavar="S", help=much)
     add("--dry-run", action="store_true", help="show the offset; change nothing")
     add("--json", action="store_true", help="print the result as one JSON object")

@@ -13,7 +13,7 @@ SCHEMA_VERSION: Final = 1
 LOOK: Final = 0.05  # seconds between two looks
 _LEAPS: Final = {
     1: "a second is inserted at the end of the month",
-    2: "a second is left out at the end of the month",
+    2: "a second is removed at the end of the month",
 }
 
 
@@ -31,7 +31,7 @@ def wait(patience: float) -> int:
         if time.monotonic() >= limit:
             return _not_right(f"the date is not right after {patience:g} s; 'localNTP -s' says why")
         if not timeconf.configured().servers:
-            return _not_right("nobody is asked for the time; do: localNTP -a -n ADDRESS")
+            return _not_right("no time server is configured; run: localNTP -a -n ADDRESS")
         time.sleep(LOOK)
     return exits.OK
 
@@ -105,7 +105,7 @@ def _rounds(shown: dict[str, Any]) -> list[str]:
         return []
     ago = "never" if heard is None else f"{heard:.0f} s ago"
     after = "now" if due is None else f"in {due:.0f} s"
-    return [f"rounds        last good one {ago}, next one {after}, every {shown['poll_s']} s"]
+    return [f"rounds        last successful one {ago}, next one {after}, every {shown['poll_s']} s"]
 
 
 def _jump(jump: dict[str, Any] | None) -> list[str]:

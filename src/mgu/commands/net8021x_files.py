@@ -47,7 +47,9 @@ def read(options: argparse.Namespace) -> tuple["Handed", list[str]]:
         handed = replace(handed, passphrase=_asked_passphrase(key.name))
         warnings = judge(handed, clock.now())
     if Path(options.key).stat().st_mode & 0o077 and b"ENCRYPTED" not in key.octets:
-        warnings.append(f"{key.name}: others can read this private key; 'chmod 600 {key.name}'")
+        warnings.append(
+            f"{key.name}: other users can read this private key; 'chmod 600 {key.name}'"
+        )
     return handed, warnings
 
 

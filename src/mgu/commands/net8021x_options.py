@@ -15,7 +15,7 @@ Configure the IEEE 802.1X authentication (EAP-TLS) of this gateway's port eth0."
 EPILOG: Final = f"""\
 The files are checked, copied to {WPA_CERT_DIR} (the key readable by root only) and named in
 {WPA_SUPPLICANT_CONF}. CLIENT may hold the certificates between the client's and the CA's, too:
-the client's first, each followed by its issuer's. Dates are judged by this gateway's clock;
+the client's first, each followed by its issuer's. Dates are checked against this gateway's clock;
 set it with localNTP first.
 
 The passphrase of an encrypted key is asked for, or taken from --passphrase-file, or from the
@@ -38,10 +38,10 @@ def parser() -> Parser:
     add("-p", dest="key", metavar="KEY", help="private key of the client certificate, PEM")
     add("-a", dest="activate", action="store_true", help="activate: start the service at boot")
     add("-d", dest="deactivate", action="store_true", help="do not start the service at boot")
-    add("--now", action="store_true", help="with -a or -d: start or stop it at once, too")
-    add("--crl", metavar="FILE", help="revocation lists (PEM) the server is checked against")
+    add("--now", action="store_true", help="with -a or -d: also start or stop it now")
+    add("--crl", metavar="FILE", help="CRLs (PEM) for the server's certificate")
     add("--server-name", metavar="NAME", help="the server's certificate must be for NAME")
-    add("--anonymous-identity", metavar="NAME", help="identity shown in the clear instead")
+    add("--anonymous-identity", metavar="NAME", help="outer identity, sent in the clear")
     add("--passphrase-file", metavar="FILE", help="first line: passphrase of the key")
     add("--dry-run", action="store_true", help="check only, change nothing")
     return made

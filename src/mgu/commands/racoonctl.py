@@ -36,7 +36,7 @@ USAGE: Final = """\
 usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
 
   reload-config                      (rc)  read racoon.conf and psk.txt again
-  show-schedule                      (sc)  the running timers
+  show-schedule                      (sc)  running timers
   show-sa [isakmp|esp|ah|ipsec]      (ss)  security associations, with their keys
   flush-sa [isakmp|esp|ah|ipsec]     (fs)  delete all of them
   delete-sa isakmp inet|inet6 SRC DST                      (ds)
@@ -46,7 +46,7 @@ usage: racoonctl [-l] [-d] [-s SOCKET] COMMAND ...
   vpn-connect GATEWAY                (vc)  establish a phase 1, wait and report
   vpn-disconnect GATEWAY             (vd)  delete all SAs with the gateway
   show-event                         (se)  show events as they happen
-  status [-v] [-f text|json]         (st)  all that is established
+  status [-v] [-f text|json]         (st)  SAs, peers and their last failures
   get-cert, logout-user                    not supported by this daemon
 
   -l  more columns of show-sa isakmp; -ll also the source

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from mgu.commands.setkey_calls import Opener
 
 _USAGE: Final = """\
-setkey [-knrv] FILE ...      carry out the files' statements
+setkey [-knrv] FILE ...      execute the statements of the files
        setkey [-knrv] -f FILE       the same
        setkey [-knrv] -c            the same, from standard input
        setkey [-alNpP] -D           show the SAs (with -P: the policies)
-       setkey -D --explain          show both in words, without keys, and what looks wrong
-       setkey [-P] -F               delete all SAs (with -P: all policies), everybody's
+       setkey -D --explain          describe both, without keys, with warnings
+       setkey [-P] -F               delete all SAs (with -P: all policies), of all programs
        setkey [-H] -x               print what happens to SAs and policies, until interrupted"""
 
 _EPILOG: Final = """\
-exit codes: 0 done; 1 a statement is wrong or was refused (the others were carried out if the
-file could be read to its end); 4 not permitted (this needs root); 64 wrong usage.
+exit codes: 0 done; 1 a statement is wrong or was refused (the others were executed if the
+whole file could be read); 4 not permitted (this needs root); 64 wrong usage.
 
 A file looks like this:
   add 10.0.0.1 10.0.0.2 esp 0x10001 -E aes-cbc 0x... -A hmac-sha1 0x...;
   spdadd 10.0.0.1 10.0.0.2 any -P out ipsec esp/transport//require;
-An `in` policy brings a `fwd` one with it, unless -k is given."""
+An `in` policy also adds a `fwd` policy, unless -k is given."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,16 +50,21 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("-V", "--version", dest="version", action="store_true", help="the version")
     flag = parser.add_argument
     flag("-P", "+P", dest="policies", action="store_true", help="with -D and -F: the policies")
-    flag("--explain", action="store_true", help="with -D: in words, with what looks wrong")
+    flag("--explain", action="store_true", help="with -D: a description, with warnings")
     flag("-a", action="store_true", help="dead SAs too (Linux keeps none)")
     flag("-l", dest="loop", action="store_true", help="with -D: one line each, every second")
     flag("-p", dest="ports", action="store_true", help="with -DP: ports of tunnel end points")
     flag("-N", dest="no_sockets", action="store_true", help="with -DP: no per-socket policies")
-    flag("-H", dest="hexadecimal", action="store_true", help="with -x: the messages' octets too")
+    flag(
+        "-H",
+        dest="hexadecimal",
+        action="store_true",
+        help="with -x: also the octets of the messages",
+    )
     flag("-n", dest="dry_run", action="store_true", help="check the input and change nothing")
     flag("-k", dest="kernel", action="store_true", help="no `fwd` policy for an `in` one")
     flag("-r", dest="rfc", action="store_true", help="undo -k; this is the default")
-    flag("-v", dest="verbose", action="store_true", help="say how many statements there were")
+    flag("-v", dest="verbose", action="store_true", help="print the number of statements")
     flag("names", metavar="FILE", nargs="*", help="read FILE; the same as -f")
     return parser
 

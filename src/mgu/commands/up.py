@@ -13,8 +13,8 @@ from wire.lean import Final
 NOT_RUNNING: Final = 3  # what LSB has for the `status` of an init script
 
 EPILOG = """\
-A stage that was not configured is passed over. One that is not up within its limit is reported
-and stays at work, and the next is begun. What is up already is left as it is.
+A stage that is not configured is skipped. One that is not up within its limit is reported and keeps
+trying, and the next is started. A stage that is up already is not changed.
 
 exit codes: 0 everything that is configured is up, 1 something is not, 3 with --status: something
 that is configured, or a stage that is named, does not run, 4 no permission, 64 usage, 130 Ctrl-C
@@ -24,12 +24,14 @@ that is configured, or a stage that is named, does not run, 4 no permission, 64 
 def _parser() -> Parser:
     parser = Parser("mgu up", description=__doc__ or "", epilog=EPILOG)
     add_stages(parser)
-    parser.add_argument("--status", action="store_true", help="show how they are, change nothing")
+    parser.add_argument(
+        "--status", action="store_true", help="show the state of the stages, change nothing"
+    )
     parser.add_argument(
         "--wait",
         type=_seconds,
         metavar="SECONDS",
-        help="wait at most so long for each stage (default: 30 for time and port)",
+        help="wait at most so many seconds for each stage (default: 30 for time and port)",
     )
     return parser
 

@@ -11,13 +11,13 @@ from mgu.streams import write_octets
 from mgu.wpa_ctrl import COMMANDS, Client, NotServed, fields, interfaces, wire_form
 from wire.lean import Final
 
-DESCRIPTION: Final = "Ask the IEEE 802.1X supplicant of this gateway, and tell it what to do."
+DESCRIPTION: Final = "Query and control the IEEE 802.1X supplicant of this gateway."
 
 EPILOG: Final = f"""\
 commands (without one: interactive, events are shown as they happen):
 {COMMANDS}
 
-exit status: 0 done, 1 no supplicant answers or it said FAIL, 4 no permission, 64 wrong usage
+exit status: 0 done, 1 no supplicant answers, or the reply is FAIL, 4 no permission, 64 wrong usage
 """
 
 REFUSALS: Final = ("FAIL", "UNKNOWN COMMAND")
@@ -47,11 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("-i", dest="interface", metavar="IF", help="interface (default: the first one served)")
     add("-p", dest="folder", metavar="DIR", help=f"control sockets (default: {WPA_CTRL_DIR})")
-    add("-s", dest="own_folder", metavar="DIR", default="/tmp", help="where our own socket is made")
+    add(
+        "-s",
+        dest="own_folder",
+        metavar="DIR",
+        default="/tmp",
+        help="directory of the client's socket",
+    )
     add("-a", dest="script", metavar="FILE", help="run FILE IF CONNECTED|DISCONNECTED on events")
     add("-B", dest="background", action="store_true", help="with -a: run in the background")
     add("-P", dest="pidfile", metavar="FILE", help="with -B: write the process id to FILE")
-    add("-G", dest="ping", metavar="SECONDS", type=int, default=5, help="between pings (5)")
+    add("-G", dest="ping", metavar="SECONDS", type=int, default=5, help="seconds between pings (5)")
     add("--json", action="store_true", help="name=value replies as one JSON object")
     add("command", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser

@@ -54,12 +54,12 @@ def check_key(key: Secret) -> None:
         raise BadConnection("a pre-shared key must not begin with a blank or hold line ends")
     if b"\0" in octets:
         raise BadConnection(
-            "a pre-shared key in psk.txt is text: write this one as 0x and hexadecimal"
+            "psk.txt cannot hold this key as text: write it as 0x and hexadecimal digits"
         )
     if len(octets) > psk.LONGEST - 64:
         raise BadConnection(f"a pre-shared key has at most {psk.LONGEST - 64} octets")
     if not psk.key_of(octets):
-        text = "a pre-shared key that begins with 0x must be hexadecimal: racoon reads it so"
+        text = "a pre-shared key that begins with 0x must be hexadecimal, as racoon reads it"
         raise BadConnection(text)
 
 

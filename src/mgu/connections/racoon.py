@@ -54,9 +54,9 @@ _REMOTE: Final = """\
 
 remote {address} {{
     exchange_mode main;
-{identity}    proposal_check claim;       # a shorter lifetime of the peer is taken over
+{identity}    proposal_check claim;       # a shorter lifetime of the peer is accepted
     nat_traversal on;
-    dpd_delay 30;               # seconds of silence until the peer is asked whether it lives
+    dpd_delay 30;               # seconds of silence before the peer is probed
     lifetime time 8 hour;
     proposal {{
         encryption_algorithm aes 128;

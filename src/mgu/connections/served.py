@@ -43,8 +43,8 @@ class Served:
         policies = len(left.connections) + len(left.generated)
         if policies or left.sas:
             logger.warning(
-                "an earlier daemon was not stopped in order: its policies (%d) are taken over, its "
-                "SAs (%d), which nobody could renew, are deleted",
+                "an earlier daemon was killed: its policies (%d) are kept, its SAs (%d) are"
+                " deleted, as they cannot be renewed",
                 policies,
                 left.sas,
             )
@@ -80,7 +80,9 @@ class Served:
         try:
             folder.write_problems(self._problems)
         except OSError as error:
-            logger.warning("%s: %s; 'ipsec' may show old problems", error.filename, error.strerror)
+            logger.warning(
+                "%s: %s; 'ipsec --list' may show old problems", error.filename, error.strerror
+            )
 
     async def clear(self) -> None:
         """Remove what was installed; the engine has said good-bye already."""

@@ -22,7 +22,7 @@ def add_option(made: Parser) -> None:
         metavar="SECONDS",
         type=float,
         default=0.0,
-        help="where localntp is at work, wait so long at most until the date is right",
+        help="if localntp runs, wait at most so many seconds until the date is right",
     )
 
 

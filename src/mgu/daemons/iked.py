@@ -41,7 +41,7 @@ REFUSALS: Final = (XfrmError, PortInUse, AdminSocketInUse, daemon.AlreadyRunning
 """Of a start; `main` has words for them."""
 
 EPILOG: Final = f"""\
-SIGHUP, and 'racoonctl reload-config', have the files read again.
+SIGHUP and 'racoonctl reload-config' make the daemon read its files again.
 
 environment
   {CHOICE:<15}  auto (default), kernel or userspace: who encrypts the packets
@@ -55,7 +55,7 @@ exit codes: {exits.OK} stopped, {exits.FAILED} failed, {exits.NO_PERMISSION} no 
 def parser() -> Parser:
     made = Parser(
         "mgu iked",
-        description="Agree on keys for IPsec with IKEv1 (RFC 2407, 2408, 2409).",
+        description="Negotiate keys for IPsec with IKEv1 (RFC 2407, 2408, 2409).",
         epilog=EPILOG,
     )
     add = made.add_argument

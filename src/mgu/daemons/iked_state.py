@@ -86,7 +86,7 @@ class State:
         }
         for name, differs in changed.items():
             if differs:
-                yield f"'{name}' is not what the daemon was started with: restart it for that"
+                yield f"a change of '{name}' takes effect at the next start: restart the daemon"
 
     def addresses_changed(self, tell: Callable[[Event], None], gone: frozenset[Address]) -> None:
         """Have the engine forget what stood on an address; look for connections that can be now."""

@@ -23,7 +23,8 @@ KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_READ_SEARCH"})
 
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 
-EPILOG: Final = f"""SIGHUP has the configuration read again, as 'wpa_cli reconfigure'.
+EPILOG: Final = f"""\
+SIGHUP makes the daemon read its configuration again, as does 'wpa_cli reconfigure'.
 
 environment:
   {EXPORT}  as --key-log, to the file tls.keys in this folder
@@ -31,7 +32,7 @@ environment:
 exit codes:
   {exits.OK}   ended by TERMINATE, SIGTERM or SIGINT
   {exits.FAILED}   the configuration or the control socket cannot be used, or another program speaks
-     EAPOL on the interface. What is only missing, an interface or a file, is waited for
+     EAPOL on the interface. It waits for an interface or a file that is missing
   {exits.NO_PERMISSION}   not enough permission (start it as root)
   {exits.USAGE}  wrong usage
 """
@@ -59,12 +60,14 @@ def parser() -> argparse.ArgumentParser:
         help=f"configuration (default {paths.WPA_SUPPLICANT_CONF})",
     )
     add("-D", dest="driver", metavar="DRIVER", default="wired", help="only 'wired' exists")
-    add("-C", dest="control", metavar="DIR", help="folder of the control socket (ctrl_interface)")
+    add(
+        "-C", dest="control", metavar="DIR", help="directory of the control socket (ctrl_interface)"
+    )
     add("-B", dest="background", action="store_true", help="run in the background")
     add("-P", dest="pidfile", metavar="FILE", type=Path, help="write the process id here")
     add("-f", dest="log", metavar="FILE", type=Path, help="log to this file")
     add("-s", dest="syslog", action="store_true", help="log to syslog")
-    add("-d", dest="debug", action="count", default=0, help="show each state that is entered")
+    add("-d", dest="debug", action="count", default=0, help="log each change of state")
     add("-q", dest="quiet", action="store_true", help="log warnings and errors only")
     add("-t", dest="stamps", action="store_true", help="accepted; every line has its date")
     add("--no-logoff", action="store_true", help="leave the port open at the switch at exit")
@@ -72,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
         "--key-log",
         metavar="FILE",
         type=Path,
-        help="write TLS secrets here, for Wireshark; whoever reads them reads the traffic",
+        help="write TLS secrets here, for Wireshark; whoever has them can decrypt the traffic",
     )
     add("-v", dest="version", action="store_true", help="show the version")
     date.add_option(made)
@@ -133,7 +136,9 @@ async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
     try:
         with key_log(options.key_log) as keylog:
             if keylog is not None:
-                _log.warning("%s gets the TLS secrets: for laboratories only", options.key_log)
+                _log.warning(
+                    "the TLS secrets are written to %s: for laboratories only", options.key_log
+                )
             return await _serve(options, keylog, stop)
     except NotPermitted as error:
         _log.error("%s", error)

@@ -77,7 +77,11 @@ class Gateway:
         jump, self._held = self._held, state.jump
         if state.jump and (jump is None or jump.waits_for != state.jump.waits_for):
             offset = seconds(state.jump.offset)
-            log.warning("a jump of %s s is held; it waits for %s", offset, state.jump.waits_for)
+            log.warning(
+                "a jump of the clock by %s s is held back; it waits for %s",
+                offset,
+                state.jump.waits_for,
+            )
         action = self._action if outcome and outcome.trust and not state.jump else "none"
         line = timestatus.write(state, outcome, action, clock())
         daemon.notify(f"STATUS={line}")
@@ -109,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.warning("%s", notice)
         if not setup.configuration.servers:
             raise ConfigurationError(
-                f"{under_root(LOCALNTP_CONF)} names no server; do: localNTP -a -n ADDRESS"
+                f"{under_root(LOCALNTP_CONF)} names no server; run: localNTP -a -n ADDRESS"
             )
         made = peers(
             setup.configuration.servers,
@@ -139,7 +143,9 @@ def _known() -> ExitStack:
     try:
         return timekeeping.at_work()
     except OSError as error:
-        log.warning("%s: %s; nobody waits for the date", error.filename, error.strerror)
+        log.warning(
+            "%s: %s; other daemons do not wait for the date", error.filename, error.strerror
+        )
         return ExitStack()
 
 

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         default=Path("demo-output"),
         metavar="DIR",
-        help="where the capture and its keys go (default: demo-output)",
+        help="directory for the capture and its keys (default: demo-output)",
     )
     options = parser.parse_args(argv)
     if options.peers == "real" and os.geteuid() != 0:

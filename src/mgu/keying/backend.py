@@ -110,7 +110,7 @@ class XfrmBackend:
                 else:
                     await self._plane.delete_policy(one)
             except dataplane.XfrmError as error:
-                logger.error("half a policy stays in place: %s", error)
+                logger.error("an incomplete policy stays in place: %s", error)
 
     async def remove_policy(self, policy: PolicyEntry) -> None:
         """But for what has another in its place meanwhile."""

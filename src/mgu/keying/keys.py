@@ -29,7 +29,10 @@ class KeyFiles:
         except OSError:
             self._ike.close()
             raise
-        logger.warning("the keys of all SAs are written to %s: who reads them reads all", folder)
+        logger.warning(
+            "the keys of all SAs are written to %s: whoever can read them can decrypt all traffic",
+            folder,
+        )
 
     def write(self, keys: Keys) -> None:
         """Add a line. A full disk is a warning: the tunnel matters more than its capture."""

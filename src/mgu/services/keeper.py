@@ -105,12 +105,12 @@ class Keeper:
             return [End(exits.OK)]
         how = _how(code)
         if code in GIVE_UP:
-            return [Say(f"{self._name} {how} and is not started again"), End(code or exits.OK)]
+            return [Say(f"{self._name} {how} and is not restarted"), End(code or exits.OK)]
         lived = now - self._began
         self._failures = 0 if lived >= STEADY else self._failures + 1
         delay = min(FIRST * 2 ** max(self._failures - 1, 0), LONGEST)
         self.deadline = now + delay
-        return [Say(f"{self._name} {how} after {lived:.0f} s; it is started again in {delay:g} s")]
+        return [Say(f"{self._name} {how} after {lived:.0f} s; it is restarted in {delay:g} s")]
 
     def _stop(self, now: float) -> list[Command]:
         self._stopping = True
@@ -130,7 +130,10 @@ class Keeper:
         self.deadline = now + PATIENCE
         if self._stopping:
             return [Say(f"{self._name} does not stop and is killed"), Kill()]
-        return [Say(f"{self._name} gave no sign of life (stopped, or it hangs): killed"), Kill()]
+        return [
+            Say(f"{self._name} did not report that it is alive (stopped, or it hangs): killed"),
+            Kill(),
+        ]
 
 
 def _how(code: int | None) -> str:

@@ -111,7 +111,9 @@ class Systemd:
             if present == text:
                 return False
             if not present.startswith(_OURS):
-                raise ServiceError(f"{path} is not ours; move it away, then run the command again")
+                raise ServiceError(
+                    f"{path} was not written by mgusec; move it away, then run the command again"
+                )
         write_whole(path, text.encode())
         return True
 

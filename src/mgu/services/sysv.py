@@ -49,7 +49,9 @@ class SysV:
     def enable(self, service: Service) -> None:
         script = self._etc / "init.d" / service.name
         if script.exists() and _OURS not in script.read_text(encoding="utf-8"):
-            raise ServiceError(f"{script} is not ours; move it away, then run the command again")
+            raise ServiceError(
+                f"{script} was not written by mgusec; move it away, then run the command again"
+            )
         write_whole(script, script_text(service).encode(), 0o755)
         for link in self._links(service):
             link.parent.mkdir(parents=True, exist_ok=True)
