@@ -4,15 +4,17 @@ implementations, and the formulas of the standard written down a second time.
 
 import hashlib
 import hmac
+from functools import partial
 
 import pytest
 import scapy.layers.tls.crypto.groups as tls_groups
-from cryptography.hazmat.primitives.asymmetric import dh
+from cryptography.hazmat.primitives.asymmetric import dh, ec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ike.crypto.ciphers import CIPHERS, CbcCipher
-from ike.crypto.groups import SUPPORTED, KeyPair, octets, prime
+from ike.crypto.curves import Curve, Curve25519
+from ike.crypto.groups import MODP, SUPPORTED, KeyPair, octets
 from ike.crypto.keys import (
     Cookies,
     Nonces,
@@ -43,26 +45,27 @@ def _draw(size: int) -> bytes:
 
 
 def test_the_prime_of_group_2_is_that_of_the_standard() -> None:
-    assert prime(Group.MODP1024) == OAKLEY_2
+    assert MODP[Group.MODP1024].prime == OAKLEY_2
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", MODP)
 def test_the_primes_are_those_that_scapy_lists(group: Group) -> None:
-    assert prime(group) == getattr(tls_groups, f"modp{octets(group) * 8}").m
+    assert MODP[group].prime == getattr(tls_groups, f"modp{octets(group) * 8}").m
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_both_sides_get_the_same_secret_as_long_as_the_prime(group: Group) -> None:
+def test_both_sides_get_the_same_secret(group: Group) -> None:
     here = KeyPair.generate(group, _draw)
     there = KeyPair.generate(group, lambda size: _draw(size + 1)[:size])
     shared = here.shared(there.public)
     assert shared == there.shared(here.public)
-    assert len(shared) == len(here.public) == octets(group)
+    assert len(here.public) == octets(group)
+    assert len(shared) == (octets(group) // 2 if group.name.startswith("ECP") else octets(group))
 
 
 def test_a_secret_is_the_one_that_openssl_computes() -> None:
     group = Group.MODP2048
-    parameters = dh.DHParameterNumbers(prime(group), 2)
+    parameters = dh.DHParameterNumbers(MODP[group].prime, 2)
     theirs = parameters.parameters().generate_private_key()
     ours = KeyPair.generate(group, _draw)
     public = dh.DHPublicNumbers(int.from_bytes(ours.public), parameters).public_key()
@@ -70,10 +73,10 @@ def test_a_secret_is_the_one_that_openssl_computes() -> None:
     assert ours.shared(value).reveal() == theirs.exchange(public)
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", MODP)
 def test_values_that_give_the_secret_away_are_refused(group: Group) -> None:
     pair = KeyPair.generate(group, _draw)
-    size, p = octets(group), prime(group)
+    size, p = octets(group), MODP[group].prime
     for bad in (0, 1, p - 1, p, (1 << 8 * size) - 1):
         with pytest.raises(InvalidKeyInformation):
             pair.shared(bad.to_bytes(size))
@@ -81,6 +84,59 @@ def test_values_that_give_the_secret_away_are_refused(group: Group) -> None:
         pair.shared(pair.public[1:])
     with pytest.raises(InvalidKeyInformation):
         pair.shared(b"\0" + pair.public)
+
+
+CURVES = sorted(SUPPORTED - MODP.keys())
+
+
+@pytest.mark.parametrize("group", CURVES)
+def test_values_of_no_point_or_of_a_small_group_are_refused(group: Group) -> None:
+    pair = KeyPair.generate(group, _draw)
+    turned = bytes([*pair.public[:-1], pair.public[-1] ^ 1]) if group != Group.CURVE25519 else None
+    for bad in (bytes(octets(group)), b"\xff" * octets(group), pair.public[1:], turned):
+        if bad is not None and (group != Group.CURVE25519 or bad[:1] != b"\xff"):
+            with pytest.raises(InvalidKeyInformation):
+                pair.shared(bad)
+    with pytest.raises(InvalidKeyInformation):
+        pair.shared(b"\0" + pair.public)
+
+
+def test_group_19_gives_the_vector_of_rfc_5903() -> None:  # 8.1
+    first = bytes.fromhex("C88F01F510D9AC3F70A292DAA2316DE544E9AAB8AFE84049C62A9C57862D1433")
+    second = bytes.fromhex("C6EF9C5D78AE012A011164ACB397CE2088685D8F06BF9BE0B283AB46476BEE53")
+    public = bytes.fromhex(
+        "DAD0B65394221CF9B051E1FECA5787D098DFE637FC90B9EF945D0C3772581180"
+        "5271A0461CDB8252D61F1C456FA3E59AB1F45B33ACCF5F58389E0577B8990BB3"
+    )
+    peer = bytes.fromhex(
+        "D12DFB5289C8D4F81208B70270398C342296970A0BCCB74C736FC7554494BF63"
+        "56FBF3CA366CC23E8157854C13C58D6AAC23F046ADA30F8353E74F33039872AB"
+    )
+    secret = bytes.fromhex("D6840F6B42F6EDAFD13116E0E12565202FEF8E9ECE7DCE03812464D04B9442DE")
+    curve = Curve(ec.SECP256R1())
+    assert (curve.public(first), curve.public(second)) == (public, peer)
+    assert curve.shared(first, peer) == curve.shared(second, public) == secret
+
+
+def test_group_31_gives_the_vector_of_rfc_7748() -> None:  # 6.1
+    bob = bytes.fromhex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb")
+    public = bytes.fromhex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+    alice = bytes.fromhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
+    secret = bytes.fromhex("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")
+    assert Curve25519().public(bob) == public
+    assert Curve25519().shared(bob, alice) == secret
+
+
+def _repeated(octet: bytes, size: int) -> bytes:
+    return octet * size
+
+
+@pytest.mark.parametrize("group", [g for g in CURVES if g != Group.CURVE25519])
+def test_the_private_number_is_never_zero_nor_the_order_or_more(group: Group) -> None:
+    for octet in (b"\0", b"\xff"):
+        pair = KeyPair.generate(group, partial(_repeated, octet))
+        assert int.from_bytes(pair.exponent.reveal()) > 0
+        assert pair.shared(KeyPair.generate(group, _draw).public)
 
 
 @given(st.integers(2, OAKLEY_2 - 2), st.binary(min_size=1, max_size=40))

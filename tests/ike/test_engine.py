@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,14 @@ def test_tunnel_and_transport_mode_work_with_and_without_pfs(
 @pytest.mark.parametrize("hash_algorithm", [Hash.MD5, Hash.SHA1, Hash.SHA2_256, Hash.SHA2_512])
 @pytest.mark.parametrize(
     ("encryption", "bits"),
-    [(Encryption.AES, 256), (Encryption.TRIPLE_DES, None), (Encryption.DES, None)],
+    [
+        (Encryption.AES, 256),
+        (Encryption.TRIPLE_DES, None),
+        (Encryption.DES, None),
+        (Encryption.CAMELLIA, 192),
+        (Encryption.BLOWFISH, 448),
+        (Encryption.CAST, 128),
+    ],
 )
 def test_each_phase_1_algorithm_works(
     hash_algorithm: Hash, encryption: Encryption, bits: int | None
@@ -149,6 +157,10 @@ def test_each_phase_1_algorithm_works(
         (EspTransform.AES, 192, 24),
         (EspTransform.TRIPLE_DES, 0, 24),
         (EspTransform.NULL, 0, 0),
+        (EspTransform.CAST, 128, 16),
+        (EspTransform.BLOWFISH, 448, 56),
+        (EspTransform.CAMELLIA, 256, 32),
+        (EspTransform.AES_CTR, 256, 36),  # and the nonce (RFC 3686, 5.1)
     ],
 )
 @pytest.mark.parametrize("integrity", [Integrity.HMAC_MD5, Integrity.HMAC_SHA2_512])
@@ -162,6 +174,41 @@ def test_each_esp_algorithm_gets_keys_of_its_length(
     world.run(1)
     assert mirrored(left, right)
     assert len(left.of(Direction.OUT)[0].encryption_key) == octets
+
+
+@pytest.mark.parametrize(
+    ("transform", "bits", "octets"),
+    [
+        (EspTransform.AES_CCM_8, 128, 19),  # RFC 4309, 7.1
+        (EspTransform.AES_CCM_12, 192, 27),
+        (EspTransform.AES_CCM_16, 256, 35),
+        (EspTransform.AES_GCM_8, 128, 20),  # RFC 4106, 8.1
+        (EspTransform.AES_GCM_12, 192, 28),
+        (EspTransform.AES_GCM_16, 256, 36),
+    ],
+)
+def test_a_cipher_that_authenticates_gets_one_key_with_its_salt(
+    transform: EspTransform, bits: int, octets: int
+) -> None:
+    changes = {"encryption": (EspEncryption(transform, bits),)}
+    world = World()
+    left, right = pair(world, left=config(RIGHT, **changes), right=config(LEFT, **changes))
+    assert connect(world, left)
+    world.run(1)
+    assert mirrored(left, right)
+    sa = left.of(Direction.OUT)[0]
+    assert (len(sa.encryption_key), len(sa.integrity_key)) == (octets, 0)
+
+
+@pytest.mark.parametrize("group", [Group.ECP256, Group.ECP521, Group.ECP384BP, Group.CURVE25519])
+def test_a_curve_keys_both_phases(group: Group) -> None:
+    changes: dict[str, Any] = {"proposals": (Phase1Proposal(group=group),), "pfs_group": group}
+    world = World()
+    left, right = pair(world, left=config(RIGHT, **changes), right=config(LEFT, **changes))
+    assert connect(world, left)
+    world.run(1)
+    assert mirrored(left, right)
+    assert left.engine.ipsec_sas()[0].pfs_group == group
 
 
 def test_ah_works() -> None:

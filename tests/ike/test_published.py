@@ -71,6 +71,9 @@ def test_racoons_words_mean_what_they_say() -> None:
         "3des": Encryption.TRIPLE_DES,
         "aes": Encryption.AES,
         "rijndael": Encryption.AES,
+        "camellia": Encryption.CAMELLIA,
+        "blowfish": Encryption.BLOWFISH,
+        "cast128": Encryption.CAST,
     }
     assert values.PHASE2_CIPHERS == {
         "des": EspTransform.DES,
@@ -79,6 +82,18 @@ def test_racoons_words_mean_what_they_say() -> None:
         "null": EspTransform.NULL,
         "aes": EspTransform.AES,
         "rijndael": EspTransform.AES,
+        "camellia": EspTransform.CAMELLIA,
+        "blowfish": EspTransform.BLOWFISH,
+        "cast128": EspTransform.CAST,
+        "aes_ctr": EspTransform.AES_CTR,
+        "aes_ccm": EspTransform.AES_CCM_16,
+        "aes_ccm_8": EspTransform.AES_CCM_8,
+        "aes_ccm_12": EspTransform.AES_CCM_12,
+        "aes_ccm_16": EspTransform.AES_CCM_16,
+        "aes_gcm": EspTransform.AES_GCM_16,
+        "aes_gcm_8": EspTransform.AES_GCM_8,
+        "aes_gcm_12": EspTransform.AES_GCM_12,
+        "aes_gcm_16": EspTransform.AES_GCM_16,
     }
     assert {word: integrity.name for word, integrity in values.INTEGRITIES.items()} == {
         "hmac_md5": "HMAC_MD5",
@@ -89,6 +104,7 @@ def test_racoons_words_mean_what_they_say() -> None:
         "hmac_sha2_256": "HMAC_SHA2_256",
         "hmac_sha2_384": "HMAC_SHA2_384",
         "hmac_sha2_512": "HMAC_SHA2_512",
+        "aes_xcbc_mac": "AES_XCBC_MAC",
         "non_auth": "NONE",
     }
     assert [(word, int(group)) for word, group in values.GROUPS.items()] == [
@@ -100,6 +116,15 @@ def test_racoons_words_mean_what_they_say() -> None:
         ("modp4096", 16),
         ("modp6144", 17),
         ("modp8192", 18),
+        ("ecp256", 19),
+        ("ecp384", 20),
+        ("ecp521", 21),
+        ("ecp192", 25),
+        ("ecp224", 26),
+        ("ecp256bp", 28),
+        ("ecp384bp", 29),
+        ("ecp512bp", 30),
+        ("curve25519", 31),
     ]
 
 

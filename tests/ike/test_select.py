@@ -264,7 +264,7 @@ def test_sainfos_algorithms_are_offered_in_order_each_with_each() -> None:
         encryption=(
             EspEncryption(EspTransform.AES, 256),
             EspEncryption(EspTransform.TRIPLE_DES),
-            EspEncryption(EspTransform.BLOWFISH),  # not implemented: not offered
+            EspEncryption(EspTransform.IDEA),  # not implemented: not offered
         ),
         integrity=(Integrity.HMAC_SHA2_256, Integrity.HMAC_MD5),
     )
@@ -274,6 +274,37 @@ def test_sainfos_algorithms_are_offered_in_order_each_with_each() -> None:
         (EspTransform.TRIPLE_DES, None, Integrity.HMAC_SHA2_256),
         (EspTransform.TRIPLE_DES, None, Integrity.HMAC_MD5),
     ]
+
+
+def test_a_cipher_that_authenticates_is_offered_once_and_alone() -> None:  # RFC 4106, 8.3
+    suites = _suites(
+        encryption=(EspEncryption(EspTransform.AES_GCM_16, 256), EspEncryption(EspTransform.AES)),
+        integrity=(Integrity.HMAC_SHA2_256, Integrity.HMAC_SHA1),
+    )
+    assert [(s.encryption, s.key_bits, s.integrity) for s in suites] == [
+        (EspTransform.AES_GCM_16, 256, Integrity.NONE),
+        (EspTransform.AES, 128, Integrity.HMAC_SHA2_256),
+        (EspTransform.AES, 128, Integrity.HMAC_SHA1),
+    ]
+
+
+@pytest.mark.parametrize("cipher", [EspTransform.AES_CTR, EspTransform.NULL])
+def test_what_protects_nothing_without_integrity_is_not_offered_without(
+    cipher: EspTransform,
+) -> None:  # RFC 3686, 3; RFC 2406, 3.2.2
+    both = (Integrity.NONE, Integrity.HMAC_SHA1)
+    suites = _suites(encryption=(EspEncryption(cipher),), integrity=both)
+    assert [suite.integrity for suite in suites] == [Integrity.HMAC_SHA1]
+
+
+def test_a_peers_counter_mode_without_integrity_is_refused() -> None:
+    ours = _suites(
+        encryption=(EspEncryption(EspTransform.AES_CTR),),
+        integrity=(Integrity.NONE, Integrity.HMAC_SHA1),
+    )
+    theirs = replace(ours[0], integrity=Integrity.NONE)
+    with pytest.raises(NoProposalChosen):
+        choose_phase2(phase2_offer([[theirs]], [SPI]), [ours], C.OBEY, pfs=False)
 
 
 def test_a_set_is_taken_whole_or_not_at_all() -> None:

@@ -131,7 +131,7 @@ def test_each_check_value_has_its_name_in_linux(integrity: Integrity, size: int,
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"integrity": Integrity(9)}, "no authentication"),
+        ({"integrity": Integrity(10)}, "no authentication"),
         ({"encryption_key": Secret(bytes(5))}, "a key of"),
     ],
 )

@@ -25,6 +25,9 @@ _CIPHERS: Final = {
     "DES": "DES-CBC",
     "TRIPLE_DES": "3DES-CBC",
     "AES": "AES-CBC",
+    "CAST": "CAST-CBC",
+    "BLOWFISH": "BLOWFISH-CBC",
+    "CAMELLIA": "CAMELLIA-CBC",
 }
 _HASHES: Final = {"SHA1": "SHA", "SHA2_256": "SHA256", "SHA2_384": "SHA384", "SHA2_512": "SHA512"}
 _METHODS: Final = {"PRE_SHARED_KEY": "pre-shared key", "RSA_SIGNATURE": "RSA signatures"}

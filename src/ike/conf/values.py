@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from ike.conf.errors import ConfError
+from ike.crypto.ciphers import CIPHERS
+from ike.doi.proposals import ESP_KEY_BITS
 from ike.numbers.doi import (
     Authentication,
     Encryption,
@@ -25,6 +27,9 @@ PHASE1_CIPHERS: Final = {
     "3des": Encryption.TRIPLE_DES,
     "aes": Encryption.AES,
     "rijndael": Encryption.AES,
+    "camellia": Encryption.CAMELLIA,
+    "blowfish": Encryption.BLOWFISH,
+    "cast128": Encryption.CAST,
 }
 HASHES: Final = {
     "md5": Hash.MD5,
@@ -49,6 +54,15 @@ GROUPS: Final = {
     "modp4096": Group.MODP4096,
     "modp6144": Group.MODP6144,
     "modp8192": Group.MODP8192,
+    "ecp256": Group.ECP256,
+    "ecp384": Group.ECP384,
+    "ecp521": Group.ECP521,
+    "ecp192": Group.ECP192,
+    "ecp224": Group.ECP224,
+    "ecp256bp": Group.ECP256BP,
+    "ecp384bp": Group.ECP384BP,
+    "ecp512bp": Group.ECP512BP,
+    "curve25519": Group.CURVE25519,
 }
 PHASE2_CIPHERS: Final = {
     "des": EspTransform.DES,
@@ -57,6 +71,18 @@ PHASE2_CIPHERS: Final = {
     "null": EspTransform.NULL,
     "aes": EspTransform.AES,
     "rijndael": EspTransform.AES,
+    "camellia": EspTransform.CAMELLIA,
+    "blowfish": EspTransform.BLOWFISH,
+    "cast128": EspTransform.CAST,
+    "aes_ctr": EspTransform.AES_CTR,
+    "aes_ccm": EspTransform.AES_CCM_16,
+    "aes_ccm_8": EspTransform.AES_CCM_8,
+    "aes_ccm_12": EspTransform.AES_CCM_12,
+    "aes_ccm_16": EspTransform.AES_CCM_16,
+    "aes_gcm": EspTransform.AES_GCM_16,
+    "aes_gcm_8": EspTransform.AES_GCM_8,
+    "aes_gcm_12": EspTransform.AES_GCM_12,
+    "aes_gcm_16": EspTransform.AES_GCM_16,
 }
 INTEGRITIES: Final = {
     "hmac_md5": Integrity.HMAC_MD5,
@@ -67,11 +93,12 @@ INTEGRITIES: Final = {
     "hmac_sha2_256": Integrity.HMAC_SHA2_256,
     "hmac_sha2_384": Integrity.HMAC_SHA2_384,
     "hmac_sha2_512": Integrity.HMAC_SHA2_512,
+    "aes_xcbc_mac": Integrity.AES_XCBC_MAC,
     "non_auth": Integrity.NONE,
 }
 KEY_BITS: Final[Mapping[Enum, tuple[int, ...]]] = {
-    Encryption.AES: (128, 192, 256),
-    EspTransform.AES: (128, 192, 256),
+    **{cipher: spec.key_bits for cipher, spec in CIPHERS.items() if spec.variable},
+    **{cipher: bits for cipher, bits in ESP_KEY_BITS.items() if len(bits) > 1},
 }
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}  # by the first letter of the unit
 

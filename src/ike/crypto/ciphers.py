@@ -14,7 +14,12 @@ from wire.secret import Secret
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-    from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+    from cryptography.hazmat.decrepit.ciphers.algorithms import (
+        CAST5,
+        Blowfish,
+        Camellia,
+        TripleDES,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,13 @@ CIPHERS: Final[dict[Encryption, CipherSpec]] = {
     Encryption.AES: CipherSpec("AES-CBC", (128, 192, 256), 16, AES, variable=True),
     Encryption.TRIPLE_DES: CipherSpec("3DES-CBC", (192,), 8, TripleDES),
     Encryption.DES: CipherSpec("DES-CBC", (64,), 8, _des),
+    Encryption.CAMELLIA: CipherSpec(
+        "CAMELLIA-CBC", (128, 192, 256), 16, Camellia, variable=True
+    ),  # RFC 4312
+    Encryption.BLOWFISH: CipherSpec(
+        "BLOWFISH-CBC", (128, *range(40, 128, 8), *range(136, 449, 8)), 8, Blowfish, variable=True
+    ),
+    Encryption.CAST: CipherSpec("CAST-CBC", (128, *range(40, 128, 8)), 8, CAST5, variable=True),
 }
 
 

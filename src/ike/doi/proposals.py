@@ -17,6 +17,7 @@ from ike.numbers.doi import (
     Encryption,
     EspTransform,
     Group,
+    GroupType,
     Hash,
     Integrity,
     IpcompTransform,
@@ -78,8 +79,8 @@ class Phase1Suite:
         if unknown := values.keys() - known:
             names = ", ".join(str(Phase1Attribute(number)) for number in sorted(unknown))
             raise AttributesNotSupported(f"attribute {names}")
-        if values.get(A.GROUP_TYPE, 1) != 1:
-            raise AttributesNotSupported("only MODP groups are supported")
+        if values.get(A.GROUP_TYPE, GroupType.MODP) not in (GroupType.MODP, GroupType.ECP):
+            raise AttributesNotSupported(f"group type {GroupType(values[A.GROUP_TYPE])}")
         try:
             return cls(
                 encryption=Encryption(values[A.ENCRYPTION]),
@@ -177,6 +178,7 @@ AH_TRANSFORMS: dict[Integrity, AhTransform] = {
     Integrity.HMAC_SHA2_256: AhTransform.SHA2_256,
     Integrity.HMAC_SHA2_384: AhTransform.SHA2_384,
     Integrity.HMAC_SHA2_512: AhTransform.SHA2_512,
+    Integrity.AES_XCBC_MAC: AhTransform.AES_XCBC_MAC,
 }
 
 INTEGRITY_KEY_OCTETS: dict[Integrity, int] = {
@@ -186,15 +188,53 @@ INTEGRITY_KEY_OCTETS: dict[Integrity, int] = {
     Integrity.HMAC_SHA2_256: 32,
     Integrity.HMAC_SHA2_384: 48,
     Integrity.HMAC_SHA2_512: 64,
+    Integrity.AES_XCBC_MAC: 16,
 }
 
-# The key lengths of ESP in bits, the default first; AES takes a KEY_LENGTH attribute.
+_AES = (128, 192, 256)
+
+# The key lengths of ESP in bits, the default first. Those with several take a KEY_LENGTH attribute.
 ESP_KEY_BITS: dict[EspTransform, tuple[int, ...]] = {
-    EspTransform.AES: (128, 192, 256),
+    EspTransform.AES: _AES,
     EspTransform.TRIPLE_DES: (192,),
     EspTransform.DES: (64,),
     EspTransform.NULL: (0,),
+    EspTransform.CAST: (128, *range(40, 128, 8)),
+    EspTransform.BLOWFISH: (128, *range(40, 128, 8), *range(136, 449, 8)),
+    EspTransform.CAMELLIA: _AES,
+    EspTransform.AES_CTR: _AES,
+    EspTransform.AES_CCM_8: _AES,
+    EspTransform.AES_CCM_12: _AES,
+    EspTransform.AES_CCM_16: _AES,
+    EspTransform.AES_GCM_8: _AES,
+    EspTransform.AES_GCM_12: _AES,
+    EspTransform.AES_GCM_16: _AES,
 }
+
+# Octets of a nonce that KEYMAT has behind the key (RFC 3686, 5.1; RFC 4309, 7.1; RFC 4106, 8.1).
+# They do not count in KEY_LENGTH.
+NONCE_OCTETS: dict[EspTransform, int] = {
+    EspTransform.AES_CTR: 4,
+    EspTransform.AES_CCM_8: 3,
+    EspTransform.AES_CCM_12: 3,
+    EspTransform.AES_CCM_16: 3,
+    EspTransform.AES_GCM_8: 4,
+    EspTransform.AES_GCM_12: 4,
+    EspTransform.AES_GCM_16: 4,
+}
+
+COMBINED = frozenset(NONCE_OCTETS) - {EspTransform.AES_CTR}
+"""Ciphers that authenticate by themselves: no other integrity goes with them (RFC 4106, 8.3)."""
+
+_ALONE_UNSAFE = frozenset({EspTransform.NULL, EspTransform.AES_CTR})
+
+
+def goes_with(cipher: EspTransform, integrity: Integrity) -> bool:
+    """Whether ESP may have both. Counter mode demands integrity (RFC 3686, 3); NULL, too, or
+    there would be no protection at all (RFC 2406, 3.2.2)."""
+    if cipher in COMBINED:
+        return integrity == Integrity.NONE
+    return integrity != Integrity.NONE or cipher not in _ALONE_UNSAFE
 
 
 def shown_transform(protocol: ProtocolId, transform: Transform) -> str:

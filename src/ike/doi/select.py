@@ -18,15 +18,17 @@ from ike.doi.proposal_check import (
 )
 from ike.doi.proposals import (
     AH_TRANSFORMS,
+    COMBINED,
     ESP_KEY_BITS,
     INTEGRITY_KEY_OCTETS,
     Lifetime,
     Phase2Suite,
+    goes_with,
     shown_transform,
 )
 from ike.errors import AttributesNotSupported, NoProposalChosen, PeerError
 from ike.isakmp.payloads import Proposal, SaBody, Transform
-from ike.numbers.doi import EncapsulationMode, EspTransform, Group
+from ike.numbers.doi import EncapsulationMode, Group, Integrity
 from ike.numbers.isakmp import ProtocolId
 from ike.values import Mode, Protection
 
@@ -73,10 +75,21 @@ def phase2_suites(
             lifetime=Lifetime(seconds=sainfo.lifetime_seconds, kilobytes=sainfo.lifetime_kilobytes),
         )
         for cipher in ciphers
-        for integrity in sainfo.integrity
-        if integrity in (INTEGRITY_KEY_OCTETS if cipher else AH_TRANSFORMS)
-        and not (cipher and cipher.transform == EspTransform.NULL and not integrity)
+        for integrity in _integrities(sainfo, cipher)
     )
+
+
+def _integrities(sainfo: Sainfo, cipher: EspEncryption | None) -> Sequence[Integrity]:
+    """What goes with the cipher, of what the sainfo names; None is AH."""
+    if cipher is None:
+        return [each for each in sainfo.integrity if each in AH_TRANSFORMS]
+    if cipher.transform in COMBINED:
+        return [Integrity.NONE]
+    return [
+        each
+        for each in sainfo.integrity
+        if each in INTEGRITY_KEY_OCTETS and goes_with(cipher.transform, each)
+    ]
 
 
 def phase2_offer(sets: Sequence[Sequence[Phase2Suite]], spis: Sequence[bytes]) -> SaBody:

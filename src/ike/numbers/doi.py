@@ -80,7 +80,7 @@ class Authentication(OpenEnum):
 
 
 class Group(OpenEnum):
-    """Diffie-Hellman groups (RFC 2409, 6; RFC 3526)."""
+    """Diffie-Hellman groups (RFC 2409, 6; 3526; 5903; 5114; 6954; 8031)."""
 
     NONE = 0
     MODP768 = 1
@@ -91,6 +91,24 @@ class Group(OpenEnum):
     MODP4096 = 16
     MODP6144 = 17
     MODP8192 = 18
+    ECP256 = 19
+    ECP384 = 20
+    ECP521 = 21
+    ECP192 = 25
+    ECP224 = 26
+    ECP224BP = 27
+    ECP256BP = 28
+    ECP384BP = 29
+    ECP512BP = 30
+    CURVE25519 = 31
+
+
+class GroupType(OpenEnum):
+    """What a group is made of (RFC 2409, appendix A); a group with a number says it already."""
+
+    MODP = 1
+    ECP = 2
+    EC2N = 3
 
 
 class LifeType(OpenEnum):
@@ -99,7 +117,7 @@ class LifeType(OpenEnum):
 
 
 class EspTransform(OpenEnum):
-    """ESP transform identifiers (RFC 2407, 4.4.4; AES: RFC 3602)."""
+    """ESP transform identifiers (RFC 2407, 4.4.4; RFC 3602, 3686, 4309, 4106, 4312)."""
 
     DES_IV64 = 1
     DES = 2
@@ -110,11 +128,18 @@ class EspTransform(OpenEnum):
     BLOWFISH = 7
     NULL = 11
     AES = 12
+    AES_CTR = 13
+    AES_CCM_8 = 14
+    AES_CCM_12 = 15
+    AES_CCM_16 = 16
+    AES_GCM_8 = 18
+    AES_GCM_12 = 19
+    AES_GCM_16 = 20
     CAMELLIA = 22
 
 
 class AhTransform(OpenEnum):
-    """AH transform identifiers (RFC 2407, 4.4.3; RFC 4868)."""
+    """AH transform identifiers (RFC 2407, 4.4.3; RFC 4868; RFC 3566)."""
 
     MD5 = 2
     SHA1 = 3
@@ -122,6 +147,7 @@ class AhTransform(OpenEnum):
     SHA2_256 = 5
     SHA2_384 = 6
     SHA2_512 = 7
+    AES_XCBC_MAC = 9
 
 
 class IpcompTransform(OpenEnum):
@@ -159,7 +185,7 @@ class EncapsulationMode(OpenEnum):
 
 
 class Integrity(OpenEnum):
-    """Authentication algorithms of ESP and AH (RFC 2407, 4.5; RFC 4868)."""
+    """Authentication algorithms of ESP and AH (RFC 2407, 4.5; RFC 4868; RFC 3566)."""
 
     NONE = 0
     HMAC_MD5 = 1
@@ -169,3 +195,4 @@ class Integrity(OpenEnum):
     HMAC_SHA2_256 = 5
     HMAC_SHA2_384 = 6
     HMAC_SHA2_512 = 7
+    AES_XCBC_MAC = 9

@@ -7,9 +7,14 @@ from ike.numbers.doi import Authentication, Encryption, Group, Hash
 from ike.numbers.isakmp import ExchangeType
 from ike.phase1.facts import Phase1
 
-_WEAK_GROUPS: Final = {Group.MODP768, Group.MODP1024, Group.MODP1536}
+_WEAK_GROUPS: Final = {Group.MODP768, Group.MODP1024, Group.MODP1536, Group.ECP192}
 _WEAK_HASHES: Final = {Hash.MD5, Hash.SHA1}
-_WEAK_CIPHERS: Final = {Encryption.DES, Encryption.TRIPLE_DES}
+_WEAK_CIPHERS: Final = {
+    Encryption.DES,
+    Encryption.TRIPLE_DES,
+    Encryption.BLOWFISH,  # blocks of 64 bits (RFC 7696; Sweet32)
+    Encryption.CAST,
+}
 
 
 class Weakness:

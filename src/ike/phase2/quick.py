@@ -14,6 +14,7 @@ from ike.doi.identity import traffic_identity
 from ike.doi.proposals import (
     ESP_KEY_BITS,
     INTEGRITY_KEY_OCTETS,
+    NONCE_OCTETS,
     Phase2Suite,
     lifetime_attributes,
 )
@@ -87,6 +88,7 @@ class Phase2:
         cipher_octets = 0
         if suite.encryption is not None:
             cipher_octets = (suite.key_bits or ESP_KEY_BITS[suite.encryption][0]) // 8
+            cipher_octets += NONCE_OCTETS.get(suite.encryption, 0)
         integrity_octets = INTEGRITY_KEY_OCTETS[suite.integrity]
         octets = self.keys.keymat(
             cipher_octets + integrity_octets,

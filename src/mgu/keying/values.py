@@ -48,6 +48,15 @@ _CIPHERS: Final = {  # racoon's names
     EspTransform.NULL: "null",
     EspTransform.AES: "aes",
     EspTransform.CAMELLIA: "camellia",
+    EspTransform.AES_CTR: "aes_ctr",
+}
+_COMBINED: Final = {
+    EspTransform.AES_CCM_8: "aes_ccm_8",
+    EspTransform.AES_CCM_12: "aes_ccm_12",
+    EspTransform.AES_CCM_16: "aes_ccm_16",
+    EspTransform.AES_GCM_8: "aes_gcm_8",
+    EspTransform.AES_GCM_12: "aes_gcm_12",
+    EspTransform.AES_GCM_16: "aes_gcm_16",
 }
 _INTEGRITIES: Final = {
     Integrity.HMAC_MD5: "hmac_md5",
@@ -55,6 +64,7 @@ _INTEGRITIES: Final = {
     Integrity.HMAC_SHA2_256: "hmac_sha256",
     Integrity.HMAC_SHA2_384: "hmac_sha384",
     Integrity.HMAC_SHA2_512: "hmac_sha512",
+    Integrity.AES_XCBC_MAC: "aes_xcbc_mac",
 }
 
 
@@ -72,6 +82,7 @@ def association(sa: IpsecSa) -> model.SecurityAssociation:
         reqid=sa.reqid,
         encryption=_encryption(sa),
         authentication=_authentication(sa),
+        aead=_aead(sa),
         encapsulation=encapsulation,
         replay_window=REPLAY_WINDOW,
         lifetime=model.Lifetime(
@@ -97,11 +108,17 @@ def _sa_selector(sa: IpsecSa) -> model.Selector | None:
 
 
 def _encryption(sa: IpsecSa) -> model.Algorithm | None:
-    if sa.encryption is None:
+    if sa.encryption is None or sa.encryption in _COMBINED:
         return None
     return _algorithm(
         Kind.ENCRYPTION, _CIPHERS.get(sa.encryption, str(sa.encryption)), sa.encryption_key
     )
+
+
+def _aead(sa: IpsecSa) -> model.Algorithm | None:
+    if sa.encryption not in _COMBINED:
+        return None
+    return _algorithm(Kind.AEAD, _COMBINED[sa.encryption], sa.encryption_key)
 
 
 def _authentication(sa: IpsecSa) -> model.Algorithm | None:

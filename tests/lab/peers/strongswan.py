@@ -20,7 +20,8 @@ from lab.pki import Files
 from lab.process import Process
 
 _PLUGINS: Final = (
-    "random nonce aes sha1 sha2 md5 hmac gmp openssl pem pkcs1 pkcs8 x509 pubkey constraints kdf"
+    "random nonce aes sha1 sha2 md5 hmac gmp openssl gcrypt curve25519 ccm ctr gcm xcbc"
+    " pem pkcs1 pkcs8 x509 pubkey constraints kdf"
 )
 # With the peer itself in the traffic selector, IKE and ESP must not enter the TUN device again.
 _MARKED: Final = """
