@@ -1,18 +1,23 @@
 """The server core: what it answers, whom, and how often."""
 
+import asyncio
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.ntp_memory import DATE, server
+from lab.ntp_stamps import stamps_on
 from ntp.aio import server as program
 from ntp.auth import Algorithm, Key
 from ntp.messages import Address
 from ntp.packet import Header, Mode, Packet
-from ntp.server import CLIENTS, Datagram, Server, Settings
+from ntp.server import CLIENTS, Datagram, Event, Reply, Sent, Server, Settings
 from ntp.timestamp import SECOND, to_unix_ns
 from wire.secret import Secret
 from wire.timer import TimerFired
@@ -167,3 +172,56 @@ def test_nothing_is_ever_due() -> None:
     assert core.deadline is None
     assert core.handle(TimerFired(), 1e9) == ()
     assert core.counters == {}
+
+
+def test_what_became_of_each_request_is_counted() -> None:
+    core = server(rate=1.0, burst=1, denied={"192.0.2.9"}, keys={5: KEY})
+    for host in (CLIENT.host, CLIENT.host, CLIENT.host, "192.0.2.9"):
+        ask(core, request(), host=host)
+    ask(core, b"", host="192.0.2.10")
+    ask(core, Key(9, Algorithm.AES128CMAC, Secret(bytes(16))).sign(request()), host="192.0.2.10")
+    assert core.counters == {
+        "answered": 1, "RATE": 1, "TooOften": 1, "DENY": 1, "Malformed": 1, "NotAuthentic": 1,
+    }  # fmt: skip
+
+
+async def test_the_socket_gives_each_request_the_kernels_stamp_and_tells_when_the_reply_left() -> (
+    None
+):
+    events: asyncio.Queue[Datagram | Sent] = asyncio.Queue()
+
+    class Recorder(Server):
+        def handle(self, event: Event, now: float) -> Sequence[Reply]:
+            if isinstance(event, Datagram | Sent):
+                events.put_nowait(event)
+            return super().handle(event, now)
+
+    core = Recorder(Settings(date=DATE, at=time.monotonic()))
+    with (
+        stamps_on(),
+        program.ServerSocket(core, Address("127.0.0.1", 0)) as bound,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link,
+    ):
+        for _ in range(2):
+            before = time.monotonic()
+            link.sendto(request(), ("127.0.0.1", bound.address.port))
+            async with asyncio.timeout(10):
+                asked, left = await events.get(), await events.get()
+            assert isinstance(asked, Datagram)
+            assert asked.received is not None
+            assert isinstance(left, Sent)
+            assert left.to == asked.source == Address("127.0.0.1", link.getsockname()[1])
+            assert before - 0.01 <= asked.received <= left.at <= time.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("age", "known"), [(0.0, True), (0.1, True), (-1.0, False), (3600.0, False)]
+)
+def test_a_stamp_that_is_old_or_of_tomorrow_is_none(age: float, known: bool) -> None:
+    """The clock was set since."""
+    now = time.monotonic()
+    found = program._monotonic(time.time_ns() - round(age * SECOND))
+    assert (found is not None) == known
+    if found is not None:
+        assert abs(found - (now - age)) < 0.05
+    assert program._monotonic(None) is None

@@ -107,6 +107,12 @@ class Running:
         return [later - earlier for earlier, later in zip(self.asked, self.asked[1:], strict=False)]
 
 
+def test_a_round_that_nobody_began_says_nothing() -> None:
+    running = Running()
+    assert running.handle(good()) == []
+    assert running.core.state.trust is None
+
+
 def test_the_first_answer_sets_the_clock_at_once() -> None:
     (command,) = Running().begin(good(50 * 365 * 86400 * SECOND))
     assert isinstance(command, SetClock)

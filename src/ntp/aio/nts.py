@@ -4,8 +4,6 @@ The standard library's ssl has neither the exporter nor a way to verify a certif
 date than the clock's.
 """
 
-import errno
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -87,20 +85,21 @@ def _connected(host: str, port: int, end: float) -> socket.socket:
 
     As socket.create_connection, whose time limit is for each address anew. Raises: OSError.
     """
-    failure = OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
+    for left, (family, kind, protocol, _, address) in zip(
+        range(len(addresses), 0, -1), addresses, strict=True
+    ):
         link = socket.socket(family, kind, protocol)
         try:
-            left = _left_until(end)
-            link.settimeout(left / (len(addresses) - tried))
+            link.settimeout(_left_until(end) / left)
             link.connect(address)
-        except OSError as error:
+        except OSError:
             link.close()
-            failure = error
+            if left == 1:
+                raise
         else:
             return link
-    raise failure
+    raise AssertionError("getaddrinfo has an address, or raises")
 
 
 def _left_until(end: float) -> float:
