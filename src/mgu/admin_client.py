@@ -46,7 +46,8 @@ class Connection:
             hint, code = "is racoon running?", exits.FAILED
             if isinstance(error, PermissionError):
                 hint, code = "only root may ask", exits.NO_PERMISSION
-            text = f"cannot connect to racoon admin socket {path}: {error.strerror} ({hint})"
+            why = error.strerror or str(error)  # a name that is too long has no number
+            text = f"cannot connect to racoon admin socket {path}: {why} ({hint})"
             raise Refused(text, code) from None
 
     def __enter__(self) -> "Connection":

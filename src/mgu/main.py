@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from mgu import exits
+from mgu.hyphens import hyphened
 from mgu.streams import mark_output, put_in_order, told
 from wire.lean import Any, Final
 
@@ -55,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return exits.OK if arguments else exits.USAGE
     name = arguments[0]
+    arguments[1:] = hyphened(arguments[1:], until_a_word=name in ("wpa_cli", "racoonctl"))
     if name in COMMANDS:
         result: int = _imported(f"mgu.commands.{name.lower().replace('-', '_')}").main(
             arguments[1:]

@@ -9,6 +9,18 @@ from contextlib import suppress
 from mgu import exits
 from wire.lean import Any, Final
 
+PACKAGES: Final = {
+    "OpenSSL": "pyOpenSSL",
+    "cryptography": "cryptography",
+    "Cryptodome": "pycryptodomex",
+    "lark": "lark",
+    "pyroute2": "pyroute2",
+    "asyncio_dgram": "asyncio-dgram",
+    "numpy": "numpy",
+    "pyrad": "pyrad",
+}
+"""What a module that is imported late comes from, by its name."""
+
 _NO_ROOM: Final = "failed to map segment"  # what the loader of libraries says for it
 
 
@@ -78,6 +90,10 @@ def told(command: Callable[[], int], name: str) -> int:
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except (MemoryError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES:
+            package = PACKAGES[error.name]
+            missing = f"the Python package {package} is not installed"
+            return _failed(f"{name}: {missing}; 'pip install {package}' installs it")
         if isinstance(error, ImportError) and _NO_ROOM not in str(error):
             raise
         return _failed(f"{name}: there is not enough memory")

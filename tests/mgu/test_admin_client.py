@@ -37,6 +37,11 @@ def test_a_daemon_that_does_not_run_is_asked_for(tmp_path: Path) -> None:
     assert refused.value.code == exits.FAILED
 
 
+def test_a_name_that_is_too_long_for_a_socket_is_said_to_be_that(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="AF_UNIX path too long"):
+        Connection(tmp_path / ("x" * 150))
+
+
 def test_who_is_not_root_is_told_so_with_exit_code_4(tmp_path: Path) -> None:
     require.root()
     with socket.socket(socket.AF_UNIX) as server:

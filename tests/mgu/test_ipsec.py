@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ike.conf.psk import read as read_keys
 from lab.pki import site, write
 from mgu.commands.ipsec import main
+from mgu.commands.ipsec_acts import is_own_address
 from mgu.connections import folder
 
 CREATE = ("--create", "--name=n", "--src-address=10.0.0.1", "--dst-address=10.0.0.2")
@@ -236,3 +238,25 @@ def test_another_connection_does_not_wait_for_the_grammar_of_files_that_nobody_c
         [sys.executable, "-c", program, *more], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.1.2.3", "::1"])
+def test_a_connection_to_this_gateway_itself_is_refused(
+    root: Path, capsys: pytest.CaptureFixture[str], peer: str
+) -> None:
+    words = ["--create", "--name=n", f"--dst-address={peer}", "--dst-preshared-key=k"]
+    assert main(words) == 1
+    assert f"{peer} is this gateway itself" in capsys.readouterr().err
+
+
+def test_an_own_address_is_told_from_a_peers() -> None:
+    assert is_own_address(ip_address("127.0.0.1"))
+    assert not is_own_address(ip_address("192.0.2.1"))
+
+
+def test_a_protocol_is_listed_by_the_name_that_was_typed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*CREATE, "--ip-proto=sctp", "--dst-preshared-key=k"]) == 0
+    main(["--list"])
+    assert "host protocol sctp" in capsys.readouterr().out

@@ -123,7 +123,7 @@ def test_a_new_connection_waits_for_the_next_boot_and_a_changed_one_does_not(
     assert main([*CREATE, "--ip-proto=udp", "--src-port=7", "--dst-port=8"]) == 0
     assert daemon.reloads == 1
     (row,) = listed(capsys)
-    assert row[-1] == "host protocol 17 from port 7 to port 8  at boot"
+    assert row[-1] == "host protocol udp from port 7 to port 8  at boot"
 
 
 def test_a_stop_leaves_the_others_with_the_daemon(daemon: Daemon, capsys: Printed) -> None:

@@ -2,14 +2,16 @@
 
 import io
 import os
+import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mgu import exits
-from mgu.streams import OutputLost, _Output, told, write_octets
+from mgu.streams import PACKAGES, OutputLost, _Output, told, write_octets
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -28,6 +30,12 @@ def raising(error: BaseException) -> Callable[[], int]:
             ImportError("x.so: failed to map segment from shared object"),
             exits.FAILED,
             "ipsec: there is not enough memory\n",
+        ),
+        (
+            ModuleNotFoundError("No module named 'OpenSSL'", name="OpenSSL"),
+            exits.FAILED,
+            "ipsec: the Python package pyOpenSSL is not installed;"
+            " 'pip install pyOpenSSL' installs it\n",
         ),
         (OSError(28, "No space left", "/etc/x"), exits.FAILED, "ipsec: /etc/x: No space left\n"),
         (OSError(28, "No space left"), exits.FAILED, "ipsec: No space left\n"),
@@ -92,3 +100,11 @@ def test_octets_that_are_not_taken_are_lost(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(Full()))
     with pytest.raises(OutputLost):
         write_octets(b"x")
+
+
+def test_every_package_that_mgusec_depends_on_is_named_where_it_is_missing() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras.get("radius", []), *extras.get("fast", [])]
+    names = {re.split(r"[ <>=;\[]", each)[0].lower() for each in needed}
+    assert {name.lower() for name in PACKAGES.values()} == names

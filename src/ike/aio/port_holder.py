@@ -2,6 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import Final
+
+_STOPPED_BY: Final = {
+    "charon": "systemctl stop strongswan",
+    "charon-systemd": "systemctl stop strongswan",
+    "pluto": "systemctl stop ipsec",
+    "racoon": "systemctl stop racoon",  # ours has that name, too
+    "iked": "systemctl stop racoon",
+}
 
 
 def holder_of_udp_port(port: int) -> str | None:
@@ -18,6 +27,16 @@ def holder_of_udp_port(port: int) -> str | None:
         if _holds(process, links):
             return f"{_name(process)} (process {process.name})"
     return None
+
+
+def remedy(holder: str) -> str:
+    """How the program is stopped that `holder_of_udp_port` found."""
+    for word in holder.split():
+        name = os.path.basename(word)
+        if name in _STOPPED_BY:
+            ours = "a keying daemon runs already; " if name in ("racoon", "iked") else ""
+            return f"{ours}'{_STOPPED_BY[name]}' stops it"
+    return "stop that program first"
 
 
 def _name(process: Path) -> str:

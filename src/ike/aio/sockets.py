@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from ike.aio import prefilter
-from ike.aio.port_holder import holder_of_udp_port
+from ike.aio.port_holder import holder_of_udp_port, remedy
 from ike.commands import SendDatagram
 from ike.events import DatagramReceived, Event
 from ike.values import Address, Endpoint
@@ -176,8 +176,7 @@ def _port_in_use(where: Endpoint) -> PortInUse:
     holder = holder_of_udp_port(where.port)
     if holder is None:
         return PortInUse(f"another program uses {where}: stop it first")
-    hint = "is another keying daemon running? 'systemctl stop strongswan' or the like stops it"
-    return PortInUse(f"{where} is in use by {holder}: {hint}")
+    return PortInUse(f"{where} is in use by {holder}: {remedy(holder)}")
 
 
 def _esp_filter(take: TakeEsp) -> Callable[[bytes, Address, int], bool]:

@@ -42,6 +42,11 @@ def known() -> dict[str, int]:
     return names
 
 
+def protocol_name(number: int) -> str:
+    """The usual name of a protocol, or its digits."""
+    return next((name for name, value in known().items() if value == number), str(number))
+
+
 def protocol_number(text: str) -> int | None:
     """The number of a name or of a number's digits; None when there is no such protocol."""
     if text.isdecimal():

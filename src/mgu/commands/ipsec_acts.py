@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ike.admin.framing import Command, Request
+from ike.conf.protocols import protocol_name
 from mgu import services
 from mgu.admin_client import Connection as AdminConnection
 from mgu.admin_client import Refused, reason
@@ -13,6 +14,7 @@ from mgu.connections import folder
 from mgu.connections.connection import (
     CERTIFICATE,
     PRE_SHARED_KEY,
+    Address,
     BadConnection,
     Connection,
     check,
@@ -87,6 +89,9 @@ def _create(options: argparse.Namespace) -> None:
     if written and connection.method == CERTIFICATE and options.dst_id is None:
         print(f"{connection.dst} must have a certificate whose subjectAltName has that address;")
         print("for another name of it add --dst-id=ID.")
+    if is_own_address(connection.dst):
+        text = f"{connection.dst} is an address of this gateway: nothing is negotiated with it"
+        print(f"ipsec: warning: {text}", file=sys.stderr)
     _warn_of_unpinned(connection)
     if options.start:
         return
@@ -110,6 +115,19 @@ def _warn_of_unpinned(connection: Connection) -> None:
             " --create with --dst-id=ID writes them",
             file=sys.stderr,
         )
+
+
+def is_own_address(address: Address) -> bool:
+    """Whether this host has it: only then a socket can be bound to it."""
+    import socket
+
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
 
 
 def _described(options: argparse.Namespace) -> Connection:
@@ -278,7 +296,7 @@ def _list() -> None:
 def _row(connection: Connection, running: bool) -> tuple[str, str, str, str, str, str]:
     scope = str(connection.network or "host")
     if connection.protocol:
-        scope += f" protocol {connection.protocol}"
+        scope += f" protocol {protocol_name(connection.protocol)}"
     if connection.src_port:
         scope += f" from port {connection.src_port}"
     if connection.dst_port:

@@ -93,7 +93,7 @@ exit codes: 0 stopped, 1 failed, 4 no permission to set the clock, 64 usage or c
 
 
 def _parser() -> Parser:
-    parser = Parser("timed", description=__doc__, epilog=_EPILOG)
+    parser = Parser("mgu timed", description=__doc__, epilog=_EPILOG)
     parser.add_argument("-B", action="store_true", dest="background", help="run in the background")
     parser.add_argument("-P", type=Path, dest="pidfile", metavar="FILE", help="pid file")
     parser.add_argument("-d", action="count", default=0, dest="debug", help="log more")

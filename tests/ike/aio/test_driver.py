@@ -17,6 +17,7 @@ from ike.admin.records import Endpoint as Storage
 from ike.admin.records import EventRecord, EventType, Index, Phase1Status, isakmp_sas, schedule
 from ike.aio.admin import AdminServer
 from ike.aio.driver import Driver
+from ike.aio.port_holder import remedy
 from ike.aio.requests import Reloaded
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
@@ -416,6 +417,20 @@ async def test_a_local_address_without_a_socket_is_told_once(
     told = [line for line in caplog.messages if "no socket" in line]
     assert told == [f"no socket for {FAR}[{port}]: is it among the addresses of listen?"]
     sockets.close()
+
+
+@pytest.mark.parametrize(
+    ("holder", "says"),
+    [
+        ("charon (process 7)", "'systemctl stop strongswan' stops it"),
+        ("pluto (process 7)", "'systemctl stop ipsec' stops it"),
+        ("mgu.main iked (process 7)", "a keying daemon runs already; 'systemctl stop racoon'"),
+        ("/usr/sbin/racoon (process 7)", "a keying daemon runs already; 'systemctl stop racoon'"),
+        ("nc (process 7)", "stop that program first"),
+    ],
+)
+def test_the_holder_of_a_port_is_stopped_by_its_own_command(holder: str, says: str) -> None:
+    assert says in remedy(holder)
 
 
 async def test_a_port_in_use_is_named_with_its_holder(tmp_path: Path) -> None:
