@@ -47,10 +47,10 @@ def request(
     code: Code, identifier: int, authenticator: bytes, secret: Secret, attributes: Attributes
 ) -> Request:
     """A request with its Message-Authenticator as the first attribute (CVE-2024-3596)."""
+    # without a dictionary: types are numbers here, and pyrad looks up none
     made = AuthPacket(
-        code, identifier, secret.reveal(), authenticator, dict=dictionary(),
-        message_authenticator=True,
-    )  # fmt: skip
+        code, identifier, secret.reveal(), authenticator, dict=None, message_authenticator=True
+    )
     for kind, value in attributes:
         made.setdefault(int(kind), []).append(value)
     proxied = tuple(value for kind, value in attributes if kind == AttributeType.PROXY_STATE)

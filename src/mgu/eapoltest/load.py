@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Final
@@ -140,7 +140,8 @@ async def _run(end: Connection, options: argparse.Namespace, setup: Setup, share
         context = setup.context(keylog)
         pace = Pace(share, asyncio.get_running_loop().time())
         async with RadiusClient(setup.servers, source=setup.source) as client:
-            sessions = [Session(setup.station, context, os.urandom) for _ in range(share.stations)]
+            station = replace(setup.station, named=False)
+            sessions = [Session(station, context, os.urandom) for _ in range(share.stations)]
             tasks = [asyncio.create_task(_station(each, client, pace, tally)) for each in sessions]
             left = set(tasks)
             while left:

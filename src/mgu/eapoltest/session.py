@@ -124,7 +124,7 @@ class Station:
     """Who authenticates, and what is demanded. `attributes` go along with every request.
 
     `secrets` are the servers', in their order. `expect`: name and value of attributes that the
-    Access-Accept must have. `timeout`: seconds.
+    Access-Accept must have. `timeout`: seconds. `named` False: the results have no attributes.
     """
 
     network: Network
@@ -134,6 +134,7 @@ class Station:
     expect: tuple[tuple[str, str], ...] = ()
     dictionaries: tuple[str, ...] = ()
     timeout: float = 30.0
+    named: bool = True
 
 
 class Session:
@@ -313,10 +314,15 @@ class Session:
             keys=keys,
             key_name=self._key_name(packet),
             message=printable(reply.message) if reply is not None else "",
-            attributes=codec.named(packet, *self._station.dictionaries) if packet else (),
+            attributes=self._named(packet),
             certificates=tuple(self._certificates),
         )
         self._out.append(Finished(result=result))
+
+    def _named(self, packet: RadiusPacket | None) -> tuple[tuple[str, str], ...]:
+        if packet is None or not self._station.named:
+            return ()
+        return codec.named(packet, *self._station.dictionaries)
 
     def _key_name(self, packet: RadiusPacket | None) -> bool | None:
         found = packet.first(AttributeType.EAP_KEY_NAME) if packet is not None else None

@@ -200,12 +200,13 @@ class RadiusClient:
         task.add_done_callback(self._tasks.discard)
 
     def _set_timer(self, at: float | None) -> None:
-        if at == self._at:
+        """A timer that comes too early does no harm, and nearly every answer moves the deadline."""
+        if at is None or (self._at is not None and self._at <= at):
             return
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        self._timer = None if at is None else self._loop.call_at(at, self._fire)
+        self._timer = self._loop.call_at(at, self._fire)
 
     def _fire(self) -> None:
         self._at = None
