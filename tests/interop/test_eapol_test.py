@@ -6,21 +6,23 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from eapol.settings import Network, TlsPolicy, TlsVersion
+from eapol.eap import EapType
+from eapol.settings import Network, Password, Phase2, TlsPolicy, TlsVersion
 from lab.eapol_test import both, configuration, ours
-from lab.gateway import network
+from lab.gateway import IDENTITY, network
 from lab.netns import Namespace
 from lab.peers.freeradius import PORT, SECRET, Settings, freeradius
 from lab.peers.hostapd import OwnServer, radius_server
 from lab.pki import KeyKind, Usage, site, write
 from lab.process import Process
+from wire.secret import Secret
 
 pytestmark = pytest.mark.interop
 
@@ -183,6 +185,93 @@ def test_the_key_name_is_asked_for_by_both(host: Namespace, tmp_path: Path) -> N
         theirs, mine = both(host, "-c", station(tmp_path), "-e")
     assert theirs.exit_code == mine.exit_code == 0
     assert mine.document["authentications"][0]["eap_key_name_agrees"] in (True, None)
+
+
+# Methods with passwords
+
+PASSWORD: Final = "correct horse"
+METHODS: Final = {
+    "PEAP-MSCHAPV2": ((EapType.PEAP,), Phase2(auth=("MSCHAPV2",)), "PEAP", "MSCHAPV2"),
+    "PEAP-GTC": ((EapType.PEAP,), Phase2(auth=("GTC",)), "PEAP", "GTC"),
+    "PEAP-MD5": ((EapType.PEAP,), Phase2(auth=("MD5",)), "PEAP", "MD5"),
+    "TTLS-PAP": ((EapType.TTLS,), Phase2(auth=("PAP",)), "TTLS", "TTLS-PAP"),
+    "TTLS-CHAP": ((EapType.TTLS,), Phase2(auth=("CHAP",)), "TTLS", "TTLS-CHAP"),
+    "TTLS-MSCHAP": ((EapType.TTLS,), Phase2(auth=("MSCHAP",)), "TTLS", "TTLS-MSCHAP"),
+    "TTLS-MSCHAPV2": ((EapType.TTLS,), Phase2(auth=("MSCHAPV2",)), "TTLS", "TTLS-MSCHAPV2"),
+    "TTLS-EAP-MSCHAPV2": ((EapType.TTLS,), Phase2(autheap=("MSCHAPV2",)), "TTLS", "MSCHAPV2"),
+    "MD5": ((EapType.MD5,), Phase2(), "MD5", None),
+    "MSCHAPV2": ((EapType.MSCHAPV2,), Phase2(), "MSCHAPV2", None),
+}
+KEYLESS: Final = ("MD5",)
+
+
+def with_password(folder: Path, method: str, password: str) -> Network:
+    eap, phase2, *_ = METHODS[method]
+    return replace(
+        Network(),
+        eap=eap,
+        identity=IDENTITY,
+        password=Password(Secret(password.encode())),
+        ca_cert=network(folder, site()).ca_cert,
+        phase2=phase2,
+        tls=TlsPolicy(max_version=TlsVersion.TLS_1_2),
+    )
+
+
+def password_server(
+    host: Namespace, folder: Path, kind: str, method: str
+) -> AbstractContextManager[Process]:
+    made = site()
+    _, _, outside, inside = METHODS[method]
+    if kind == "freeradius":
+        inner = inside.lower() if inside in ("MSCHAPV2", "GTC", "MD5") else "mschapv2"
+        settings = Settings(
+            server=made.server,
+            ca=made.root,
+            max_version="1.2",
+            password=PASSWORD,
+            inner_eap=inner,
+            reply={"Class": "0x1122"},
+        )
+        return freeradius(host, settings)
+    who = IDENTITY.decode()
+    lines = [f'"{who}" {outside} "{PASSWORD}"' if inside is None else f"* {outside}"]
+    if inside is not None:
+        lines.append(f'"{who}" {inside} "{PASSWORD}" [2]')
+    own = OwnServer(
+        server=made.server,
+        ca=made.root,
+        tls_flags="[DISABLE-TLSv1.3]",
+        users="\n".join(lines),
+    )
+    return radius_server(host, folder, own)
+
+
+@pytest.mark.parametrize("server", ["freeradius", "hostapd"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_right_password_is_accepted_by_both_with_the_same_keys_and_attributes(
+    host: Namespace, tmp_path: Path, method: str, server: str
+) -> None:
+    conf = str(configuration(tmp_path, with_password(tmp_path, method, PASSWORD)))
+    without_keys = ("-n",) if method in KEYLESS else ()
+    with password_server(host, tmp_path, server, method):
+        theirs, mine = both(host, "-c", conf, "-t", "10", *without_keys)
+    assert mine.exit_code == theirs.exit_code == 0, mine.output
+    if not without_keys:
+        assert mine.keys == theirs.keys == (1, 0)
+    assert {name for name, _ in theirs.attributes} == {name for name, _ in mine.attributes}
+
+
+@pytest.mark.parametrize("server", ["freeradius", "hostapd"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_wrong_password_is_rejected_by_both(
+    host: Namespace, tmp_path: Path, method: str, server: str
+) -> None:
+    conf = str(configuration(tmp_path, with_password(tmp_path, method, "wrong")))
+    with password_server(host, tmp_path, server, method):
+        theirs, mine = both(host, "-c", conf, "-t", "10", "-n")
+    assert mine.exit_code == theirs.exit_code == 253, mine.output
+    assert mine.document["authentications"][0]["reason"]
 
 
 # What eapol_test does not have

@@ -62,13 +62,15 @@ def theirs(namespace: Namespace, *options: str) -> Conclusion:
 def ours(namespace: Namespace, *options: str) -> Conclusion:
     argv = [sys.executable, "-m", "mgu.main", "eapol-test", "--json", *options]
     output, code = _run(namespace, argv, "eapol-test")
-    if code == 255 or not output.startswith("{"):
+    found = re.search(r"^\{$.*", output, re.MULTILINE | re.DOTALL)  # behind what was warned of
+    if code == 255 or found is None:
         return Conclusion(exit_code=code, output=output)
-    document = json.loads(output)
+    document = json.loads(found[0])
     each = document["authentications"]
     assert document["exit_code"] == code
     agreed = [one["mppe_keys_agree"] for one in each]
     shown = {(a["name"].lower(), a["value"]) for a in each[-1]["attributes"]}
+    shown = {(name, value) for name, value in shown if not name.startswith("ms-")}  # of a vendor
     return Conclusion(
         exit_code=code,
         keys=(agreed.count(True), agreed.count(False)),

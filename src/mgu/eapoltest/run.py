@@ -55,7 +55,7 @@ async def _authentications(options: argparse.Namespace, setup: Setup) -> list[Re
     with ExitStack() as open_files:
         keylog = open_files.enter_context(key_log(options.keys))
         context = setup.context(keylog)
-        if not options.json:
+        if context is not None and not options.json:
             for warning in context.warnings:
                 print(f"warning: {warning}", file=sys.stderr)
         session = Session(setup.station, context, os.urandom)

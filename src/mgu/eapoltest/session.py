@@ -141,7 +141,7 @@ class Session:
     """`entropy(n)` gives n random octets, for the EAP methods."""
 
     def __init__(
-        self, station: Station, tls: ClientTlsContext, entropy: Callable[[int], bytes]
+        self, station: Station, tls: ClientTlsContext | None, entropy: Callable[[int], bytes]
     ) -> None:
         self._station = station
         self._supplicant = Supplicant(entropy=entropy)
@@ -271,9 +271,9 @@ class Session:
             )
         if msk is None:
             return None, "the server sent MPPE keys, but the EAP method has no MSK"
-        half = _MSK // 2
-        ours = Secret(msk.reveal()[:half]), Secret(msk.reveal()[half:_MSK])
-        if ours == found:
+        # keys of a method that has fewer octets are filled up with zeros (EAP-MSCHAPv2)
+        theirs = b"".join(key.reveal() for key in found).ljust(_MSK, b"\0")
+        if Secret(theirs) == Secret(msk.reveal().ljust(_MSK, b"\0")):
             return True, ""
         return False, (
             "the server's MPPE keys are not the halves of our MSK: it authenticated something else"

@@ -9,6 +9,7 @@ from typing import Final
 from eapol.aio.files import Files
 from eapol.config import Config, parse
 from eapol.errors import EapolError
+from eapol.methods.table import needs_tls
 from eapol.settings import Network
 from eapol.tls import ClientContext, KeyLog
 from mgu.eapoltest.session import Station
@@ -41,10 +42,12 @@ class Setup:
     station: Station
     warnings: tuple[str, ...]
 
-    def context(self, keylog: KeyLog | None) -> ClientContext:
-        """Raises: SetupError."""
+    def context(self, keylog: KeyLog | None) -> ClientContext | None:
+        """None for a network that has no method over TLS. Raises: SetupError."""
+        network = self.station.network
+        if not needs_tls(network):
+            return None
         try:
-            network = self.station.network
             credentials = Files(network, self.config.blobs).load()
             return ClientContext(network.tls, credentials, keylog)
         except EapolError as error:

@@ -121,14 +121,11 @@ def hostapd(
 
 
 @contextmanager
-def radius_server(
-    namespace: Namespace, folder: Path, own_server: OwnServer, users: str = "* TLS"
-) -> Iterator[Process]:
+def radius_server(namespace: Namespace, folder: Path, own_server: OwnServer) -> Iterator[Process]:
     """hostapd without a port, as a RADIUS server at 1812 of its namespace."""
     configuration = folder / "hostapd-radius.conf"
     text = _RADIUS_SERVER.format(folder=folder) + _own_server(folder, own_server)
     configuration.write_text(text)
-    (folder / "eap_users").write_text(f"{users}\n")
     (folder / "radius_clients").write_text(f"127.0.0.1 {SECRET}\n::1 {SECRET}\n")
     argv = [require.program("hostapd"), "-d", str(configuration)]
     with Process(argv, namespace=namespace, name="hostapd") as process:
