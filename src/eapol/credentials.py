@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret
-from wire import pem, x509
+from wire import certfile, pem
 from wire.cursor import DecodeError
 from wire.secret import Secret
 from wire.x509 import Certificate, RevocationList
@@ -43,35 +43,16 @@ def certificates(file: NamedOctets, usage: str | None = None) -> list[Certificat
 
     `usage` is what they are to vouch for; those that OpenSSL marked for other usages are left out.
     """
+    from eapol.openssl import loaded  # late: most of eapol needs no TLS
+
     try:
-        found = _certificates(file.octets, usage)
+        found = certfile.certificates(file.octets, usage)
+        for each in found:
+            loaded(each)  # or it is no certificate to OpenSSL
     except (DecodeError, ValueError) as error:
         raise CredentialError(_no_certificate(file)) from error
     if not found:
         raise CredentialError(_no_certificate(file))
-    return found
-
-
-def _certificates(octets: bytes, usage: str | None) -> list[Certificate]:
-    """Raises: DecodeError, ValueError."""
-    from eapol.openssl import certificate  # late: most of eapol needs no TLS
-
-    if not pem.is_pem(octets):
-        try:
-            return [certificate(octets)]
-        except DecodeError:
-            return x509.bundled(octets)
-    if pem.is_cut(octets):
-        raise ValueError("a block of PEM has no end")
-    found = []
-    for block in pem.blocks(octets):
-        if block.label in pem.CERTIFICATES:
-            contents = block.octets()
-            marked = usage is not None and block.label == pem.TRUSTED
-            if not marked or x509.is_trusted_for(contents, usage or ""):
-                found.append(certificate(contents))
-        elif block.label in pem.BUNDLES:
-            found += x509.bundled(block.octets())
     return found
 
 
@@ -87,10 +68,7 @@ def _no_certificate(file: NamedOctets) -> str:
 def revocations(file: NamedOctets) -> list[RevocationList]:
     """All CRLs of a PEM file, where they stand beside the CA. Raises: CredentialError."""
     try:
-        if pem.is_cut(file.octets):
-            raise ValueError("a block of PEM has no end")
-        blocks = [each for each in pem.blocks(file.octets) if each.label in pem.REVOCATION_LISTS]
-        return [RevocationList.parse(block.octets()) for block in blocks]
+        return certfile.revocation_lists(file.octets)
     except (DecodeError, ValueError) as error:
         raise CredentialError(f"{file.name}: a CRL in it cannot be read: {error}") from error
 

@@ -13,8 +13,7 @@ from eapol.settings import TlsPolicy
 from wire import x509
 from wire.x509 import Certificate, Name
 
-_KINDS: Final = {1: "EMAIL", 2: "DNS", 6: "URI"}
-_IP: Final = 7
+_KINDS: Final = {x509.RFC822_NAME: "EMAIL", x509.DNS_NAME: "DNS", x509.URI: "URI"}
 
 
 def one_line(name: Name) -> str:
@@ -29,7 +28,7 @@ def alternative_names(certificate: Certificate) -> list[str]:
     for kind, octets in certificate.alternative_names:
         if kind in _KINDS and b"\0" not in octets:  # or a suffix could hide what is before it
             names.append(f"{_KINDS[kind]}:{octets.decode('latin-1')}")
-        elif kind == _IP and len(octets) in (4, 16):
+        elif kind == x509.IP_ADDRESS and len(octets) in (4, 16):
             names.append(f"IP:{ip_address(octets)}")
     return [printable(name) for name in names]
 

@@ -17,13 +17,17 @@ from wire.der import BIT_STRING, OCTET_STRING, SEQUENCE, SET, Element
 
 _VERSION: Final = 0xA0
 _EXTENSIONS: Final = 0xA3
-_REJECTED: Final = 0xA0
 _BMP: Final = 0x1E
 _UNIVERSAL: Final = 0x1C
 _UTF8: Final = 0x0C
 
 SUBJECT_ALT_NAME: Final = "2.5.29.17"
 EXTENDED_KEY_USAGE: Final = "2.5.29.37"
+KEY_USAGE: Final = "2.5.29.15"
+RFC822_NAME: Final = 1  # GeneralName, RFC 5280, 4.2.1.6
+DNS_NAME: Final = 2
+URI: Final = 6
+IP_ADDRESS: Final = 7
 SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"
 CLIENT_AUTH: Final = "1.3.6.1.5.5.7.3.2"
 ANY_USAGE: Final = "2.5.29.37.0"
@@ -49,7 +53,6 @@ ATTRIBUTES: Final = {
 """Names of attributes as OpenSSL has them; another is shown by its number."""
 
 COMMON_NAME: Final = "2.5.4.3"
-_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +224,18 @@ class Certificate:
         except DecodeError:
             return None
 
+    def allows(self, bit: int) -> bool:
+        """Whether its key usage, if it says anything, has bit `bit` (RFC 5280, 4.2.1.3)."""
+        value = self.extension(KEY_USAGE)
+        if value is None:
+            return True
+        try:
+            bits = der.element(value)
+        except DecodeError:
+            return False
+        at, octets = divmod(bit, 8)[0] + 1, bits.contents
+        return bits.tag == BIT_STRING and at < len(octets) and bool(octets[at] << bit % 8 & 0x80)
+
 
 @dataclass(frozen=True)
 class RevocationList:
@@ -269,34 +284,6 @@ class RevocationList:
 
     def revoked_on(self, certificate: Certificate) -> datetime | None:
         return self._revoked.get(certificate.serial)
-
-
-def is_trusted_for(octets: bytes, usage: str) -> bool:
-    """Whether a TRUSTED CERTIFICATE, which says what else it is for, may vouch for `usage`.
-
-    What stands behind the certificate is OpenSSL's X509_CERT_AUX: usages, and [0] rejected ones.
-    """
-    parts = list(der.elements(octets))[1:]
-    for part in parts[0].inside() if parts else []:
-        if part.tag in (SEQUENCE, _REJECTED):
-            named = set(map(der.dotted, der.elements(part.contents)))
-            if bool(named & {usage, ANY_USAGE}) == (part.tag == _REJECTED):
-                return False
-    return True
-
-
-def bundled(octets: bytes) -> list[Certificate]:
-    """The certificates of a PKCS #7 SignedData (RFC 2315, 9.1). Raises: DecodeError."""
-    parts = der.element(octets).inside()
-    if len(parts) < 2 or der.dotted(parts[0]) != _SIGNED_DATA:
-        raise DecodeError("no SignedData", 0)
-    signed = der.element(parts[1].contents).inside()
-    return [
-        Certificate.parse(each.octets)
-        for part in signed
-        if part.tag == _VERSION
-        for each in der.elements(part.contents)
-    ]
 
 
 def _signed(octets: bytes) -> list[Element]:

@@ -18,7 +18,7 @@ from ike.errors import InvalidCertificate, LocalError
 from ike.numbers.isakmp import ExchangeType
 from lab.ike_rsa import NOW, credentials, dated_world, ike_site, refusal, root_of, signing
 from lab.ike_world import LEFT, RIGHT, connect, mirrored, pair
-from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, key
+from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, key, parts
 
 VALID = Validity.around(NOW)
 SEVERAL = ike_site(depth=5)
@@ -39,7 +39,9 @@ def _why(
     """Why the certificate of `issued` is refused by who trusts the root, "" if it is not."""
     shown = issued.chain if others is None else others
     try:
-        check_chain(issued.certificate, shown, [root_of(ca)], crls, date)
+        check_chain(
+            parts(issued.certificate), [parts(each) for each in shown], [root_of(ca)], crls, date
+        )
     except InvalidCertificate as error:
         return str(error)
     return ""
@@ -101,7 +103,7 @@ def test_intermediates_may_come_in_any_order(shown: list[x509.Certificate]) -> N
 
 @given(st.permutations([*SEVERAL.client.chain, SEVERAL.root.certificate, ONE.root.certificate]))
 def test_we_send_from_the_nearest_issuer_up_without_the_root(known: list[x509.Certificate]) -> None:
-    sent = chain_to_send(SEVERAL.client.certificate, [_der(c) for c in known])
+    sent = chain_to_send(parts(SEVERAL.client.certificate), [_der(c) for c in known])
     assert sent == [_der(c) for c in SEVERAL.client.chain]
 
 
@@ -134,7 +136,7 @@ def test_a_renewed_root_of_the_same_key_serves_beside_the_old_one() -> None:
     renewed = Authority.root("IKE Root", VALID, ONE.root.key)
     for trusted in ([ONE.root, renewed], [renewed, ONE.root]):
         authorities = [_der(authority.certificate) for authority in trusted]
-        check_chain(ONE.client.certificate, [], authorities, [], NOW)
+        check_chain(parts(ONE.client.certificate), [], authorities, [], NOW)
 
 
 def _rung(extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Authority:
@@ -214,10 +216,12 @@ def test_a_damaged_certificate_raises_only_the_error_that_refuses_it(data: st.Da
         octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
     try:
         damaged = load(bytes(octets))
-        check_chain(damaged, [damaged, *SEVERAL.client.chain], [root_of(SEVERAL)], [], NOW)
+        check_chain(
+            damaged, [damaged, *map(parts, SEVERAL.client.chain)], [root_of(SEVERAL)], [], NOW
+        )
     except InvalidCertificate:
         return
-    assert damaged == SEVERAL.client.certificate
+    assert damaged == parts(SEVERAL.client.certificate)
 
 
 # --- revocation ---
@@ -326,11 +330,11 @@ def test_a_list_of_a_part_of_the_certificates_is_not_taken_for_the_whole() -> No
 
 def test_a_revoked_certificate_that_is_trusted_by_itself_is_refused() -> None:
     own, crl = _der(ONE.client.certificate), _der(ONE.root.crl([ONE.client], VALID))
-    check_chain(ONE.client.certificate, [], [own], [], NOW)
+    check_chain(parts(ONE.client.certificate), [], [own], [], NOW)
     with pytest.raises(InvalidCertificate, match="was revoked on"):
-        check_chain(ONE.client.certificate, [], [own, root_of(ONE)], [crl], NOW)
+        check_chain(parts(ONE.client.certificate), [], [own, root_of(ONE)], [crl], NOW)
     with pytest.raises(InvalidCertificate, match="cannot be checked without the certificate of"):
-        check_chain(ONE.client.certificate, [], [own], [crl], NOW)
+        check_chain(parts(ONE.client.certificate), [], [own], [crl], NOW)
 
 
 def _crl(

@@ -14,7 +14,7 @@ from OpenSSL import crypto
 
 from ike.crypto.chains import check_chain
 from ike.errors import InvalidCertificate
-from lab.pki import PrivateKey, key
+from lab.pki import PrivateKey, key, parts
 
 Span = tuple[datetime, datetime]
 T = TypeVar("T")
@@ -130,7 +130,13 @@ def _ours(
 ) -> str:
     encoded = [crl.public_bytes(Encoding.DER) for crl in crls]
     try:
-        check_chain(leaf, shown, [root.public_bytes(Encoding.DER)], encoded, NOW)
+        check_chain(
+            parts(leaf),
+            [parts(each) for each in shown],
+            [root.public_bytes(Encoding.DER)],
+            encoded,
+            NOW,
+        )
     except InvalidCertificate as error:
         return str(error)
     return ""

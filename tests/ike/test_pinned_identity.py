@@ -9,7 +9,7 @@ from ike.numbers.doi import IdType
 from ike.values import Address
 from lab.ike_rsa import NOW, credentials, dated_world, ike_site, root_of, signing
 from lab.ike_world import LEFT, RIGHT, connect, mirrored, pair
-from lab.pki import Issued, KeyKind, Site, Usage, Validity, key
+from lab.pki import Issued, KeyKind, Site, Usage, Validity, key, parts
 
 NAMES = (str(LEFT), "branch.example", "admin@branch.example")
 
@@ -107,6 +107,6 @@ def test_protocol_and_port_beside_an_address_are_no_part_of_the_name() -> None:
     from ike.phase1.rsa import _names, _same
 
     ca = ike_site()
-    names = _names(issued(ca).certificate)
+    names = _names(parts(issued(ca).certificate))
     sent = Identification(IdType.IPV4_ADDR, LEFT.packed, 17, 500)
     assert [_same(name, sent) for name in names].count(True) == 1

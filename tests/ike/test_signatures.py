@@ -10,15 +10,18 @@ from hypothesis import strategies as st
 
 from ike.commands import EventKind
 from ike.config import Config, Identifier, Phase1Proposal, Switch
+from ike.crypto.credentials import Credentials
 from ike.crypto.names import name_matches, parse_name, print_name, written_name
 from ike.doi.identity import describe, matches
 from ike.isakmp.payloads import Identification
 from ike.numbers.doi import Authentication, IdType
 from ike.numbers.isakmp import ExchangeType
 from ike.values import Address
+from lab import odd_pki
 from lab.ike_rsa import NOW, credentials, dated_world, ike_site, refusal_of, root_of, signing
 from lab.ike_world import LEFT, RIGHT, World, config, connect, mirrored, pair
 from lab.pki import Issued, KeyKind, Site, Usage, Validity, key
+from wire import pem
 from wire.cursor import DecodeError
 
 
@@ -226,3 +229,43 @@ def test_arbitrary_names_raise_only_the_decode_error(octets: bytes) -> None:
 def test_a_configured_name_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         written_name(text)
+
+
+# Certificates that other tools wrote: `cryptography` cannot decode some part of each
+
+
+@pytest.mark.parametrize("change", odd_pki.ENCODINGS.values(), ids=odd_pki.ENCODINGS)
+@pytest.mark.parametrize("constraints", [None, b"\x30\x03\x01\x01\x00"], ids=["", "explicit FALSE"])
+def test_only_the_parts_of_a_certificate_that_are_used_are_decoded(
+    change: odd_pki.Dress, constraints: bytes | None
+) -> None:
+    """As our certificate, as the peer's, and among the CAs, with a name to match."""
+    ca, world = ike_site(), dated_world()
+    made = {
+        side: odd_pki.odd(
+            side, key(KeyKind.RSA_2048, side).public_key(), ca.root.certificate.subject,
+            ca.root.key, usage=None, change=change, constraints=constraints,
+        )
+        for side in ("left", "right")
+    }  # fmt: skip
+    der = {side: pem.blocks(text)[0].octets() for side, text in made.items()}
+    left, right = (
+        Credentials(
+            certificate=der[side],
+            private_key=credentials(
+                Issued(ca.root.certificate, key(KeyKind.RSA_2048, side))
+            ).private_key,
+            authorities=(der[other], root_of(ca)),
+        )
+        for side, other in (("left", "right"), ("right", "left"))
+    )
+    first, second = pair(world, left=signing(RIGHT, left), right=signing(LEFT, right))
+    up = connect(world, first)
+    said = [
+        t
+        for t in (*first.texts(), *second.texts())
+        if "refused" in t or "rror" in t or "cannot" in t
+    ]
+    assert up, said
+    world.run(1)
+    assert mirrored(first, second)

@@ -12,15 +12,15 @@ from ike.conf.files import Folders
 from ike.conf.psk import check_private
 from ike.config import Remote
 from ike.crypto.credentials import Credentials
-from ike.errors import InvalidCertificate, LocalError
-from wire import files
+from ike.errors import LocalError
+from wire import certfile, files, pem
+from wire.cursor import DecodeError
 from wire.grammar import Statement
 from wire.secret import Secret
 from wire.source import Place, Word
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")
 _HASHED_CRL: Final = re.compile(r"[0-9a-f]{8}\.r[0-9]")
-_BEGIN_CRL: Final = b"-----BEGIN X509 CRL-----"
 _NONE: Final = Credentials(certificate=b"", private_key=Secret(b""))
 
 
@@ -86,42 +86,30 @@ class Certificates:
 
 
 def _certificates(path: Path, place: Place | None) -> list[bytes]:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from ike.crypto.signatures import load
-
+    """Those of a PEM file, of a PKCS #7 bundle, or the one in DER; at least one."""
     content = _content(path, place)
     try:
-        found = x509.load_pem_x509_certificates(content)
-    except ValueError:
-        raise ConfError(f"{path} holds no certificate in PEM form", place) from None
-    encoded = [certificate.public_bytes(Encoding.DER) for certificate in found]
-    try:
-        for der in encoded:
-            load(der)
-    except InvalidCertificate as error:
-        raise ConfError(f"{path}: {error}", place) from None
-    return encoded
+        found = [each.der for each in certfile.certificates(content)]
+    except (ValueError, DecodeError):
+        found = []
+    if not found:
+        raise ConfError(f"{path} holds no certificate (PEM, DER or PKCS #7)", place)
+    return found
 
 
 def _crls(path: Path, place: Place | None) -> list[bytes]:
     """All CRLs of a PEM file; there may be none."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     from ike.crypto.revocation import load
 
-    encoded = []
-    for part in _content(path, place).split(_BEGIN_CRL)[1:]:
-        try:
-            der = x509.load_pem_x509_crl(_BEGIN_CRL + part).public_bytes(Encoding.DER)
+    content = _content(path, place)
+    try:
+        found = [each.der for each in certfile.revocation_lists(content)]
+        for der in found:
             load(der)
-        except (ValueError, LocalError):
-            text = f"{path}: a CRL in it cannot be read; 'openssl crl -in {path} -noout' says why"
-            raise ConfError(text, place) from None
-        encoded.append(der)
-    return encoded
+    except (ValueError, DecodeError, LocalError):
+        text = f"{path}: a CRL in it cannot be read; 'openssl crl -in {path} -noout' says why"
+        raise ConfError(text, place) from None
+    return found
 
 
 def _hashed_crls(path: Path, place: Place | None) -> list[bytes]:
@@ -147,11 +135,15 @@ def _private_key(path: Path, certificate: bytes, place: Place) -> Secret:
     content, status = _content_and_status(path, place)
     check_private(path, status)
     try:
-        key = form.load_pem_private_key(content, None)
+        if pem.is_pem(content):  # other blocks may stand before it
+            blocks = [block.text for block in pem.blocks(content) if block.is_key]
+            key = form.load_pem_private_key(blocks[0] if blocks else b"", None)
+        else:
+            key = form.load_der_private_key(content, None)
     except TypeError:
         raise ConfError(f"the private key {path} is encrypted; store it decrypted", place) from None
     except ValueError:
-        raise ConfError(f"{path} holds no private key in PEM form", place) from None
+        raise ConfError(f"{path} holds no private key (PEM or DER)", place) from None
     if not _belongs(key.public_key(), certificate):
         text = (
             f"the private key {path} does not belong to the first certificate of certificate_type"
@@ -163,11 +155,12 @@ def _private_key(path: Path, certificate: bytes, place: Place) -> Secret:
 
 def _belongs(key: object, certificate: bytes) -> bool:
     from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     from ike.crypto.signatures import load
 
     try:
-        return load(certificate).public_key() == key
+        return load_der_public_key(load(certificate).public_key) == key
     except (ValueError, UnsupportedAlgorithm):
         return False
 

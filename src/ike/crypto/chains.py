@@ -4,18 +4,16 @@ Differs: `cryptography.x509.verification` would need no second library, but it r
 1024 bits, SHA-1 and CAs of version 1, which the manual's peers have, and cannot leave dates out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature as BadSignature
-from cryptography.exceptions import UnsupportedAlgorithm
-
 from ike.crypto.revocation import Lists
-from ike.crypto.signatures import UNDECODABLE, load
+from ike.crypto.signatures import load
 from ike.errors import InvalidCertificate
+from wire.x509 import Certificate
 
 if TYPE_CHECKING:
     from OpenSSL import crypto
@@ -31,8 +29,8 @@ _EXPIRED: Final = 10
 
 
 def check_chain(
-    leaf: x509.Certificate,
-    others: Sequence[x509.Certificate],
+    leaf: Certificate,
+    others: Sequence[Certificate],
     authorities: Iterable[bytes],
     crls: Iterable[bytes],
     date: datetime | None,
@@ -51,63 +49,87 @@ def check_chain(
 
 
 def _chain(
-    leaf: x509.Certificate,
-    others: Sequence[x509.Certificate],
-    trusted: Sequence[x509.Certificate],
+    leaf: Certificate,
+    others: Sequence[Certificate],
+    trusted: Sequence[Certificate],
     date: datetime | None,
-) -> list[x509.Certificate]:
+) -> list[Certificate]:
     """From `leaf` to the one we trust. Raises: InvalidCertificate."""
     from OpenSSL import crypto  # late: most gateways have pre-shared keys
 
     store = crypto.X509Store()
     for authority in trusted:
-        store.add_cert(crypto.X509.from_cryptography(authority))
+        store.add_cert(_loaded(authority))
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | (_NO_CHECK_TIME if date is None else 0))
     if date is not None:
         store.set_time(date)
-    untrusted = [crypto.X509.from_cryptography(certificate) for certificate in others]
-    context = crypto.X509StoreContext(store, crypto.X509.from_cryptography(leaf), untrusted)
+    context = crypto.X509StoreContext(store, _loaded(leaf), list(_readable(others)))
     try:
-        return [found.to_cryptography() for found in context.get_verified_chain()]
+        return [_unloaded(found) for found in context.get_verified_chain()]
     except crypto.X509StoreContextError as error:
         raise InvalidCertificate(_said(error)) from None
 
 
+def _loaded(certificate: Certificate) -> "crypto.X509":
+    """Raises: InvalidCertificate."""
+    from OpenSSL import crypto
+
+    try:
+        return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
+    except crypto.Error as error:
+        raise InvalidCertificate(f"OpenSSL cannot read the certificate: {error}") from None
+
+
+def _readable(certificates: Iterable[Certificate]) -> "Iterator[crypto.X509]":
+    """Those that OpenSSL reads; what else a peer sends does no harm (RFC 4945, 3.3.10)."""
+    for certificate in certificates:
+        with suppress(InvalidCertificate):
+            yield _loaded(certificate)
+
+
 def _said(error: "crypto.X509StoreContextError") -> str:
     number, _, text = error.errors
-    certificate = error.certificate.to_cryptography()
-    try:
-        name, issuer = (n.rfc4514_string() for n in (certificate.subject, certificate.issuer))
-    except UNDECODABLE as wrong:
-        return f"a certificate of the chain cannot be read: {wrong}"
+    found = _unloaded(error.certificate)
     if number in _NO_ISSUER:
-        return f"no trusted CA has issued {name}; its issuer is {issuer}"
-    if number == _NOT_YET_VALID:
-        return f"{name} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-    if number == _EXPIRED:
-        return f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-    return f"{name}: {text}"
+        return f"no trusted CA has issued {found.subject}; its issuer is {found.issuer}"
+    if number == _NOT_YET_VALID and found.begin is not None:
+        return f"{found.subject} is not valid before {found.begin:%Y-%m-%d %H:%M} UTC"
+    if number == _EXPIRED and found.end is not None:
+        return f"{found.subject} expired on {found.end:%Y-%m-%d %H:%M} UTC"
+    return f"{found.subject}: {text}"
 
 
-def chain_to_send(leaf: x509.Certificate, known: Sequence[bytes]) -> list[bytes]:
+def chain_to_send(leaf: Certificate, known: Sequence[bytes]) -> list[bytes]:
     """Those of `known` (DER) that lead from `leaf` up, from the nearest on, without the root."""
-    found: dict[x509.Certificate, bytes] = {load(der): der for der in known}
-    path: list[x509.Certificate] = []
+    found: dict[Certificate, bytes] = {load(der): der for der in known}
+    path: list[Certificate] = []
     current = leaf
     while len(path) < MAX_CHAIN - 1:
         above = [c for c in found if c not in (current, *path) and _signed(current, c)]
-        if not above or above[0].subject == above[0].issuer:
+        if not above or above[0].is_self_issued:
             break
         current = above[0]
         path.append(current)
     return [found[certificate] for certificate in path]
 
 
-def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _signed(certificate: Certificate, issuer: Certificate) -> bool:
     if issuer.subject != certificate.issuer:
         return False
+    from OpenSSL import crypto
+
+    store = crypto.X509Store()
+    flags = crypto.X509StoreFlags
+    store.set_flags(flags.PARTIAL_CHAIN | flags.IGNORE_CRITICAL | _NO_CHECK_TIME)
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, BadSignature, UnsupportedAlgorithm):
+        store.add_cert(_loaded(issuer))
+        crypto.X509StoreContext(store, _loaded(certificate)).verify_certificate()
+    except (InvalidCertificate, crypto.X509StoreContextError):
         return False
     return True
+
+
+def _unloaded(certificate: "crypto.X509") -> Certificate:
+    from OpenSSL import crypto
+
+    return Certificate.parse(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))

@@ -8,14 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Self
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 
 from ike.crypto.signatures import UNDECODABLE
 from ike.errors import InvalidCertificate, LocalError
+from wire.cursor import DecodeError
+from wire.x509 import Certificate, Name, RevocationList
 
+_CRL_SIGN: Final = 6  # bit of the key usage
 _RENEW = "replace it with a current one and run 'racoonctl reload-config'"
 
 
@@ -24,8 +28,8 @@ def load(der: bytes) -> x509.CertificateRevocationList:
     """Raises: LocalError."""
     try:
         crl = x509.load_der_x509_crl(der)
-        _ = crl.issuer, crl.extensions, crl.last_update_utc, crl.next_update_utc
-    except UNDECODABLE as error:
+        _ = crl.extensions, crl.last_update_utc, crl.next_update_utc, RevocationList.parse(der)
+    except (*UNDECODABLE, DecodeError) as error:
         raise LocalError(f"the CRL cannot be read: {error}") from error
     return crl
 
@@ -41,9 +45,7 @@ class Lists:
         """Raises: LocalError."""
         return cls(tuple(load(der) for der in encoded))
 
-    def check(
-        self, certificate: x509.Certificate, issuer: x509.Certificate, date: datetime | None
-    ) -> None:
+    def check(self, certificate: Certificate, issuer: Certificate, date: datetime | None) -> None:
         """Whether `issuer`, whose signature `certificate` bears, stands by it.
 
         Raises: InvalidCertificate.
@@ -51,32 +53,32 @@ class Lists:
         crl = self._newest(issuer)
         if crl is None:
             return
-        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial)
         if entry is not None:
             raise InvalidCertificate(
-                f"the certificate of {certificate.subject.rfc4514_string()} (serial number "
-                f"{certificate.serial_number:x}) was revoked on "
+                f"the certificate of {certificate.subject} (serial number "
+                f"{certificate.serial:x}) was revoked on "
                 f"{entry.revocation_date_utc:%Y-%m-%d %H:%M} UTC{_reason(entry)}, as the CRL of "
                 f"{_issuer(crl)} says"
             )
         _check_dates(crl, date)
 
-    def check_end(self, certificate: x509.Certificate) -> None:
+    def check_end(self, certificate: Certificate) -> None:
         """Whether `certificate`, whose issuer we do not have, can be trusted by itself.
 
         Raises: InvalidCertificate if there is a CRL that might revoke it and cannot be checked.
         """
-        if certificate.subject == certificate.issuer:
+        if certificate.is_self_issued:
             return
-        if any(crl.issuer == certificate.issuer for crl in self.crls):
+        if any(_issuer(crl) == certificate.issuer for crl in self.crls):
             raise InvalidCertificate(
-                f"the CRL of {certificate.issuer.rfc4514_string()} cannot be checked without the"
+                f"the CRL of {certificate.issuer} cannot be checked without the"
                 " certificate of this CA: append it to the same file"
             )
 
-    def _newest(self, issuer: x509.Certificate) -> x509.CertificateRevocationList | None:
+    def _newest(self, issuer: Certificate) -> x509.CertificateRevocationList | None:
         """The last CRL of `issuer` that holds. Raises: InvalidCertificate if none of its does."""
-        named = [crl for crl in self.crls if crl.issuer == issuer.subject]
+        named = [crl for crl in self.crls if _issuer(crl) == issuer.subject]
         if not named:
             return None
         signed = [crl for crl in named if _signed(crl, issuer)]
@@ -95,14 +97,12 @@ class Lists:
         return max(whole, key=lambda crl: crl.last_update_utc)
 
 
-def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+def _signed(crl: x509.CertificateRevocationList, issuer: Certificate) -> bool:
+    if not issuer.allows(_CRL_SIGN):
+        return False
     try:
-        if not issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign:
-            return False
-    except x509.ExtensionNotFound:
-        pass
-    try:
-        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # or TypeError
+        key = load_der_public_key(issuer.public_key)
+        return crl.is_signature_valid(key)  # type: ignore[arg-type]  # or TypeError
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
 
@@ -122,8 +122,8 @@ def _check_dates(crl: x509.CertificateRevocationList, date: datetime | None) -> 
         )
 
 
-def _issuer(crl: x509.CertificateRevocationList) -> str:
-    return crl.issuer.rfc4514_string()
+def _issuer(crl: x509.CertificateRevocationList) -> Name:
+    return RevocationList(crl.public_bytes(Encoding.DER)).issuer
 
 
 def _reason(entry: x509.RevokedCertificate) -> str:

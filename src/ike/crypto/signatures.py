@@ -12,11 +12,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import NoDigestInfo
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
 from ike.crypto.credentials import Credentials
 from ike.crypto.prf import equal
 from ike.errors import InvalidCertificate, InvalidSignature, LocalError
+from wire.cursor import DecodeError
+from wire.x509 import Certificate
 
 UNDECODABLE: Final = (
     ValueError,
@@ -47,21 +49,22 @@ def sign(credentials: Credentials, digest: bytes) -> bytes:
         raise LocalError(f"the private key cannot be used: {error}") from error
 
 
-def load(der: bytes) -> x509.Certificate:
-    """A certificate, every part that is looked at later decoded now. Raises: InvalidCertificate."""
+def load(der: bytes) -> Certificate:
+    """A certificate whose outline is one. Raises: InvalidCertificate.
+
+    Not `cryptography.x509`: OpenSSL judges a certificate, and takes many that `cryptography`
+    refuses for a part that nobody needs.
+    """
     try:
-        found = x509.load_der_x509_certificate(der)
-        _ = found.version, found.subject, found.issuer, found.extensions
-        _ = found.not_valid_before_utc, found.not_valid_after_utc
-    except UNDECODABLE as error:
+        return Certificate.parse(der)
+    except DecodeError as error:
         raise InvalidCertificate(f"the certificate cannot be read: {error}") from error
-    return found
 
 
-def check_signature(certificate: x509.Certificate, signature: bytes, digest: bytes) -> None:
+def check_signature(certificate: Certificate, signature: bytes, digest: bytes) -> None:
     """Raises: InvalidCertificate, InvalidSignature."""
     try:
-        key = certificate.public_key()
+        key = load_der_public_key(certificate.public_key)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidCertificate(f"the certificate's key cannot be used: {error}") from error
     if not isinstance(key, RSAPublicKey):
@@ -72,11 +75,3 @@ def check_signature(certificate: x509.Certificate, signature: bytes, digest: byt
         raise InvalidSignature("SIG mismatched") from error
     if not equal(signed, digest):
         raise InvalidSignature("SIG mismatched")
-
-
-def alternative_names(certificate: x509.Certificate) -> list[x509.GeneralName]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return []
-    return list(found.value)

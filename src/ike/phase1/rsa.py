@@ -1,10 +1,8 @@
 """Phase 1 authenticated with RSA signatures (RFC 2409, 5.1)."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import ip_address
 from typing import Final
-
-from cryptography import x509
 
 from ike.crypto import chains, signatures
 from ike.crypto.credentials import Credentials
@@ -18,6 +16,7 @@ from ike.isakmp.table import Count, one, optional
 from ike.numbers.doi import IdType
 from ike.numbers.isakmp import PayloadType as P
 from ike.phase1.facts import Phase1
+from wire import x509
 from wire.cursor import DecodeError
 from wire.secret import Secret
 
@@ -44,17 +43,14 @@ class RsaSignature:
         """Certificate requests: by which CAs we check."""
         if not facts.remote.send_cr:
             return []
-        names = [
-            signatures.load(ca).subject.public_bytes()
-            for ca in self._credentials(facts).authorities
-        ]
+        names = [signatures.load(ca).subject.der for ca in self._credentials(facts).authorities]
         return [Payload(P.CERT_REQUEST, bytes(Certificate(X509_SIGNATURE, name))) for name in names]
 
     def identity(self, facts: Phase1) -> Identification:
         identifier = facts.remote.my_identifier
         if identifier is not None and identifier.type == IdType.DER_ASN1_DN:
-            subject = signatures.load(self._credentials(facts).certificate).subject
-            return Identification(IdType.DER_ASN1_DN, subject.public_bytes())
+            own = signatures.load(self._credentials(facts).certificate)
+            return Identification(IdType.DER_ASN1_DN, own.subject.der)
         return own_identity(identifier, facts.local.address)
 
     def prove(self, facts: Phase1, digest: bytes) -> list[Payload]:
@@ -87,7 +83,7 @@ class RsaSignature:
         """The identity must be the certificate's (RFC 4945, 3.1). Raises: InvalidIdInformation."""
         if identity.type == IdType.DER_ASN1_DN:
             try:
-                same = parse_name(identity.data) == parse_name(leaf.subject.public_bytes())
+                same = parse_name(identity.data) == parse_name(leaf.subject.der)
             except DecodeError as error:
                 raise InvalidIdInformation(f"a name that cannot be read: {error}") from error
             if not same:
@@ -95,7 +91,7 @@ class RsaSignature:
         elif not any(_same(name, identity) for name in names):
             raise InvalidIdInformation(
                 f"ID mismatched with subjectAltName: {describe(identity)} is not in the "
-                f"certificate of {leaf.subject.rfc4514_string()}"
+                f"certificate of {leaf.subject}"
             )
 
     def _credentials(self, facts: Phase1) -> Credentials:
@@ -140,17 +136,14 @@ def _signer(found: list[x509.Certificate], signature: bytes, digest: bytes) -> x
 
 def _names(leaf: x509.Certificate) -> list[Identification]:
     """What the certificate's holder is called: its subject, and its subjectAltName."""
-    found = [Identification(IdType.DER_ASN1_DN, leaf.subject.public_bytes())]
-    for name in signatures.alternative_names(leaf):
-        match name:
-            case x509.DNSName(value=text):
-                found.append(Identification(IdType.FQDN, text.encode("ascii", "replace")))
-            case x509.RFC822Name(value=text):
-                found.append(Identification(IdType.USER_FQDN, text.encode("ascii", "replace")))
-            case x509.IPAddress(value=IPv4Address() | IPv6Address() as address):
-                found.append(address_identity(address))
-            case _:
-                pass
+    found = [Identification(IdType.DER_ASN1_DN, leaf.subject.der)]
+    for kind, octets in leaf.alternative_names:
+        if kind == x509.DNS_NAME:
+            found.append(Identification(IdType.FQDN, octets))
+        elif kind == x509.RFC822_NAME:
+            found.append(Identification(IdType.USER_FQDN, octets))
+        elif kind == x509.IP_ADDRESS and len(octets) in (4, 16):
+            found.append(address_identity(ip_address(octets)))
     return found
 
 

@@ -12,8 +12,10 @@ from ike.conf.configuration import load
 from ike.conf.errors import ConfError
 from ike.crypto.credentials import Credentials
 from ike.crypto.signatures import check_signature, sign
+from lab import odd_pki
 from lab.ike_rsa import ike_site
-from lab.pki import Site, Usage, key
+from lab.pki import Site, Usage, key, parts
+from wire import pem
 
 CA = ike_site(depth=4)
 OTHER = ike_site(name="Somebody else")
@@ -74,7 +76,7 @@ def test_what_the_certificates_file_holds_below_the_root_is_sent_in_order(certs:
     assert made.certificate == CA.client.certificate.public_bytes(Encoding.DER)
     assert list(made.chain) == _der(CA)
     assert made.private_key is not None
-    check_signature(CA.client.certificate, sign(made, b"a digest"), b"a digest")
+    check_signature(parts(CA.client.certificate), sign(made, b"a digest"), b"a digest")
 
 
 def test_intermediates_that_are_in_the_cas_file_are_sent_too(certs: Path) -> None:
@@ -154,3 +156,41 @@ def test_a_key_of_another_is_refused_even_without_a_chain(certs: Path) -> None:
     stranger = replace(CA.client, key=key(whose="a thief"))
     _private(certs / "gw.key", stranger.key_pem())
     assert "does not belong to the first certificate" in _refusal(certs)
+
+
+# Files of other tools
+
+
+@pytest.mark.parametrize("dress", odd_pki.DRESSES.values(), ids=odd_pki.DRESSES)
+@pytest.mark.parametrize("name", ["gw.pem", "gw.key", "ca.pem"])
+def test_text_around_a_pem_block_changes_nothing(
+    certs: Path, name: str, dress: odd_pki.Dress
+) -> None:
+    usual = _read(certs)
+    path = certs / name
+    path.write_bytes(dress(path.read_bytes()))
+    assert _read(certs) == usual
+
+
+@pytest.mark.parametrize("label", odd_pki.LABELS.values(), ids=odd_pki.LABELS)
+def test_older_names_of_a_certificate_are_known(certs: Path, label: odd_pki.Dress) -> None:
+    usual = _read(certs)
+    for name in ("gw.pem", "ca.pem"):
+        (certs / name).write_bytes(label((certs / name).read_bytes()))
+    assert _read(certs) == usual
+
+
+def test_der_and_pkcs7_are_read(certs: Path) -> None:
+    usual = _read(certs)
+    (certs / "ca.pem").write_bytes(CA.root.certificate.public_bytes(Encoding.DER))
+    words = ("crl2pkcs7", "-nocrl", "-certfile", str(certs / "gw.pem"), "-outform", "DER")
+    (certs / "gw.pem").write_bytes(odd_pki.openssl(*words))
+    _private(certs / "gw.key", pem.blocks(CA.client.key_pem())[0].octets())
+    assert _read(certs) == usual
+
+
+@pytest.mark.parametrize("name", ["gw.pem", "ca.pem"])
+def test_a_file_that_is_cut_is_refused(certs: Path, name: str) -> None:
+    octets = (certs / name).read_bytes()
+    (certs / name).write_bytes(octets + octets[: len(octets) // 2])
+    assert f"{name} holds no certificate (PEM, DER or PKCS #7)" in _refusal(certs)
