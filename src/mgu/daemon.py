@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from mgu import exits, privileges
 from mgu.notify import notify
-from wire.fault import CannotGoOn, is_shortage
+from wire.fault import CannotGoOn
+from wire.shortage import is_shortage
 
 _log = logging.getLogger("mgu")
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from mgu import exits
 from wire.lean import Any, Final
+from wire.shortage import is_shortage
 
 PACKAGES: Final = {
     "OpenSSL": "pyOpenSSL",
@@ -20,8 +21,6 @@ PACKAGES: Final = {
     "pyrad": "pyrad",
 }
 """What a module that is imported late comes from, by its name."""
-
-_NO_ROOM: Final = "failed to map segment"  # what the loader of libraries says for it
 
 
 class OutputLost(SystemExit):
@@ -89,14 +88,12 @@ def told(command: Callable[[], int], name: str) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except (MemoryError, ImportError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name in PACKAGES:
-            package = PACKAGES[error.name]
-            missing = f"the Python package {package} is not installed"
-            return _failed(f"{name}: {missing}; 'pip install {package}' installs it")
-        if isinstance(error, ImportError) and _NO_ROOM not in str(error):
+    except ModuleNotFoundError as error:
+        if error.name not in PACKAGES:
             raise
-        return _failed(f"{name}: there is not enough memory")
+        package = PACKAGES[error.name]
+        missing = f"the Python package {package} is not installed"
+        return _failed(f"{name}: {missing}; 'pip install {package}' installs it")
     except OutputLost as lost:
         if isinstance(lost.error, BrokenPipeError):
             return exits.NOBODY_READS
@@ -104,6 +101,10 @@ def told(command: Callable[[], int], name: str) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _failed(f"{name}: {where}{error.strerror or error}")
+    except Exception as error:
+        if not is_shortage(error):
+            raise
+        return _failed(f"{name}: there is not enough memory")
 
 
 def mark_output() -> None:

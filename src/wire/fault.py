@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from wire.runner import Core
+from wire.shortage import is_shortage
 from wire.timer import TimerFired
 
 E = TypeVar("E")
@@ -21,13 +22,6 @@ WITHIN: Final = 60.0  # seconds
 
 class CannotGoOn(Exception):
     """No fault of the program: what it lives on was taken away. The text says what."""
-
-
-def is_shortage(error: BaseException) -> bool:
-    """Whether it is no fault of the program: memory is short, or room for a thread."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and str(error) == "can't start new thread"
-    )
 
 
 class Faults:

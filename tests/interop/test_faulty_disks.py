@@ -3,7 +3,10 @@
 No traceback; what was configured stays whole; and when the fault is over the command does its work.
 """
 
+import contextlib
 import os
+import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from mgu.demo.papers import IDENTITY, Papers, issue
 
 pytestmark = pytest.mark.interop
 
+LONG: Final = pytest.mark.long
 MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
 INSTALL: Final = ("-l", "client.pem", "-c", "ca.pem", "-i", IDENTITY, "-p", "key.pem")
 COMMANDS: Final = (
@@ -52,19 +56,25 @@ class Gateway:
         self.disks = {name: Disk(root / name, "128k") for name in ("etc", "var", "run")}
         (root / "var/run").symlink_to("../run")
 
-    def run(self, line: str, *before: str) -> subprocess.CompletedProcess[str]:
-        words = line.split()
-        argv = [*before, *MGU, *(words[1:] if words[0] == "mgu" else words)]
-        env = {
+    @property
+    def env(self) -> dict[str, str]:
+        return {
             **os.environ,
             "MGU_ROOT": str(self.root),
             "MGU_CLOCK": str(self.root / "clock"),
             "MGU_DATAPLANE": "userspace",
         }
+
+    @staticmethod
+    def argv(line: str) -> list[str]:
+        words = line.split()
+        return [*MGU, *(words[1:] if words[0] == "mgu" else words)]
+
+    def run(self, line: str, *before: str) -> subprocess.CompletedProcess[str]:
         with self.host.entered():
             return subprocess.run(
-                argv,
-                env=env,
+                [*before, *self.argv(line)],
+                env=self.env,
                 cwd=self.papers.client,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -73,6 +83,25 @@ class Gateway:
                 check=False,
                 timeout=60,
             )
+
+    def interrupted(self, line: str, number: signal.Signals, after: float) -> None:
+        """Run a command that gets the signal after so many seconds; a stopped one goes on then."""
+        with self.host.entered():
+            running = subprocess.Popen(
+                self.argv(line),
+                env=self.env,
+                cwd=self.papers.client,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(after)
+        running.send_signal(number)
+        if number == signal.SIGSTOP:
+            assert self.run("ipsec").returncode == 0  # who only looks waits for nobody
+            running.send_signal(signal.SIGCONT)
+        running.wait(60)
 
     def configured(self) -> dict[str, bytes]:
         """What is in /etc and /var, but for logs and the test's own."""
@@ -192,6 +221,45 @@ def test_a_command_that_is_killed_leaves_what_the_next_one_can_use(gateway: Gate
         result = gateway.run(line.format(number))
         assert result.returncode == 0, result.stdout
     assert gateway.run("iked -t").stdout == ""
+
+
+CHANGES: Final = {
+    "localNTP -a -n 127.0.0.8 --timeout 0.1": "localNTP -a -n 127.0.0.9 --timeout 0.1",
+    f"net8021x {' '.join(INSTALL)} -a": "net8021x -d",
+    COMMANDS[7]: "ipsec --remove --name=other",
+    "ipsec --remove --name=node": CREATED[0],
+    "ipsec --start --name=node": "ipsec --stop --name=node",
+    "ipsec --stop --name=node": "ipsec --start --name=node",
+    "mgu up tunnel": "mgu down tunnel",
+    "mgu down tunnel": "mgu up tunnel",
+}
+"""Commands that change something, and what takes each back."""
+
+
+def whole_files(found: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the hidden halves that SIGKILL leaves of files that were being written."""
+    return {name: content for name, content in found.items() if "/." not in name}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=LONG)])
+def test_a_command_that_is_killed_or_stopped_anywhere_and_repeated_ends_as_if_it_had_not_been(
+    gateway: Gateway, number: signal.Signals
+) -> None:
+    chance = random.Random(7)
+    gateway.run("ipsec --start --name=node")
+    for line, back in CHANGES.items():
+        gateway.run(back)
+        whole = gateway.run(line)
+        told, wanted = whole.returncode, gateway.configured()
+        for _ in range(4):
+            gateway.run(back)
+            gateway.interrupted(line, number, chance.uniform(0.02, 0.4))
+            again = gateway.run(line)
+            assert "Traceback" not in again.stdout
+            is_done = "--remove" in line and "there is no connection" in again.stdout
+            assert again.returncode == told or is_done, f"{line}: {again.stdout}"
+            assert whole_files(gateway.configured()) == wanted, line
 
 
 @pytest.mark.parametrize("mebioctets", [20, 28, 40])

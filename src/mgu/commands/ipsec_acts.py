@@ -216,13 +216,13 @@ def _remove(name: str) -> None:
 
     connection = folder.load(name)
     others = [other for other in folder.load_all() if other.name != name]
-    folder.forget(name)
     if all(other.dst != connection.dst for other in others):
         racoon.remote_path(connection.dst).unlink(missing_ok=True)
         keys.remove_key(under_root(PSK_TXT), str(connection.dst))
     if all(other.src != connection.src for other in others):
         with suppress(BadConnection):  # eth0 has no address now: its key stays
             keys.remove_key(under_root(PSK_TXT), str(folder.source_of(connection)))
+    folder.forget(name)  # last: as long as it is there, another --remove goes on
     if not others:
         services.disable(SERVICE)
     _reload_or_stop()
