@@ -19,6 +19,7 @@ from ike.values import Endpoint
 from lab.process import Process, until
 from mgu import exits
 from mgu.admin_client import Connection
+from mgu.commands import ipsec
 from mgu.daemons.iked import listening, parser
 
 READY = "INFO: IPsec by the memory data plane"
@@ -216,6 +217,30 @@ for error in errors:
         raise error
     print(iked.main(["-F"], refuses), flush=True)
 """
+
+
+LEASE = """
+import subprocess
+def ip(words): subprocess.run(["ip", *words.split()], check=True)
+def lease():
+    ip("link add eth0 type veth peer name eth1")
+    ip("addr add 10.9.9.1/24 dev eth0")
+    ip("link set eth0 up")
+ip("link set lo up")
+"""
+
+
+def test_a_connection_is_served_once_its_address_is_there(root: Path, conf: Path) -> None:
+    """A lease that comes late; in a namespace that an ordinary user can make."""
+    created = ("--create", "--name=n", "--dst-address=10.9.9.2", "--dst-preshared-key=k")
+    assert ipsec.main(created) == 0
+    conf.write_text("listen { isakmp 127.0.0.1 [1500]; isakmp_natt 127.0.0.1 [1501]; }\n")
+    later = "    asyncio.get_running_loop().call_later(0.5, lease)\n    return Plane("
+    program = LEASE + DAEMON.replace("    return Plane(", later)
+    words = ["unshare", "-rn", sys.executable, "-c", program, "-F"]
+    with Process(words, name="iked") as daemon:
+        daemon.wait_line("ERROR: connection n: eth0 has no IPv4 address")
+        daemon.wait_line(r"INFO: connection n: 10\.9\.9\.1/32\[any\] 10\.9\.9\.2/32\[any\] any")
 
 
 def test_each_refusal_of_a_start_has_its_exit_code_and_words(root: Path, conf: Path) -> None:
