@@ -69,7 +69,8 @@ def read_phase2(network: Network, value: str) -> Network:
         if match is None or not able:
             raise ConfigError(
                 f"phase2: '{word}' is not a method for the inside of a tunnel; write auth=NAME or"
-                " autheap=NAME with one of MSCHAPV2, GTC, MD5, TLS (auth= also PAP, CHAP, MSCHAP)"
+                " autheap=NAME with one of MSCHAPV2, GTC, MD5, PWD, TLS; auth= has PAP, CHAP and"
+                " MSCHAP, too"
             )
         found[match[1]].append(name)
     return replace(
@@ -154,7 +155,7 @@ def _remedy(network: Network, method: EapType) -> str:
 
 def doubts(network: Network) -> list[str]:
     """What works with these methods and should not have to."""
-    outside = [method for method in table.methods_of(network) if not table.TABLE[method].over_tls]
+    outside = [method for method in table.methods_of(network) if method in _OUTSIDE]
     found = [f"EAP-{method} without a tunnel {_OUTSIDE[method]}" for method in outside]
     if network.tunnel.phase2_auth == 0:
         found.append("phase2_auth=0: the server may leave the inner method out")

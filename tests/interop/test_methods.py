@@ -219,3 +219,21 @@ def test_a_method_that_the_server_does_not_have_gives_way_to_the_next_of_the_con
     with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
         port.authorized()
         assert gateway.authorized()["selectedMethod"] == "21 (EAP-TTLS)"
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("right", [True, False])
+def test_pwd_opens_the_port_if_the_password_is_right(
+    wire: Veth, tmp_path: Path, kind: str, right: bool
+) -> None:
+    settings = server(kind, "1.2", f'"{IDENTITY.decode()}" PWD "{PASSWORD}"')
+    if isinstance(settings, Settings):
+        settings = replace(settings, default_eap="pwd")
+    client = wanted(tmp_path, EapType.PWD, password=PASSWORD if right else "wrong")
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        if right:
+            port.authorized()
+            assert gateway.authorized()["selectedMethod"] == "52 (EAP-PWD)"
+        else:
+            gateway.held()
+            gateway.process.wait_line("did not prove that it knows our password")

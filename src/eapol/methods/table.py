@@ -162,11 +162,19 @@ def _gtc(setup: Setup) -> Method:
     return Gtc(setup.network.password)
 
 
+def _pwd(setup: Setup) -> Method:
+    from eapol.methods.pwd import Pwd
+
+    assert setup.network.password is not None
+    return Pwd(setup.network.identity, setup.network.password, setup.entropy)
+
+
 TABLE: Final[Mapping[EapType, Row]] = {
     EapType.TLS: Row(_tls, _key, _inner_key, over_tls=True),
     EapType.PEAP: Row(_peap, _inside_peap, over_tls=True),
     EapType.TTLS: Row(_ttls, _inside_ttls, over_tls=True),
     EapType.MSCHAPV2: Row(_mschapv2, _password, _password),
+    EapType.PWD: Row(_pwd, _password, _password),
     EapType.MD5: Row(_md5, _text, _text),
     EapType.GTC: Row(_gtc, _text, _text),
 }
