@@ -33,7 +33,8 @@ class RsaSignature:
             raise LocalError(
                 f"remote {facts.remote.name}: rsasig needs certificate_type x509 CERT KEY"
             )
-        if facts.remote.verify_cert and not credentials.authorities:
+        by_a_ca = facts.remote.verify_cert and facts.remote.peers_certificate is None
+        if by_a_ca and not credentials.authorities:
             raise LocalError(f"remote {facts.remote.name}: no CA to check the peer by (ca_type)")
 
     def skeyid(self, facts: Phase1, shared: Secret) -> Secret:
