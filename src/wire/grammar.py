@@ -7,6 +7,7 @@ imported when a file is parsed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
@@ -80,13 +81,11 @@ class Grammar:
         self._quoted = quoted
         self._error = error
         self._stray = stray
-        self._strays: list[Token] = []
 
     def parse(self, source: Source, notices: Notices | None = None) -> tuple[Statement, ...]:
         """The statements of the file. Raises: `error`, at the first word that is wrong."""
         from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-        self._strays.clear()
         try:
             tree = self._lark.parse(source.text)
         except UnexpectedToken as error:
@@ -94,15 +93,38 @@ class Grammar:
         except UnexpectedCharacters as error:
             place = Place(source, error.line, error.column)
             raise self._error(_bad_character(error.char), place) from None
-        notices = Notices() if notices is None else notices
-        for token in self._strays:
-            place = self._word(source, token).place
-            notices.passed_over(place, f"'{token}' has no meaning here and is passed over")
+        if self._stray and notices is not None:
+            self._tell_strays(source, notices)
         children = tree.children
         return tuple(self._statement(source, c) for c in children if not isinstance(c, str))
 
     @cached_property
     def _lark(self) -> Lark:
+        from lark import Lark
+
+        try:
+            with self.table_path.open("rb") as file:
+                return Lark.load(file)
+        except OSError:
+            return self._made()
+
+    @property
+    def table_path(self) -> Path:
+        """Beside the grammar; another grammar, or another lark, has another name."""
+        from hashlib import sha256
+        from importlib.metadata import version
+
+        key = sha256(self._path.read_bytes()).hexdigest()[:16]
+        return self._path.with_suffix(f".{key}-{version('lark')}.table")
+
+    def write_table(self) -> None:
+        """Make the parser's tables ahead, as an installation does: to load them takes a tenth."""
+        for old in self._path.parent.glob(f"{self._path.stem}.*.table"):
+            old.unlink()
+        with self.table_path.open("wb") as file:
+            self._made().save(file)
+
+    def _made(self) -> Lark:
         from lark import Lark
 
         text = self._path.read_text(encoding="ascii")
@@ -112,12 +134,17 @@ class Grammar:
             lexer=self._lexer,
             keep_all_tokens=bool(self._silent),
             maybe_placeholders=False,
-            lexer_callbacks={self._stray: self._keep} if self._stray else {},
         )
 
-    def _keep(self, token: Token) -> Token:
-        self._strays.append(token)
-        return token
+    def _tell_strays(self, source: Source, notices: Notices) -> None:
+        pattern = next(t.pattern for t in self._lark.terminals if t.name == self._stray)
+        piece = re.compile(f'"[^"\\n]*"|#[^\\n]*|(?P<stray>{pattern.to_regexp()})')
+        for number, line in enumerate(source.text.split("\n"), 1):
+            for match in piece.finditer(line):
+                if match["stray"]:
+                    place = Place(source, number, match.start() + 1)
+                    text = f"'{match['stray']}' has no meaning here and is passed over"
+                    notices.passed_over(place, text)
 
     def _statement(self, source: Source, tree: Tree[Token]) -> Statement:
         parts: list[Word | Statement] = []
