@@ -108,14 +108,14 @@ def _refusal(
     candidates = [*shown.chain, *authorities]
     if fault.error in _ROOT_IN_CHAIN:
         return (
-            f"{shown.name}: the certificate leads to {who(at)}, which is not in {ca}; give the CA"
-            " file that holds it"
+            f"{shown.name}: the certificate's root CA is {who(at)}, which is not in {ca}; give the"
+            " CA file that holds it"
         )
     same_name = any(each.subject == at.issuer for each in candidates)
     if fault.error == _BAD_SIGNATURE or (fault.error in openssl.NO_ISSUER and same_name):
         return (
-            f"{shown.name}: the certificate of {who(at)} was not signed by the '{at.issuer}' that"
-            f" was given, but by another of that name; give the right one in {ca}"
+            f"{shown.name}: the certificate of {who(at)} was not signed with the key of the"
+            f" '{at.issuer}' that was given: two CAs have this name; put the right one into {ca}"
         )
     if fault.error in openssl.NO_ISSUER:
         return (
@@ -131,14 +131,14 @@ def _old(certificate: Certificate, name: str) -> str | None:
     if certificate.version == 3:
         return None
     what = f"{name}: the certificate of {who(certificate)} is X.509 version {certificate.version}"
-    return f"{what}; have one of version 3 issued"
+    return f"{what}; have a certificate of version 3 issued"
 
 
 def crls(file: NamedOctets) -> list[RevocationList]:
     """The revocation lists of a PEM file; at least one. Raises CredentialError."""
     found = credentials.revocations(file)
     if not found:
-        what = f"{file.name}: there is no PEM revocation list in it"
+        what = f"{file.name}: holds no CRL in PEM form"
         raise CredentialError(
             f"{what}; convert it with 'openssl crl -inform DER -in {file.name} -out NEW.pem'"
         )
@@ -156,8 +156,8 @@ def _not_revoked(
     warnings = []
     for crl in crls(file):
         if not any(_signed(crl, each) for each in known if each.subject == crl.issuer):
-            what = f"{file.name}: the list of '{crl.issuer}' is not signed by an authority in"
-            raise CredentialError(f"{what} {handed.ca.name}; give the list of that authority")
+            what = f"{file.name}: the CRL of '{crl.issuer}' is not signed by a CA in"
+            raise CredentialError(f"{what} {handed.ca.name}; give the CRL of that CA")
         for certificate in path:
             if crl.revokes(certificate):
                 raise CredentialError(
@@ -165,7 +165,7 @@ def _not_revoked(
                     f" {day(crl.revoked_on(certificate))}; have another issued"
                 )
         if crl.next_update is not None and crl.next_update < date:
-            what = f"{file.name}: the list of '{crl.issuer}' was due to be replaced on"
+            what = f"{file.name}: the CRL of '{crl.issuer}' expired on"
             warnings.append(f"{what} {day(crl.next_update)}; fetch the current one")
     return warnings
 

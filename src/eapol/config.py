@@ -37,7 +37,7 @@ __all__ = ["Config", "ConfigError", "check", "parse", "text"]
 class Config:
     """A whole file. `networks` come in the order in which they are preferred (`priority`).
 
-    `ctrl_interface` is the folder of the control sockets, None for no socket. `warnings` are
+    `ctrl_interface` is the directory of the control sockets, None for no socket. `warnings` are
     sentences with their place, about what works and should not have to, and about what has no
     effect; `notices` are the latter.
     """
@@ -81,7 +81,10 @@ def parse(source: str, name: str, *, wired: bool = True) -> Config:
     ranked = sorted(usable, key=lambda block: -_priority(block))
     networks = _networks(ranked, config, told, notices)
     if all(network.disabled for network in networks):
-        told.append(f"{name}: no network is enabled, so nothing happens; net8021x writes one")
+        told.append(
+            f"{name}: no network block is enabled, so the port is not authenticated; net8021x"
+            " writes one"
+        )
     warnings = (*map(str, notices), *told)
     return replace(
         config, networks=networks, blobs=blobs, warnings=warnings, notices=tuple(notices)

@@ -59,7 +59,7 @@ def remarks(name: str, value: str) -> list[str]:
 def warnings_of(network: Network) -> list[str]:
     """What works with this network and should not have to; `eapol.tls` warns of more."""
     found = {
-        "allow_canned_success=1: whoever can send a frame to the port can open it": (
+        "allow_canned_success=1: whoever can send a frame to the port can make it authorized": (
             network.allow_canned_success
         ),
         "subject_match looks for text within the subject, which is easily forged; write"
@@ -140,7 +140,7 @@ def _said(value: str, key: str) -> str:
     """A text that is not empty: an empty one would count as a check that nobody asked for."""
     text = text_of(value)
     if not text.strip():
-        raise ConfigError(f'{key}={value} says nothing; write {key}="VALUE", or remove the line')
+        raise ConfigError(f'{key}={value} is empty; write {key}="VALUE", or remove the line')
     return text
 
 
@@ -174,7 +174,7 @@ def _private_key(network: Network, value: str) -> Network:
 def _file(name: str, key: str) -> str:
     """A file or a blob; keys in tokens and key stores are not supported."""
     if "\0" in name:
-        raise ConfigError(f"{key}: a name of a file cannot hold the octet 0")
+        raise ConfigError(f"{key}: a file name cannot hold a zero octet")
     scheme, colon, _ = name.partition(":")
     if colon and "/" not in scheme and scheme != "blob":
         raise ConfigError(
@@ -199,7 +199,7 @@ def _split(value: str, key: str) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in _said(value, key).split(";"))
     found = tuple(part for part in parts if part)
     if not found:
-        raise ConfigError(f'{key}={value} names no host; write {key}="NAME;NAME"')
+        raise ConfigError(f'{key}={value} holds no host name; write {key}="NAME;NAME"')
     return found
 
 
@@ -340,7 +340,7 @@ _TOKEN: Final = Refusal("keys come from files; write private_key=\"PATH\"", ("0"
 _MACSEC: Final = Refusal("MACsec is not part of this supplicant", ("0",))
 
 REFUSED: Final[Mapping[str, Refusal]] = {
-    "ca_path": Refusal('put the authorities into one file and write ca_cert="PATH"'),
+    "ca_path": Refusal('put the CA certificates into one file and write ca_cert="PATH"'),
     "check_cert_subject": Refusal("write domain_suffix_match or altsubject_match"),
     "ocsp": Refusal("certificate status comes from CRLs in the ca_cert file", ("0",)),
     "engine": _TOKEN,

@@ -42,7 +42,7 @@ def sentence(fault: Fault, name: str, date: datetime) -> str:
         case VerifyError.INVALID_PURPOSE:
             return (
                 f"{of} is not for client authentication (its extended key usage lacks clientAuth);"
-                " have one issued that is"
+                " have a certificate with clientAuth issued"
             )
         case VerifyError.NOT_YET_VALID:
             return (

@@ -228,7 +228,9 @@ def success(v: Variables) -> None:
     canned = v.decision is Decision.FAIL
     if canned:
         v.eapKeyData = None
-        v.procedures.tell(Warned("EAP-Success without authentication: nobody knows the switch"))
+        v.procedures.tell(
+            Warned("EAP-Success without authentication: the switch is not authenticated")
+        )
     else:  # Differs: the server has decided, and the control interface shows it
         v.methodState = MethodState.DONE
         v.decision = Decision.UNCOND_SUCC
@@ -259,14 +261,14 @@ def _why(v: Variables) -> str | None:
     """What ended the conversation, as far as this machine can tell."""
     if _worn_out(v):
         return (
-            f"gave up after {v.rounds} EAP requests, the last {v.futile} of which brought nothing"
-            f" new (at most {ROUNDS} and {FUTILE} are answered); is fragment_size too small here or"
-            " on the server? Otherwise its log says why it asks on"
+            f"gave up after {v.rounds} EAP requests, the last {v.futile} of which made no progress"
+            f" (at most {ROUNDS} and {FUTILE} are answered); is fragment_size too small here or"
+            " on the server? Otherwise see the server's log"
         )
     if v.endWhen.due:
         return (
             f"gave up after {CONVERSATION:.0f} s of one authentication, {v.rounds} EAP requests;"
-            " the switch or its RADIUS server is too slow, or never comes to an end"
+            " the switch or its RADIUS server is too slow, or does not finish"
         )
     if _rx(v, EapCode.SUCCESS) and _ends_this(v):
         return _unearned(v)
@@ -280,7 +282,8 @@ def _unearned(v: Variables) -> str:
     said = "the switch sent EAP-Success"
     if v.m is None:
         return (
-            f"{said} without an authentication, as some do to open a guest network; not accepted."
+            f"{said} without an authentication, as some switches do to open a guest network; it"
+            " was not accepted."
             ' If that is wanted, write phase1="allow_canned_success=1"'
         )
     return f"{said} {v.m.lacks}. It was not accepted; the server's log says why"

@@ -44,8 +44,8 @@ tls_disable_time_checks tls_disable_session_ticket include_tls_length allow_cann
 _TUNNEL_WORDS: Final = "peapver peaplabel crypto_binding phase2_auth"
 
 _REFUSED: Final = {
-    "tls_ext_cert_check": "nobody can approve a certificate over the control socket here",
-    "tls_suiteb": "write openssl_ciphers with the suites that you want",
+    "tls_ext_cert_check": "certificates cannot be approved over the control socket",
+    "tls_suiteb": "set the cipher suites with openssl_ciphers",
 }
 
 

@@ -71,13 +71,13 @@ def verification(
             return _revoked(shown, issuer, trust)
         case VerifyError.NO_CRL:
             return (
-                f"{trust.name} holds revocation lists, and none of {issuer}; append that"
-                " authority's list, or take all lists out"
+                f"{trust.name} holds CRLs, but none of {issuer}; append the CRL of that CA, or"
+                " remove all CRLs"
             )
         case VerifyError.INVALID_PURPOSE:
             return (
-                f"its extended key usage is {_usages(shown)}, and it has to allow TLS there; have a"
-                " certificate issued that does"
+                f"its extended key usage is {_usages(shown)}, which does not allow this use; have"
+                " a certificate issued that does"
             )
         case VerifyError.EE_KEY_TOO_SMALL | VerifyError.CA_KEY_TOO_SMALL:
             return _too_weak(_key_size(shown), policy)
@@ -85,8 +85,8 @@ def verification(
             return _too_weak(_digest(shown), policy)
         case _ if error in UNTRUSTED:
             return (
-                f"it was issued by {issuer}, and that is not a CA of {trust.name}, nor does it lead"
-                " to one; check that ca_cert names the CA that issued it, and that the server sends"
+                f"it was issued by {issuer}, which is neither a CA of {trust.name} nor issued by"
+                " one; check that ca_cert names the CA that issued it, and that the server sends"
                 " its whole chain"
             )
         case _:
@@ -104,7 +104,8 @@ def wrong_name(fault: CertFault, shown: Certificate, policy: TlsPolicy) -> str:
     elif fault is not CertFault.SUBJECT_MISMATCH:
         found = ", ".join(printable(name) for name in names.domains(shown)) or "no domain"
     return (
-        f"{option} expects '{wanted}', and it is for {found}; find out which server answers, or"
+        f"{option} expects '{wanted}', but the certificate is for {found}; find out which server"
+        " answers, or"
         f" correct {option}"
     )
 
@@ -112,20 +113,20 @@ def wrong_name(fault: CertFault, shown: Certificate, policy: TlsPolicy) -> str:
 def other_pin(found: bytes, policy: TlsPolicy) -> str:
     wanted = (policy.server_sha256 or b"").hex()
     return (
-        f"ca_cert expects the SHA-256 {wanted}, and its is {found.hex()}; if the server was"
-        " renewed, write the new one"
+        f"ca_cert expects the SHA-256 {wanted}, but the certificate's is {found.hex()}; if the"
+        " certificate was renewed, write the new value"
     )
 
 
 def _stale_list(issuer: str, crl: RevocationList | None, trust: Trust, date: datetime) -> str:
-    span = "the revocation list"
+    span = "the CRL"
     if crl is not None:
         end = crl.next_update
         until = "" if end is None else f" to {_minute(end)}"
-        span = f"the list of {issuer} is valid from {_minute(crl.this_update)}{until}"
+        span = f"the CRL of {issuer} is valid from {_minute(crl.this_update)}{until}"
     return (
         f"{span}, and the date here is {_minute(date)} UTC; check the date, then put the current"
-        f" list into {trust.name} (net8021x --crl)"
+        f" CRL into {trust.name} (net8021x --crl)"
     )
 
 
@@ -134,7 +135,7 @@ def _revoked(shown: Certificate, issuer: str, trust: Trust) -> str:
     date = None if crl is None else crl.revoked_on(shown)
     since = "" if date is None else f" since {_minute(date)}"
     return (
-        f"the list of {issuer} in {trust.name} names its serial number {shown.serial:x}"
+        f"the CRL of {issuer} in {trust.name} lists its serial number {shown.serial:x}"
         f"{since}; the server needs another certificate"
     )
 

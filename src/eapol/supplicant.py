@@ -314,7 +314,7 @@ class Supplicant:
                 self._said_why = False
                 self._out.append(Look())
             case PaeState.HELD:
-                self._fail("nobody answers EAPOL-Start; is 802.1X enabled on the switch's port?")
+                self._fail("no answer to EAPOL-Start; is 802.1X enabled on the switch port?")
                 self._tell(EapFailure())
             case PaeState.AUTHENTICATED | PaeState.S_FORCE_AUTH:
                 self._renewed = True

@@ -206,7 +206,7 @@ def _context(policy: TlsPolicy, own: Identity | None) -> SSL.Context:
         context.set_cipher_list(suites.encode("ascii"))
     except (SSL.Error, UnicodeEncodeError) as error:
         raise CredentialError(
-            f"openssl_ciphers={policy.ciphers}: names no cipher suite that OpenSSL has;"
+            f"openssl_ciphers={policy.ciphers}: names no cipher suite that OpenSSL supports;"
             " 'openssl ciphers -v' lists them"
         ) from error
     context.set_options(SSL.OP_NO_RENEGOTIATION)

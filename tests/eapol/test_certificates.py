@@ -133,7 +133,7 @@ def test_files_that_are_something_else_are_told_what_they_are() -> None:
         "key.pem: holds no private key that can be read (PEM, DER or PKCS #12)"
     )
     assert refusal(handed(crl=b"hello")) == (
-        "crl.pem: there is no PEM revocation list in it; convert it with 'openssl crl -inform DER"
+        "crl.pem: holds no CRL in PEM form; convert it with 'openssl crl -inform DER"
         " -in crl.pem -out NEW.pem'"
     )
 
@@ -149,7 +149,8 @@ def test_the_key_of_another_certificate_is_refused() -> None:
 def test_a_certificate_for_something_else_is_refused() -> None:
     assert refusal(handed(client=SITE.leaf(Usage.SERVER, KeyKind.P256))) == (
         "client.pem: the certificate of 'CN=radius.example.test,O=Branch Office Lab' is not for"
-        " client authentication (its extended key usage lacks clientAuth); have one issued that is"
+        " client authentication (its extended key usage lacks clientAuth); have a certificate with"
+        " clientAuth issued"
     )
 
 
@@ -157,7 +158,8 @@ def test_a_root_that_nobody_handed_over_as_ca_is_not_trusted() -> None:
     other = site(KeyKind.P256, name="Other Root")
     chain = SITE.client.certificate_pem() + SITE.root.certificate_pem()
     assert refusal(handed(certificate=chain, ca=other.root.certificate_pem())) == (
-        "client.pem: the certificate leads to 'CN=Test Root,O=Branch Office Lab', which is not in"
+        "client.pem: the certificate's root CA is 'CN=Test Root,O=Branch Office Lab', which is not"
+        " in"
         " ca.pem; give the CA file that holds it"
     )
 
@@ -167,8 +169,8 @@ def test_an_issuer_of_the_same_name_with_another_key_is_told_apart() -> None:
     again = Authority.root("Test Root", valid, KeyKind.P256.generate())
     shallow = site(KeyKind.P256)
     assert refusal(handed(client=shallow.client, ca=again.certificate_pem())) == (
-        f"client.pem: the certificate of '{GW}' was not signed by the 'CN=Test Root,O=Branch Office"
-        " Lab' that was given, but by another of that name; give the right one in ca.pem"
+        f"client.pem: the certificate of '{GW}' was not signed with the key of the 'CN=Test Root,"
+        "O=Branch Office Lab' that was given: two CAs have this name; put the right one into ca.pem"
     )
 
 
@@ -224,8 +226,8 @@ def test_a_revoked_certificate_is_refused_with_the_day() -> None:
 def test_the_list_of_an_authority_that_is_not_there_is_refused() -> None:
     other = site(KeyKind.P256, name="Other Root")
     assert refusal(handed(crl=other.crl_pem())) == (
-        "crl.pem: the list of 'CN=Other Root,O=Branch Office Lab' is not signed by an authority in"
-        " ca.pem; give the list of that authority"
+        "crl.pem: the CRL of 'CN=Other Root,O=Branch Office Lab' is not signed by a CA in ca.pem;"
+        " give the CRL of that CA"
     )
 
 
@@ -235,6 +237,6 @@ def test_a_list_that_is_out_of_date_is_a_warning() -> None:
     stale = shallow.issuer.crl((), Validity(begin, begin + timedelta(days=10)))
     octets = stale.public_bytes(Encoding.PEM)
     assert judge(handed(shallow, shallow.client, crl=octets), NOW) == [
-        "crl.pem: the list of 'CN=Test Root,O=Branch Office Lab' was due to be replaced on"
+        "crl.pem: the CRL of 'CN=Test Root,O=Branch Office Lab' expired on"
         f" {day(begin + timedelta(days=10))}; fetch the current one"
     ]

@@ -85,7 +85,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ('client_cert="engine:a/b:c"', "is not supported: keys and certificates come from files"),
         ("macsec_policy=1", "macsec_policy=1 is not supported: MACsec is not part of"),
         ('ca_path="/etc/ssl"', "write ca_cert="),
-        ('phase1="tls_ext_cert_check=1"', "nobody can approve a certificate"),
+        ('phase1="tls_ext_cert_check=1"', "certificates cannot be approved"),
         ('phase1="tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=1"', "every version of TLS"),
         ('phase1="tls_disable_tlsv1_0=0"', "TLSv1, TLSv1.2, TLSv1.3: enable those in between"),
         ('altsubject_match="CN:x"', "'CN:x' is not DNS:NAME, EMAIL:NAME or URI:NAME"),
@@ -93,7 +93,7 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ("eap_workaround=no", "eap_workaround=no is not a number of 0 to 1"),
         ('openssl_ciphers="DEFAULT@SECLEVEL=9"', "@SECLEVEL=9 is not a number of 0 to 5"),
         ('openssl_ciphers="@SECLEVEL=1:@SECLEVEL=2"', "names two security levels; write one"),
-        ('ca_cert=P"/etc/a\\x00b"', "a name of a file cannot hold the octet 0"),
+        ('ca_cert=P"/etc/a\\x00b"', "a file name cannot hold a zero octet"),
         ('ca_cert="hash://server/sha256/00"', "must end in 64 hexadecimal digits"),
         ("nothing", "this line is not of the form key=value"),
         ("network={", "a block inside the block of line 1; is its closing '}' missing?"),
@@ -143,7 +143,7 @@ def test_a_check_of_names_that_names_nobody_is_refused(option: str, value: str) 
 def test_an_empty_value_is_no_way_to_leave_an_option_out(option: str) -> None:
     for value in ('""', '" "'):
         said = refusal(block(f"{option}={value}"))
-        assert said.startswith(f"{NAME}:6:1: {option}={value} says nothing")
+        assert said.startswith(f"{NAME}:6:1: {option}={value} is empty")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,10 @@ def test_what_is_wrong_with_the_whole_file_is_said(source: str, says: str) -> No
         ("eap=SIM TLS", "this supplicant does not have SIM; passed over"),
         ("eap=PEAP TLS", "EAP-PEAP is passed over: password is missing"),
         ('subject_match="CN=x"', "easily forged; write domain_suffix_match"),
-        ('phase1="allow_canned_success=1"', "whoever can send a frame to the port can open it"),
+        (
+            'phase1="allow_canned_success=1"',
+            "whoever can send a frame to the port can make it authorized",
+        ),
     ],
 )
 def test_what_works_and_should_not_have_to_is_a_warning(line: str, says: str) -> None:
@@ -214,7 +217,8 @@ def test_a_wireless_network_in_the_same_file_is_passed_over() -> None:
 def test_a_file_without_a_network_to_use_is_a_warning() -> None:
     for source in ("", block("disabled=1")):
         assert parse(source, NAME).warnings == (
-            f"{NAME}: no network is enabled, so nothing happens; net8021x writes one",
+            f"{NAME}: no network block is enabled, so the port is not authenticated; net8021x"
+            " writes one",
         )
 
 
@@ -313,7 +317,7 @@ def test_the_control_socket_is_a_folder_and_a_group(
         ("ap_scan=x", "ap_scan=x is not a number"),
         ("ext_password_backend=file:x", "write the passphrase as private_key_passwd"),
         ("driver_param=x", "remove the line; the wired driver has no parameters"),
-        ("openssl_ciphers=", 'openssl_ciphers="" says nothing'),
+        ("openssl_ciphers=", 'openssl_ciphers="" is empty'),
         ("openssl_ciphers=DEFAULT@SECLEVEL=7", "@SECLEVEL=7 is not a number of 0 to 5"),
     ],
 )
@@ -547,4 +551,4 @@ def test_the_curves_are_read_and_written() -> None:
     network = only(block('openssl_ecdh_curves="P-256:P-384"'))
     assert network.tls.curves == "P-256:P-384"
     assert option(network, "openssl_ecdh_curves") == '"P-256:P-384"'
-    assert "says nothing" in refusal(block('openssl_ecdh_curves=""'))
+    assert "is empty" in refusal(block('openssl_ecdh_curves=""'))

@@ -178,7 +178,7 @@ def test_a_folder_that_everybody_can_write_is_refused_and_left_as_it_is(
     for mode in (0o777, 0o1777):
         path.parent.mkdir(exist_ok=True)
         path.parent.chmod(mode)
-        with pytest.raises(ControlError, match="others can write to this folder"):
+        with pytest.raises(ControlError, match="other users can write to this directory"):
             Control(path, port)
         assert stat.S_IMODE(path.parent.stat().st_mode) == mode
         assert list(path.parent.iterdir()) == []
@@ -189,7 +189,7 @@ def test_a_folder_that_is_a_link_is_not_followed(tmp_path: Path, port: Port) -> 
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     (tmp_path / "run").symlink_to(private)
-    with pytest.raises(ControlError, match="is a link, or no folder; remove it"):
+    with pytest.raises(ControlError, match="is a symbolic link, or not a directory; remove it"):
         Control(tmp_path / "run" / "eth0", port, group=grp.getgrgid(os.getgid()).gr_name)
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     assert list(private.iterdir()) == []
@@ -209,7 +209,7 @@ def test_what_is_no_socket_stays_where_it_is_with_its_owner_and_mode(
         path.mkdir()
     else:
         path.symlink_to(secret if kind == "link" else tmp_path / "nothing")
-    with pytest.raises(ControlError, match="there is something else in the place of the control"):
+    with pytest.raises(ControlError, match="exists and is not a socket"):
         Control(path, port)
     assert path.is_symlink() or path.exists()
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600

@@ -148,7 +148,7 @@ async def test_a_renewal_that_cannot_be_used_leaves_what_was_read_in_use(
         await soon(port.authorized())
         change(certificate, b"half a certificate")
         port.request(Reauthenticate())
-        await until(lambda: "the one read before stays in use" in caplog.text)
+        await until(lambda: "the file read before stays in use" in caplog.text)
         assert port.status().port_status is PortStatus.AUTHORIZED
         assert f"eth0: {certificate}: holds no X.509 certificate" in caplog.text
 
@@ -213,14 +213,14 @@ async def test_a_control_socket_elsewhere_is_for_the_next_start_and_said(
     read = [config]
     port = Supervisor("eth0", lambda: read[0], date=now, attach=wire.attach)
     port.reconfigure()
-    assert "the control socket stays where it is" not in caplog.text
+    assert "the control socket is not changed" not in caplog.text
     for elsewhere in (
         replace(config, ctrl_interface="/elsewhere"),
         replace(config, ctrl_interface="/elsewhere", ctrl_interface_group="else"),
     ):
         read[0] = elsewhere
         port.reconfigure()
-        assert "eth0: the control socket stays where it is" in caplog.text
+        assert "eth0: the control socket is not changed" in caplog.text
         caplog.clear()
 
 

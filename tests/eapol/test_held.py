@@ -293,7 +293,7 @@ def test_the_silence_of_a_switch_is_not_blamed_on_our_certificate() -> None:
     both.gateway(UseNetwork(network=NETWORK, tls=context(site(depth=2).expired(Usage.CLIENT))))
     both.plug_in()
     both.run_for(91.0)
-    assert failure(both) == ("nobody answers EAPOL-Start; is 802.1X enabled on the switch's port?")
+    assert failure(both) == ("no answer to EAPOL-Start; is 802.1X enabled on the switch port?")
 
 
 def test_without_a_certificate_nothing_is_said_of_one() -> None:

@@ -27,7 +27,7 @@ async def test_one_that_asks_without_end_is_refused_and_takes_no_frames_place() 
     inbox = Inbox()
     for _ in range(REQUESTS):
         inbox.ask(Reauthenticate())
-    with pytest.raises(TooBusy, match="ask again later"):
+    with pytest.raises(TooBusy, match="try again later"):
         inbox.ask(Reauthenticate())
     assert not inbox.full_of_frames
     inbox.put_nowait(FRAME)

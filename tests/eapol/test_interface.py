@@ -130,7 +130,7 @@ def test_one_that_is_missing_is_waited_for_and_brought_up_when_it_comes(
     assert machine.calls[-2:] == ["up eth0", "open"]
     assert seen(port) == (None, False, b"\2" * 6)
     assert changes[1:] == [LinkChanged(up=True, mtu=1500)]
-    assert "eth0: the interface is there and open" in caplog.text
+    assert "eth0: the interface is present, its socket is open" in caplog.text
     assert caplog.text.count("waiting for eth0") == 1
 
 

@@ -50,23 +50,24 @@ def minute(moment: datetime) -> str:
     [
         (
             replace(POLICY, domain_match=("a.example", "b.example")),
-            f"Domain mismatch; domain_match expects 'a.example' or 'b.example', and it is for"
+            "Domain mismatch; domain_match expects 'a.example' or 'b.example', but the"
+            " certificate is for"
             f" {SERVER_NAME}; find out which server answers, or correct domain_match",
         ),
         (
             replace(POLICY, domain_suffix_match=("example.org",)),
-            "Domain suffix mismatch; domain_suffix_match expects 'example.org', and it is for"
-            f" {SERVER_NAME}; find out which server answers, or correct domain_suffix_match",
+            "Domain suffix mismatch; domain_suffix_match expects 'example.org', but the certificate"
+            f" is for {SERVER_NAME}; find out which server answers, or correct domain_suffix_match",
         ),
         (
             replace(POLICY, altsubject_match=("DNS:other",)),
-            "AltSubject mismatch; altsubject_match expects 'DNS:other', and it is for"
+            "AltSubject mismatch; altsubject_match expects 'DNS:other', but the certificate is for"
             f" DNS:{SERVER_NAME}; find out which server answers, or correct altsubject_match",
         ),
         (
             replace(POLICY, subject_match="CN=other"),
-            f"Subject mismatch; subject_match expects 'CN=other', and it is for {SUBJECT}; find out"
-            " which server answers, or correct subject_match",
+            f"Subject mismatch; subject_match expects 'CN=other', but the certificate is for"
+            f" {SUBJECT}; find out which server answers, or correct subject_match",
         ),
     ],
 )
@@ -77,7 +78,7 @@ def test_a_wrong_name_is_told_with_the_one_that_was_wanted(policy: TlsPolicy, sa
 def test_another_pin_is_told_with_both_digests() -> None:
     said = refusal(replace(POLICY, server_sha256=bytes(32)))
     assert said.startswith(f"Server certificate mismatch; ca_cert expects the SHA-256 {'00' * 32},")
-    assert said.endswith("; if the server was renewed, write the new one")
+    assert said.endswith("; if the certificate was renewed, write the new value")
 
 
 @pytest.mark.parametrize("usage", ["expired", "not_yet_valid"])
@@ -95,7 +96,7 @@ def test_a_date_out_of_range_is_told_with_the_range_and_our_date(usage: str) -> 
 def test_an_unknown_issuer_is_named_with_the_file_that_lacks_it() -> None:
     other = site(name="Other Root").root.certificate_pem()
     assert refusal(ca=other).partition("; ")[2] == (
-        f"it was issued by {ISSUER}, and that is not a CA of ca.pem, nor does it lead to one; check"
+        f"it was issued by {ISSUER}, which is neither a CA of ca.pem nor issued by one; check"
         " that ca_cert names the CA that issued it, and that the server sends its whole chain"
     )
 
@@ -104,8 +105,8 @@ def test_a_wrong_purpose_is_told_with_the_one_that_it_has() -> None:
     server = replace(site().leaf(Usage.CLIENT))
     said = refusal(server=server)
     assert said.endswith(
-        "unsuitable certificate purpose; its extended key usage is clientAuth, and it has to allow"
-        " TLS there; have a certificate issued that does"
+        "unsuitable certificate purpose; its extended key usage is clientAuth, which does not"
+        " allow this use; have a certificate issued that does"
     )
 
 
@@ -113,7 +114,7 @@ def test_a_revoked_server_is_told_with_its_number_and_the_list() -> None:
     revoked = site().leaf(Usage.SERVER)
     said = refusal(server=revoked, ca=ROOT + site().crl_pem(revoked))
     number = f"{revoked.certificate.serial_number:x}"
-    assert f"; the list of {ISSUER} in ca.pem names its serial number {number} since 20" in said
+    assert f"; the CRL of {ISSUER} in ca.pem lists its serial number {number} since 20" in said
     assert said.endswith("; the server needs another certificate")
 
 
@@ -123,10 +124,10 @@ def test_an_expired_list_is_not_blamed_on_the_certificate_or_the_date_alone() ->
     stale = here.issuer.crl((), Validity(begin, begin + timedelta(days=10)))
     said = refusal(ca=ROOT + stale.public_bytes(Encoding.PEM))
     assert said.startswith(
-        f"CRL has expired; the list of {ISSUER} is valid from {minute(begin)} to "
+        f"CRL has expired; the CRL of {ISSUER} is valid from {minute(begin)} to "
     )
     assert said.endswith(
-        "UTC; check the date, then put the current list into ca.pem (net8021x --crl)"
+        "UTC; check the date, then put the current CRL into ca.pem (net8021x --crl)"
     )
 
 
@@ -134,8 +135,7 @@ def test_a_missing_list_of_the_servers_own_issuer_is_named() -> None:
     other = site(name="Other Root")
     said = refusal(ca=ROOT + other.root.certificate_pem() + other.crl_pem())
     assert said.endswith(
-        f"ca.pem holds revocation lists, and none of {ISSUER}; append that authority's list, or"
-        " take all lists out"
+        f"ca.pem holds CRLs, but none of {ISSUER}; append the CRL of that CA, or remove all CRLs"
     )
 
 

@@ -68,7 +68,7 @@ def test_an_unanswered_port_is_held_with_a_reason_for_people() -> None:
     both.run_for(2.0)
     assert pae(both) is PaeState.HELD
     assert len(both.said(EapFailure)) == 1
-    assert "nobody answers" in (both.supplicant.status().failure or "")
+    assert "no answer to EAPOL-Start" in (both.supplicant.status().failure or "")
 
 
 def test_the_timers_of_the_control_interface_are_obeyed() -> None:

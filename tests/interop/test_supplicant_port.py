@@ -111,7 +111,7 @@ def test_a_broken_renewal_is_reported_and_what_was_read_before_stays_in_use(
         Path(wanted.client_cert or "").write_text("half a cert")
         assert gateway.ask("REAUTHENTICATE") == "OK\n"
         port.wait_line("resumed=True")
-        gateway.process.wait_line("holds no X.509 certificate .* the one read before stays in use")
+        gateway.process.wait_line("holds no X.509 certificate .* the file read before stays in use")
         gateway.authorized()
         (gateway.folder / "conf").write_text("network={\n")
         assert gateway.ask("RECONFIGURE") == "FAIL\n"

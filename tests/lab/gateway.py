@@ -1,6 +1,6 @@
 """The gateway's port as the tests use it: `mgu supplicant` in a namespace, and its control socket.
 
-The folder of the control socket is short-lived and short-named, for a socket's path may count no
+The directory of the control socket is short-lived and short-named, for a socket's path may count no
 more than 107 octets.
 """
 

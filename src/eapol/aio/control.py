@@ -117,7 +117,9 @@ class Control:
         try:
             made = _bound(self._path, self._group, in_place=True)
         except ControlError as error:
-            _log.warning("control socket %s: a client does not read; %s", self._path, error)
+            _log.warning(
+                "control socket %s: a client does not read its replies; %s", self._path, error
+            )
             return
         _log.warning(
             "control socket %s: a client does not read its replies; the socket is made anew",

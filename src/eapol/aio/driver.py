@@ -183,8 +183,8 @@ class Supervisor:
         self._turns = Turns(config.networks)
         if _control(config) != _control(before):
             _log.warning(
-                "%s: the control socket stays where it is, ctrl_interface and its group count from"
-                " the next start on",
+                "%s: the control socket is not changed: ctrl_interface and its group take effect"
+                " at the next start",
                 self.interface,
             )
 
@@ -266,7 +266,7 @@ class Supervisor:
             tls = self._context(self.network, files)
         except CredentialError as error:
             if self._core.is_ready:
-                what = f"{error}; the one read before stays in use"
+                what = f"{error}; the file read before stays in use"
                 _log.warning("%s: %s", self.interface, what)
             else:
                 waits = f"{error}; waiting for the file to change"

@@ -1,4 +1,4 @@
-"""The folder of the control sockets, and a socket in it, where others may be hostile.
+"""The directory of the control sockets, and a socket in it, where others may be hostile.
 
 Who may write to a folder can put a link where a socket is about to be, so nobody else may: the
 folder is root's or ours, and closed for writing to all others. It is opened once, without following
@@ -63,7 +63,7 @@ def _opened(path: Path, group: int | None) -> Iterator[int]:
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except NotADirectoryError:  # a link is none either
-        what = f"{path}: the folder of the control socket is a link, or no folder"
+        what = f"{path}: the path of the control socket is a symbolic link, or not a directory"
         raise ControlError(f"{what}; remove it, or change ctrl_interface") from None
     try:
         _secure(folder, path, group)
@@ -78,8 +78,8 @@ def _secure(folder: int, path: Path, group: int | None) -> None:
     ours = found.st_uid == os.geteuid()
     if found.st_mode & stat.S_IWOTH or not (ours or found.st_uid == 0):
         raise ControlError(
-            f"{path}: others can write to this folder, and so put anything in the place of the"
-            " control socket; change ctrl_interface to a folder of its own"
+            f"{path}: other users can write to this directory and replace the control socket; set"
+            " ctrl_interface to a directory that only root can write"
         )
     wanted = stat.S_IMODE(found.st_mode) & ~_WRITABLE
     if group is not None:
@@ -97,7 +97,7 @@ def _make_way(folder: int, path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        what = f"{path}: there is something else in the place of the control socket"
+        what = f"{path}: exists and is not a socket"
         raise ControlError(f"{what}; remove it, or change ctrl_interface")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:

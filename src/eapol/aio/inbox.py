@@ -28,7 +28,7 @@ class Inbox(asyncio.Queue[Event]):
     def ask(self, request: Request) -> None:
         """Raises: TooBusy."""
         if len(self._requests) >= REQUESTS:
-            raise TooBusy(f"{REQUESTS} requests wait already; ask again later")
+            raise TooBusy(f"{REQUESTS} requests are waiting already; try again later")
         self.put_nowait(request)
 
     @property

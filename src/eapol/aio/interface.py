@@ -160,7 +160,7 @@ class Interface:
         except PortError as error:
             self._is_waiting(f"{error}; trying again")
         else:
-            _log.info("%s: the interface is there and open", self._name)
+            _log.info("%s: the interface is present, its socket is open", self._name)
             self.trouble = None
         self._tell(link)
 

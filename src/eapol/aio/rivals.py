@@ -23,10 +23,12 @@ def refuse(interface: str, index: int, ours: socket.socket) -> None:
         if pid == os.getpid():
             continue
         if pid is None:
-            raise PortError(f"{interface}: another program speaks EAPOL here; stop it first")
+            raise PortError(
+                f"{interface}: another program speaks EAPOL on this interface; stop it first"
+            )
         raise PortError(
-            f"{interface}: {program} (process {pid}) speaks EAPOL here already;"
-            f" stop it first: kill {pid}"
+            f"{interface}: {program} (process {pid}) already speaks EAPOL on this interface; stop"
+            f" it first: kill {pid}"
         )
 
 

@@ -46,7 +46,7 @@ class LocalServer:
 
     def _offer(self, response: Packet, date: datetime) -> Answer:
         if not self._offers:
-            return _refused("the peer takes none of the methods offered")
+            return _refused("the peer accepts none of the methods offered")
         method = self._offers.pop(0)
         if method != EapType.TLS:
             return self._ask(response, method, bytes(16))
@@ -61,7 +61,7 @@ class LocalServer:
         if self._asked == EapType.TLS:
             self.abort()
         if EapType.TLS not in response.data:
-            return _refused("the peer does not want EAP-TLS")
+            return _refused("the peer refused EAP-TLS")
         return self._offer(response, date)
 
     def _turn(self, response: Packet, method: TlsServerMethod, turn: Turn) -> Answer:

@@ -73,7 +73,7 @@ class TlsServerMethod:
             self._verdict = Verdict.SUCCESS
             records += self._protected_success()
         if not records:
-            return Turn(None, self._verdict or self._fail("the handshake does not go on"))
+            return Turn(None, self._verdict or self._fail("the TLS handshake cannot continue"))
         self._outgoing = Outgoing(records, self._size)
         return self._send()
 

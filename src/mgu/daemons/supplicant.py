@@ -199,7 +199,7 @@ async def _serve(
             group = config.ctrl_interface_group
             await stack.enter_async_context(Control(path, supervisor, group=group))
         _confine(options, path)
-        privileges.become_user()  # the folder of the control socket stays root's
+        privileges.become_user()  # the directory of the control socket stays root's
         privileges.drop(_kept(supervisor, path is not None))
         supervisor.listen(lambda notice: _tell_manager(supervisor, notice))
         hangup = partial(_read_again, supervisor)
