@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgu import clock, services, timekeeping
-from mgu.paths import TIME_STATUS, WPA_CTRL_DIR, under_root
+from mgu.paths import RACOON_SOCKET, TIME_STATUS, WPA_CTRL_DIR, under_root
 from wire.files import read
 from wire.lean import Final
 from wire.record import Record
@@ -91,12 +91,38 @@ def take_down(stage: Stage) -> Report:
     """Stop the stage, if it runs."""
     was_running = services.running(stage.service)
     try:
-        services.stop(stage.service)
+        _stop(stage)
     except services.ServiceError as error:
         return Report(stage.name, f"failed: {error}", failed=True)
     if stage is TIME:
         timekeeping.unmark_right()  # from now on nobody keeps the clock right
     return Report(stage.name, "stopped" if was_running else "was not running")
+
+
+def _stop(stage: Stage) -> None:
+    """In order, also where the keying daemon was killed. It has left its policies then, which block
+    what they protected; only the next one knows them, and removes them at its end.
+
+    Raises: ServiceError.
+    """
+    services.stop(stage.service)
+    if stage is TUNNEL and _was_killed():
+        services.start(stage.service)
+        services.stop(stage.service)
+
+
+def _was_killed() -> bool:
+    """Whether the keying daemon's socket is there, and nobody answers."""
+    from mgu.admin_client import Connection, Refused
+
+    path = under_root(RACOON_SOCKET)
+    if not path.exists():
+        return False
+    try:
+        with Connection(path):
+            return False
+    except Refused:
+        return True
 
 
 def look_at(stage: Stage) -> Report:

@@ -152,6 +152,20 @@ def test_a_connection_that_is_stopped_while_no_daemon_runs_lets_its_traffic_pass
     assert near.ping("10.2.0.1", source="10.1.0.1")
 
 
+def test_taking_the_tunnel_down_opens_what_a_killed_daemon_has_left_blocked(
+    ends: tuple[Keying, Keying],
+) -> None:
+    near, _ = ends
+    with near.iked() as daemon:
+        near.run("down", "tunnel")  # it is no service's, and is none of its business
+        assert daemon.running
+        kill(daemon)
+    assert not near.ping("10.2.0.1", source="10.1.0.1")
+    near.run("down", "tunnel")
+    assert ways(near) + refusals(near) == ""
+    assert near.ping("10.2.0.1", source="10.1.0.1")
+
+
 def test_nothing_leaves_in_clear_while_a_connection_changes(ends: tuple[Keying, Keying]) -> None:
     near, far = ends
     conf = "etc/sysconf/network-scripts/ifcfg-t"

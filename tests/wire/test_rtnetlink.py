@@ -21,6 +21,7 @@ from wire.rtnetlink import (
     Told,
     groups,
     parse,
+    put_route,
     request,
 )
 
@@ -177,6 +178,14 @@ def test_a_request_asks_for_all_of_a_kind(
     length, asked, flags, _, port = struct.unpack_from("=IHHII", octets)
     assert (length, asked, flags, port) == (len(octets), number, 0x301, 0)
     assert not any(octets[16:])
+
+
+def test_the_interface_of_a_link_local_source_is_no_part_of_its_octets() -> None:
+    """The route has the interface by its index."""
+    network, source = ip_network("fd01::/64"), IPv6Address("fe80::1%eth0")
+    asked = put_route(network, 4500, index=3, source=source)
+    assert asked == put_route(network, 4500, index=3, source=IPv6Address("fe80::1"))
+    assert source.packed in asked
 
 
 def test_the_groups_are_those_of_both_families() -> None:
