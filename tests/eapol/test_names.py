@@ -90,3 +90,19 @@ def test_each_kind_of_mismatch_has_its_number() -> None:
     assert found is not None
     assert found[0] is CertFault.SUBJECT_MISMATCH
     assert mismatch(SERVER, TlsPolicy()) is None
+
+
+@pytest.mark.parametrize("name", [f"{SERVER_NAME}\0.evil.example", "evil.example\0.example.test"])
+def test_a_name_with_an_octet_0_is_nobodys(name: str) -> None:
+    issue, valid = site().issuer.issue, site().valid
+    for made in (
+        issue("x", valid, key(), usage=Usage.SERVER, names=[name]),
+        issue(name, valid, key(), usage=Usage.SERVER),
+    ):
+        found = parts(made.certificate)
+        for policy in (
+            TlsPolicy(domain_match=(SERVER_NAME,)),
+            TlsPolicy(domain_suffix_match=("example.test",)),
+            TlsPolicy(altsubject_match=(f"DNS:{SERVER_NAME}",)),
+        ):
+            assert mismatch(found, policy) is not None
