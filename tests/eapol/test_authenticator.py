@@ -1,14 +1,25 @@
 """The small authenticator: IEEE Std 802.1X-2004, 8.2.4; RFC 3748, 4.3."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eapol import eap
-from eapol.authenticator import Authenticator, AuthenticatorSettings, PortState
+from eapol.authenticator import (
+    Authenticator,
+    AuthenticatorSettings,
+    PortState,
+    ServerAbandoned,
+    ServerAsked,
+    ServerReplied,
+    ServerVerdict,
+)
 from eapol.authenticator.eap import MAX_ROUNDS
+from eapol.authenticator.port import PortEvent
+from eapol.authenticator.server import Answer
 from eapol.eap import EapCode, EapType, Packet
 from eapol.events import (
     FrameReceived,
@@ -17,10 +28,13 @@ from eapol.events import (
     PortUnauthorized,
     Reauthenticate,
     SendFrame,
+    Tell,
 )
 from eapol.frame import Frame, PacketType
 from eapol.methods.fragments import TlsPacket
+from eapol.notices import Warned
 from lab.eapol_pair import pair, server_context
+from wire.secret import Secret
 from wire.timer import TimerFired
 
 DATE = datetime.now(UTC)
@@ -160,3 +174,80 @@ def test_reauthenticate_asks_again_without_closing_the_port() -> None:
     assert any(isinstance(command, SendFrame) for command in commands)
     assert both.authenticator.authorized
     assert both.authenticator.keys is before
+
+
+class Asked:
+    """A port whose server is elsewhere: what it asked, and what it told."""
+
+    def __init__(self) -> None:
+        self.port = Authenticator(None)
+        self.asked: list[ServerAsked] = []
+        self.told: list[str] = []
+        self.out: list[object] = []
+        self.give(LinkChanged(up=True), 0.0)
+        self.answer_identity(0.0)
+
+    def give(self, event: PortEvent | TimerFired, now: float) -> None:
+        for command in self.port.handle(event, now):
+            self.out.append(command)
+            if isinstance(command, ServerAsked):
+                self.asked.append(command)
+            elif isinstance(command, Tell) and isinstance(command.notice, Warned):
+                self.told.append(command.notice.text)
+
+    def answer_identity(self, now: float) -> None:
+        packet = eap.response(self.port.identifier, EapType.IDENTITY, b"me")
+        self.give(received(packet), now)
+
+    def reply(self, now: float, **answer: Any) -> None:
+        event = ServerReplied(ask=self.asked[-1].ask, answer=Answer(**answer))
+        self.give(event, now)
+
+    def accept(self, now: float, **more: Any) -> None:
+        msk = Secret(bytes(64))
+        self.reply(now, verdict=ServerVerdict.SUCCESS, msk=msk, session_id=b"id", **more)
+
+
+def test_a_server_elsewhere_is_asked_with_the_peers_words() -> None:
+    here = Asked()
+    (asked,) = here.asked
+    assert (asked.ask, asked.identity, asked.first) == (1, b"me", True)
+    assert Packet.parse(asked.eap).data == b"me"
+    here.reply(1.0, verdict=ServerVerdict.REQUEST, eap=bytes(eap.request(9, EapType.TLS, b"\x20")))
+    here.give(received(eap.response(9, EapType.TLS, b"\0")), 2.0)
+    assert (here.asked[-1].ask, here.asked[-1].first) == (2, False)
+    here.accept(3.0, attributes=(("VLAN", "7"),))
+    assert here.port.state is PortState.AUTHENTICATED
+    assert here.port.attributes == (("VLAN", "7"),)
+    assert here.port.keys is not None
+    assert here.port.keys.session_id == b"id"
+
+
+def test_a_server_that_does_not_answer_is_named_after_30_s() -> None:
+    here = Asked()
+    assert here.port.deadline == 30.0
+    here.give(TimerFired(), 30.0)
+    assert here.told == ["the authentication server did not answer within 30 s"]
+    assert any(isinstance(each, ServerAbandoned) for each in here.out)
+    here.accept(31.0)  # too late
+    assert not here.port.authorized
+
+
+def test_what_is_no_eap_request_is_not_passed_on() -> None:
+    here = Asked()
+    here.reply(1.0, verdict=ServerVerdict.REQUEST, eap=b"\1\2\0\4")
+    assert here.port.state is PortState.HELD
+
+
+def test_a_session_ends_or_is_repeated_as_the_server_says() -> None:
+    """RFC 3580, 3.17"""
+    repeated, ended, endless = Asked(), Asked(), Asked()
+    repeated.accept(1.0, session_timeout=10.0, reauthenticate=True)
+    ended.accept(1.0, session_timeout=10.0, reauthenticate=False)
+    endless.accept(1.0)
+    for here in (repeated, ended, endless):
+        here.give(TimerFired(), 11.0)
+    assert repeated.port.authorized
+    assert not ended.port.authorized
+    assert endless.port.authorized
+    assert any(isinstance(each, PortUnauthorized) for each in ended.out)
