@@ -25,25 +25,19 @@ _END: Final = "$END"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """`name` is the grammar's rule. `parts` are its words and inner statements, as they stand."""
+    """`name` is the grammar's rule, `words` the statement's own, its keyword first if it has one.
+
+    `block` has the statements within it; `first` is the word with which it begins.
+    """
 
     name: str
-    parts: tuple[Word | Statement, ...]
-
-    @property
-    def words(self) -> tuple[Word, ...]:
-        """The statement's own words, its keyword first if it has one."""
-        return tuple(part for part in self.parts if isinstance(part, Word))
-
-    @property
-    def block(self) -> tuple[Statement, ...]:
-        """The statements within it."""
-        return tuple(part for part in self.parts if isinstance(part, Statement))
+    words: tuple[Word, ...]
+    block: tuple[Statement, ...]
+    first: Word
 
     @property
     def place(self) -> Place:
-        """That of its first word."""
-        return self.parts[0].place
+        return self.first.place
 
     @property
     def values(self) -> tuple[Word, ...]:
@@ -147,13 +141,20 @@ class Grammar:
                     notices.passed_over(place, text)
 
     def _statement(self, source: Source, tree: Tree[Token]) -> Statement:
-        parts: list[Word | Statement] = []
+        words: list[Word] = []
+        block: list[Statement] = []
+        first: Word | None = None
         for child in tree.children:
             if not isinstance(child, str):
-                parts.append(self._statement(source, child))
+                inner = self._statement(source, child)
+                block.append(inner)
+                first = first if first is not None else inner.first
             elif child not in self._silent:
-                parts.append(self._word(source, child))
-        return Statement(str(tree.data), tuple(parts))
+                word = self._word(source, child)
+                words.append(word)
+                first = first if first is not None else word
+        assert first is not None  # every rule has a word
+        return Statement(str(tree.data), tuple(words), tuple(block), first)
 
     def _word(self, source: Source, token: Token) -> Word:
         quoted = token.type == self._quoted

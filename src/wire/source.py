@@ -11,8 +11,8 @@ they behave alike:
 - `Notices` collects what does not refuse a file: lines that are passed over, and lines that mean
   something else here than to the program whose file it is.
 
-A line that concerns nobody stops nobody: it is passed over, with a notice, wherever leaving it out
-changes neither who is let in nor what is protected. Any other line that is not understood is
+A line is passed over, with a notice, wherever leaving it out changes neither who is let in nor what
+is protected. Any other line that is not understood is
 refused. Which is which, is for the reader of the file to know.
 
     source = Source.of("psk.txt", octets, secret=r"(?<=\\s)\\S.*")

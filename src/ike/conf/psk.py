@@ -3,7 +3,7 @@
 `#` in the first column begins a comment. The key is the rest of the line, blanks and all; one that
 begins with `0x` is hexadecimal. The name `*` is every peer's.
 
-A line without a name or a key is nobody's, and is passed over with a notice. A line whose key
+A line without a name or a key is passed over with a notice. A line whose key
 cannot be read leaves its peer without a key: no later line, and no `*`, stands in for it.
 """
 
