@@ -104,6 +104,18 @@ def test_daemons_on_a_faulty_disk_protect_and_all_comes_back(
 
 
 @pytest.mark.long
+def test_a_boot_without_run_makes_what_it_needs_there(branch: Branch) -> None:
+    assert branch.gateway.quiet("mgu", "down")
+    run = branch.gateway.root / "run"
+    subprocess.run(["umount", "--lazy", str(run)], check=True)
+    run.rmdir()
+    assert branch.gateway.quiet("mgu", "up")
+    branch.comes_back()
+    assert branch.has_no_traceback()
+    assert branch.has_sent_nothing_in_clear()
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("mebioctets", [24, 40, 64, 100, 140])
 def test_a_start_with_too_little_memory_says_so_and_the_next_one_brings_all_up(
     branch: Branch, mebioctets: int

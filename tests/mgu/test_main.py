@@ -13,6 +13,7 @@ import pytest
 
 from lab.process import until
 from mgu import exits, main
+from mgu.services.process import Process
 
 AS = "import sys; sys.argv = sys.argv[1:]; from mgu.main import program; sys.exit(program())"
 
@@ -108,8 +109,20 @@ def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     argv = [sys.executable, "-c", SILENT]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(argv, text=True, **pipes) as servers:  # type: ignore[call-overload]
-        yield int(servers.stdout.readline())
+        port = int(servers.stdout.readline())
+        pretend_to_be_a_service(tmp_path, "wpa_supplicant", servers.pid)
+        yield port
         servers.stdin.close()
+
+
+def pretend_to_be_a_service(root: Path, name: str, pid: int) -> None:
+    """As `mgu up` finds one that was started before, with its supervisor."""
+    marker = root / f"var/lib/mgu/enabled/{name}"
+    marker.parent.mkdir(parents=True)
+    marker.touch()
+    (root / "run/mgu").mkdir(parents=True)
+    for file in (f"{name}.pid", f"{name}.supervisor.pid"):
+        (root / "run/mgu" / file).write_text(f"{Process.of(pid)}\n")
 
 
 WAITING = [
@@ -119,6 +132,7 @@ WAITING = [
     ("ipsec", "--stop", "--name", "node"),
     ("wpa_cli", "status"),
     ("setkey", "-c"),
+    ("mgu", "up", "port", "--wait", "30"),
 ]
 
 
