@@ -8,6 +8,7 @@ in `eapol.tls`, for what pyOpenSSL has no public name for.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from OpenSSL import SSL, crypto
@@ -113,7 +114,13 @@ def loaded(certificate: Certificate) -> crypto.X509:
 
 def shown(certificate: crypto.X509) -> Certificate:
     """What OpenSSL holds. Raises: DecodeError."""
-    return Certificate.parse(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+    return _read(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+
+
+@lru_cache(maxsize=16)
+def _read(octets: bytes) -> Certificate:
+    """A server shows the same certificates in every authentication; they are read once."""
+    return Certificate.parse(octets)
 
 
 def add_client_ca(context: SSL.Context, authority: Certificate) -> None:
