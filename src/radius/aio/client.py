@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ Address = IPv4Address | IPv6Address
 End = tuple[str, int]
 Tap = Callable[[bytes, End, End], None]
 """Sees each packet with source and destination: for captures."""
+
+Told = Callable[[Answered | Failed], None]
 
 _ICMP: Final = 0.1
 """Seconds after a first datagram in which an ICMP refusal of this site's network has come."""
@@ -89,7 +92,9 @@ class RadiusClient:
         self._tap = tap
         self._ports: dict[int, _Port] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._asked: dict[int, asyncio.Future[Answered | Failed]] = {}
+        self._told: dict[int, Told] = {}
+        self._events: deque[Event | TimerFired] = deque()
+        self._draining = False
         self._number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._at: float | None = None
@@ -106,8 +111,6 @@ class RadiusClient:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for port in self._ports.values():
             port.close()
-        for future in self._asked.values():
-            future.cancel()
 
     async def ask(
         self,
@@ -118,25 +121,56 @@ class RadiusClient:
         code: Code = Code.ACCESS_REQUEST,
     ) -> Answered | Failed:
         """The proved answer, or why there is none; at the loop's time `until` at the latest."""
-        self._number += 1
-        number = self._number
         future: asyncio.Future[Answered | Failed] = self._loop.create_future()
-        self._asked[number] = future
+        number = self.submit(attributes, _settle(future), server=server, until=until, code=code)
         try:
-            await self._feed(
-                Ask(ask=number, attributes=attributes, code=code, server=server, until=until)
-            )
+            await self._drain()
             return await future
         finally:
-            del self._asked[number]
-            if not future.done() or future.cancelled():
-                await self._feed(Forget(ask=number))
+            if self._told.pop(number, None) is not None:
+                self._events.append(Forget(ask=number))
+                await self._drain()
+
+    def submit(
+        self,
+        attributes: Attributes,
+        told: Told,
+        *,
+        server: int | None = None,
+        until: float | None = None,
+        code: Code = Code.ACCESS_REQUEST,
+    ) -> int:
+        """As `ask`, with a call instead of a wait; `told` must not raise. From within another
+        `told` it is sent at once, otherwise by `flush`. Returns its number."""
+        self._number += 1
+        self._told[self._number] = told
+        self._events.append(
+            Ask(ask=self._number, attributes=attributes, code=code, server=server, until=until)
+        )
+        return self._number
+
+    async def flush(self) -> None:
+        """Send what was submitted."""
+        await self._drain()
 
     # Inside
 
     async def _feed(self, event: Event | TimerFired) -> None:
-        for command in self.core.handle(event, self._loop.time()):
-            await self._perform(command)
+        self._events.append(event)
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """Give the core its events, one after the other, even if a command has to wait."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._events:
+                event = self._events.popleft()
+                for command in self.core.handle(event, self._loop.time()):
+                    await self._perform(command)
+        finally:
+            self._draining = False
         self._set_timer(self.core.deadline)
 
     async def _perform(self, command: Command) -> None:
@@ -150,9 +184,9 @@ class RadiusClient:
                 if port is not None:
                     port.close()
             case Answered(ask=ask) | Failed(ask=ask):
-                future = self._asked.get(ask)
-                if future is not None and not future.done():
-                    future.set_result(command)
+                told = self._told.pop(ask, None)
+                if told is not None:
+                    told(command)
 
     async def _send(self, number: int, octets: bytes) -> None:
         port = self._ports.get(number)
@@ -211,6 +245,14 @@ class RadiusClient:
     def _fire(self) -> None:
         self._at = None
         self._start(self._feed(TimerFired()))
+
+
+def _settle(future: "asyncio.Future[Answered | Failed]") -> Told:
+    def told(answer: Answered | Failed) -> None:
+        if not future.done():
+            future.set_result(answer)
+
+    return told
 
 
 def _failure(number: int, error: Exception) -> PortFailed:
