@@ -241,3 +241,22 @@ def test_a_file_of_ntpd_is_read_and_what_has_no_effect_is_named() -> None:
 def test_what_believes_less_than_we_would_is_refused(line: str) -> None:
     with pytest.raises(ConfigurationError, match=r"f:1:1: .* is (not supported|no option)"):
         parsed(line)
+
+
+@pytest.mark.parametrize(
+    ("names", "algorithm"),
+    [
+        ("AES128CMAC AES128 AES-128-CMAC AES-128 AES-CMAC AES aes128", Algorithm.AES128CMAC),
+        ("SHA1 SHA-1 sha1", Algorithm.SHA1),
+        ("MD5 M md5 m", Algorithm.MD5),
+    ],
+)
+def test_each_name_of_an_algorithm_that_ntpd_chrony_and_ntpsec_have_is_known(
+    names: str, algorithm: Algorithm
+) -> None:
+    for name in names.split():
+        text = f"7 {name} 000102030405060708090a0b0c0d0e0f10111213\n"
+        if algorithm is Algorithm.AES128CMAC:
+            text = f"7 {name} HEX:000102030405060708090a0b0c0d0e0f\n"
+        found = keys.parse(text.encode(), "keys", Notices())
+        assert [key.algorithm for key in found.values()] == [algorithm], name

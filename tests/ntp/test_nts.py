@@ -11,7 +11,7 @@ from lab.ntp_nts import NtsServer
 from ntp.errors import NotAuthentic, NtpError
 from ntp.messages import KeysRefused, Outcome, Verdict
 from ntp.nts import records, session
-from ntp.nts.records import KeyExchangeFailed, Record, RecordType
+from ntp.nts.records import KeyExchangeFailed, Record, RecordType, understand
 from ntp.nts.session import COOKIE_PLACEHOLDER, Material, Session, authenticator, unseal
 from ntp.packet import HEADER_LENGTH, ExtensionField, Packet
 from ntp.peer import Peer
@@ -270,3 +270,33 @@ def test_extension_fields_have_the_numbers_of_rfc_8915_7_5() -> None:
         session.COOKIE_PLACEHOLDER,
         session.AUTHENTICATOR,
     ] == [0x0104, 0x0204, 0x0304, 0x0404]
+
+
+NEXT = Record(RecordType.NEXT_PROTOCOL, b"\0\0", critical=True)
+AEAD = Record(RecordType.AEAD_ALGORITHM, b"\0\x0f", critical=True)
+COOKIE = Record(RecordType.NEW_COOKIE, b"cookie")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ([AEAD, COOKIE], "it does not serve NTP version 4"),
+        ([NEXT, COOKIE], "it does not support AEAD_AES_SIV_CMAC_256"),
+        ([NEXT, AEAD], "it gives no cookies"),
+        ([NEXT, AEAD, Record(RecordType.NEW_COOKIE, b"")], "it gives no cookies"),
+        ([NEXT, NEXT, AEAD, COOKIE], "it sends the record NEXT_PROTOCOL twice"),
+        ([Record(RecordType.WARNING, b"\0\0")], "it sent an unknown warning"),
+        ([Record(RecordType.ERROR, b"\x77\0")], "it reports error 30464"),
+        (
+            [Record(RecordType(99), b"", critical=True)],
+            "its record type 99 is critical and unknown",
+        ),
+    ],
+)
+def test_a_response_that_is_none_is_refused_with_its_reason(wrong: list[Record], why: str) -> None:
+    assert understand([NEXT, AEAD, COOKIE, Record(RecordType(99), critical=False)]).cookies == (
+        b"cookie",
+    )
+    with pytest.raises(KeyExchangeFailed) as refused:
+        understand(wrong)
+    assert str(refused.value) == why

@@ -188,3 +188,31 @@ def test_limits_that_were_passed_before_an_update_are_told_at_once() -> None:
     )
     after.go_on_from(before)
     assert (told, after.soft, after.packets) == ([0], True, 3)
+
+
+@pytest.mark.parametrize("limit", ["packets", "octets"])
+def test_limits_that_had_passed_are_told_of_what_arrives_too(limit: str) -> None:
+    def taken(lifetime: Lifetime, told: list[int]) -> Inbound:
+        return Inbound(
+            lambda packet, _: (4, packet), window=64, esn=False, lifetime=lifetime,
+            crossed=lambda: told.append(0),
+        )  # fmt: skip
+
+    before = taken(NONE, [])
+    for number in range(1, 4):
+        before.open(b"x", number)
+    soft: list[int] = []
+    after = taken(Lifetime(**{f"soft_{limit}": 2, f"hard_{limit}": 5}), soft)
+    after.go_on_from(before)
+    assert (soft, after.soft, after.spent) == ([0], True, False)
+    after.open(b"x", 4)
+    assert soft == [0]
+    after.open(b"x", 5)
+    assert (soft, after.spent) == ([0, 0], True)
+    hard: list[int] = []
+    spent = taken(Lifetime(**{f"soft_{limit}": 2, f"hard_{limit}": 3}), hard)
+    spent.go_on_from(before)
+    assert (hard, spent.spent) == ([0], True)
+    at_once = taken(Lifetime(**{f"hard_{limit}": 4}), hard)
+    at_once.go_on_from(before)
+    assert hard == [0]

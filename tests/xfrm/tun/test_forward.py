@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -12,7 +13,7 @@ from scapy.layers.inet6 import IPv6
 from lab.esp_values import LEFT, LEFT_NET, RIGHT, RIGHT_NET, ends, policy, sa
 from lab.forward_pair import FORTH, A, B, Host, carry, connected, pair
 from xfrm.esp.reasons import Reason
-from xfrm.model import Action, Direction, Mode
+from xfrm.model import Action, Direction, Mode, Protocol
 from xfrm.tun.waiting import ACQUIRE_SECONDS, HELD_PACKETS, HELD_SECONDS
 
 
@@ -335,3 +336,23 @@ def test_so_many_packets_wait_in_all() -> None:
         left.out(IP(src=LEFT, dst=f"10.0.{number >> 8}.{number & 255}") / UDP())
     assert left.counters == {Reason.OUT_NO_STATES: 6}
     assert len(left.acquired) == 1030
+
+
+@pytest.mark.parametrize("protocol", [Protocol.ESP, Protocol.AH])
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_a_packet_of_our_own_sa_that_comes_back_is_not_sent_again(
+    protocol: Protocol, ipv6: bool
+) -> None:
+    """Somebody took its mark off: it would come back for ever."""
+    left, _ = pair()
+    ends = ("2001:db8::1", "2001:db8::2") if ipv6 else (LEFT, RIGHT)
+    left.own |= set(map(ip_address, ends))
+    left.add(sa(*ends, 0x1234, protocol=protocol))
+    outer = IPv6(src=ends[0], dst=ends[1], nh=protocol) if ipv6 else (
+        IP(src=ends[0], dst=ends[1], proto=protocol)
+    )  # fmt: skip
+    head = bytes(4) if protocol == Protocol.AH else b""  # next header, length, reserved
+    for spi, ours in ((0x1234, True), (0x1235, False)):
+        left.clear.clear()
+        left.out(outer / (head + spi.to_bytes(4, "big") + bytes(8)))
+        assert bool(left.clear) != ours, (protocol, ipv6, spi)
