@@ -7,6 +7,7 @@ sentence that names the file and the remedy.
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from warnings import catch_warnings, simplefilter
 
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret
@@ -152,7 +153,9 @@ def _pkcs12(file: NamedSecret, passphrase: Secret | None) -> tuple[list[Certific
 
     octets = file.secret.reveal()
     try:
-        bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
+        with catch_warnings():
+            simplefilter("ignore", UserWarning)  # "falling back to parsing as BER"
+            bundle = pkcs12.load_pkcs12(octets, passphrase.reveal() if passphrase else None)
         if bundle.key is None:
             raise CredentialError(f"{file.name}: lacks a key; export it together with its key")
         pkcs8 = bundle.key.private_bytes(

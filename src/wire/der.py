@@ -1,6 +1,7 @@
 """DER, one element at a time (X.690, 8.1): tag, contents, and nothing that was not asked for.
 
-As OpenSSL, it takes a length in more octets than it needs; it refuses an indefinite one.
+As OpenSSL, it takes what BER has besides: a length in more octets than it needs, and an indefinite
+one.
 """
 
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,6 +25,8 @@ UTC_TIME: Final = 0x17
 GENERALIZED_TIME: Final = 0x18
 _HIGH_TAG: Final = 0x1F
 _INDEFINITE: Final = 0x80
+_CONSTRUCTED: Final = 0x20
+_DEEPEST: Final = 16  # elements of indefinite length within each other
 _LENGTH_OF_LENGTH: Final = 4  # octets; no file is longer
 
 
@@ -41,19 +44,30 @@ class Element(Record):
         return list(elements(self.contents))
 
 
-def element(octets: bytes, at: int = 0) -> Element:
+def element(octets: bytes, at: int = 0, depth: int = 0) -> Element:
     """The element that begins at `at`, whatever is behind it. Raises: DecodeError."""
     head = octets[at : at + 2 + _LENGTH_OF_LENGTH]
-    if len(head) < 2 or head[0] & _HIGH_TAG == _HIGH_TAG or head[1] == _INDEFINITE:
+    if len(head) < 2 or head[0] & _HIGH_TAG == _HIGH_TAG or depth > _DEEPEST:
         raise DecodeError("no element in DER", at)
+    if head[1] == _INDEFINITE and head[0] & _CONSTRUCTED:
+        return _indefinite(octets, at, depth)
     size, length = 2, head[1]
+    length_is_missing = length == _INDEFINITE
     if length & 0x80:
         size = 2 + (length & 0x7F)
         length = int.from_bytes(octets[at + 2 : at + size])
     end = at + size + length
-    if size > 2 + _LENGTH_OF_LENGTH or end > len(octets):
+    if size > 2 + _LENGTH_OF_LENGTH or length_is_missing or end > len(octets):
         raise DecodeError(f"{length} octets wanted, {len(octets) - at} left", at)
     return Element(head[0], octets[at + size : end], octets[at:end])
+
+
+def _indefinite(octets: bytes, at: int, depth: int) -> Element:
+    """BER's form (X.690, 8.1.3.6), in which an element ends with two octets 0."""
+    end = at + 2
+    while (inner := element(octets, end, depth + 1)).octets != b"\0\0":
+        end += len(inner.octets)
+    return Element(octets[at], octets[at + 2 : end], octets[at : end + 2])
 
 
 def elements(octets: bytes) -> "Iterator[Element]":

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from lab.pki import PrivateKey, Site, Usage
-from wire import pem
+from wire import der, pem
 
 PASSPHRASE: Final = "correct horse"
 CLIENT: Final = Usage.CLIENT
@@ -155,6 +155,17 @@ CONSTRAINTS: Final = {
 }
 
 
+def indefinite(octets: bytes) -> bytes:
+    """The same in BER, every SEQUENCE and context tag of indefinite length."""
+    out = b""
+    for each in der.elements(octets):
+        if each.tag & 0x20 and each.tag != der.SET:
+            out += bytes([each.tag, 0x80]) + indefinite(each.contents) + b"\0\0"
+        else:
+            out += each.octets
+    return out
+
+
 def openssl(*words: str, stdin: bytes = b"") -> bytes:
     done = subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=False)
     assert done.returncode == 0, (words, done.stderr)
@@ -179,8 +190,8 @@ def keys(key: PrivateKey) -> Iterator[tuple[str, bytes]]:
     v1 = openssl("pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", *out, stdin=plain)
     yield "PKCS #8, PBE-SHA1-3DES", v1
     yield "PKCS #8, scrypt", openssl("pkcs8", "-topk8", "-scrypt", *out, stdin=plain)
-    der = openssl("pkcs8", "-topk8", "-v2", "aes256", "-outform", "DER", *out, stdin=plain)
-    yield "PKCS #8, encrypted, DER", der
+    encoded = openssl("pkcs8", "-topk8", "-v2", "aes256", "-outform", "DER", *out, stdin=plain)
+    yield "PKCS #8, encrypted, DER", encoded
     if form == "ec":
         yield (
             "EC with its parameters before it",
@@ -239,12 +250,17 @@ def supplicants(site: Site, folder: Path) -> Iterator[tuple[str, Made]]:
     for name, bundle in bundles(folder, key, own):
         yield f"PKCS #12: {name}", Made(b"", bundle, ca, PASSPHRASE)
         yield f"PKCS #12: {name}, beside", Made(own, bundle, ca, PASSPHRASE)
+        yield f"PKCS #12: {name}, BER", Made(own, indefinite(bundle), ca, PASSPHRASE)
     (folder / "certificates").write_bytes(own)
     for form in ("PEM", "DER"):
         words = ("-nocrl", "-certfile", str(folder / "certificates"), "-outform", form)
-        yield f"own: PKCS #7, {form}", usual._replace(own=openssl("crl2pkcs7", *words))
+        bundle = openssl("crl2pkcs7", *words)
+        yield f"own: PKCS #7, {form}", usual._replace(own=bundle)
+    yield "own: PKCS #7, BER", usual._replace(own=indefinite(bundle))
     yield "own: DER", usual._replace(own=pem.blocks(own)[0].octets())
     yield "ca: DER", usual._replace(ca=pem.blocks(ca)[0].octets())
+    yield "own: BER", usual._replace(own=indefinite(pem.blocks(own)[0].octets()))
+    yield "ca: BER", usual._replace(ca=indefinite(pem.blocks(ca)[0].octets()))
     yield "one file", usual._replace(own=own + key, key=own + key)
     yield from _odd_encodings(site)
     yield from _wrong(usual, site)

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import odd_pki
 from lab.pki import KeyKind, Usage, parts, site
 from wire import certfile, der, pem, x509
 from wire.cursor import DecodeError
@@ -46,6 +47,25 @@ def test_each_part_is_what_another_reader_finds(whole: other.Certificate) -> Non
     for extension in whole.extensions:
         value = found.extension(extension.oid.dotted_string)
         assert value == extension.value.public_bytes()
+
+
+@pytest.mark.parametrize("whole", ALL, ids=lambda each: each.subject.rfc4514_string())
+def test_indefinite_lengths_change_nothing(whole: other.Certificate) -> None:
+    usual = parts(whole)
+    found = x509.Certificate.parse(odd_pki.indefinite(usual.der) + b"behind")
+    assert found.subject == usual.subject
+    assert (found.serial, found.version, found.rsa_bits) == (
+        usual.serial, usual.version, usual.rsa_bits,
+    )  # fmt: skip
+    assert (found.begin, found.end, found.digest) == (usual.begin, usual.end, usual.digest)
+    assert found.alternative_names == usual.alternative_names
+    assert found.usages == usual.usages
+
+
+@pytest.mark.parametrize("octets", [b"\x30\x80" * 5000, b"\x30\x80\x00", b"\x04\x80\x00\x00"])
+def test_what_never_ends_is_not_an_element(octets: bytes) -> None:
+    with pytest.raises(DecodeError):
+        der.element(octets)
 
 
 def test_a_revocation_list_names_whom_it_revokes() -> None:
