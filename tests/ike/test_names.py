@@ -6,7 +6,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ike.crypto.names import name_matches, parse_name, written_name
+from ike.crypto.names import encoded_name, name_matches, parse_name, written_name
 
 
 def encoded(*attributes: tuple[ObjectIdentifier, str]) -> bytes:
@@ -57,3 +57,22 @@ def test_any_object_identifier_is_encoded_as_certificates_have_it(
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="attribute"):
         written_name(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C=SE, O=B\u00fcro, CN=gw",
+        "serialNumber=12, CN=gw",
+        "DC=example, E=a@b.c",
+        f"O={'x' * 60}, O={'y' * 60}, O={'z' * 60}",
+    ],
+)
+def test_a_configured_name_is_sent_as_certificates_have_it(text: str) -> None:
+    der = encoded_name(text)
+    assert parse_name(der) == written_name(text)
+    short = {"E": "1.2.840.113549.1.9.1", "serialNumber": "2.5.4.5"}
+    pairs = [part.strip().partition("=") for part in text.split(",")]
+    oids = {"C": "2.5.4.6", "O": "2.5.4.10", "CN": "2.5.4.3", "DC": "0.9.2342.19200300.100.1.25"}
+    attributes = [(ObjectIdentifier((oids | short)[name]), value) for name, _, value in pairs]
+    assert der == encoded(*attributes)

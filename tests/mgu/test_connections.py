@@ -13,7 +13,7 @@ from ike.conf.psk import read as read_keys
 from ike.values import Mode
 from mgu.connections import folder, keys, racoon
 from mgu.connections.connection import BadConnection, Connection, check, parse, render
-from mgu.paths import RACOON_CONF, under_root
+from mgu.paths import IFCFG_DIR, RACOON_CONF, under_root
 from wire.record import replace
 from wire.secret import Secret
 
@@ -81,9 +81,8 @@ def test_the_first_address_of_an_interface_is_the_gateways_own() -> None:
 def test_an_ifcfg_file_that_cannot_be_read_is_nobodys_yet() -> None:
     folder.save(OFFICE)
     folder.path_of("folder").mkdir()
-    folder.path_of("octets").write_bytes(b"TYPE=IPSEC\n\xff")
     assert folder.names() == ["office"]
-    assert folder.unreadable() == ["folder", "octets"]
+    assert folder.unreadable() == ["folder"]
 
 
 def test_a_line_of_psk_txt_without_a_key_hides_no_other(root: Path) -> None:
@@ -296,3 +295,13 @@ def test_a_racoon_conf_that_does_not_parse_is_not_touched(root: Path) -> None:
     with pytest.raises(BadConnection, match="did you mean 'remote'"):
         racoon.write_common()
     assert path.read_text() == "remot\n"
+
+
+def test_an_ifcfg_file_may_be_in_any_encoding_and_keeps_its_octets(root: Path) -> None:
+    path = root / IFCFG_DIR.lstrip("/") / "ifcfg-n"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"# B\xfcro\nTYPE=IPSEC\nDST=10.0.0.2\n")
+    made = folder.load("n")
+    assert folder.save(replace(made, protocol=6))
+    assert path.read_bytes().startswith(b"# B\xfcro\nTYPE=IPSEC\n")
+    assert folder.load("n").protocol == 6

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from wire import certfile, files, pem
 from wire.cursor import DecodeError
 from wire.grammar import Statement
 from wire.secret import Secret
-from wire.source import Place, Word
+from wire.source import Notices, Place, Word
 
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]")
 _HASHED_CRL: Final = re.compile(r"[0-9a-f]{8}\.r[0-9]")
@@ -60,26 +60,28 @@ class Certificates:
         """The first certificate of the file. Raises: ConfError."""
         return _certificates(self._path(name), name.place)[0]
 
-    def completed(self, made: Credentials) -> Credentials:
+    def completed(self, made: Credentials, place: Place, notices: Notices) -> Credentials:
         """With the certificate folder's CRLs, its CAs if none is named, and our chain in order.
 
         Raises: ConfError.
         """
-        crls = (*made.crls, *self._hashed(_HASHED_CRL, _hashed_crls))
-        made = replace(
-            made,
-            authorities=made.authorities or tuple(self._hashed(_HASHED, _certificates)),
-            crls=tuple(dict.fromkeys(crls)),
-        )
+        listed = (der for path in self._hashed(_HASHED_CRL) for der in _hashed_crls(path, None))
+        authorities = made.authorities or tuple(self._hashed_authorities(place, notices))
+        crls = tuple(dict.fromkeys((*made.crls, *listed)))
+        made = replace(made, authorities=authorities, crls=crls)
         return replace(made, chain=_chain(made))
 
-    def _hashed(
-        self, name: re.Pattern[str], read: Callable[[Path, Place | None], list[bytes]]
-    ) -> Iterator[bytes]:
+    def _hashed_authorities(self, place: Place, notices: Notices) -> Iterator[bytes]:
+        """Without one that cannot be read: whom it vouches for is not let in."""
+        for path in self._hashed(_HASHED):
+            try:
+                yield from _certificates(path, None)
+            except ConfError as error:
+                notices.passed_over(place, error.sentence)
+
+    def _hashed(self, name: re.Pattern[str]) -> list[Path]:
         """What `openssl rehash` linked in the certificate folder, as racoon finds it."""
-        folder = self._folders.certificate
-        found = sorted(p for p in folder.glob("*.*") if name.fullmatch(p.name))
-        return (der for path in found for der in read(path, None))
+        return sorted(p for p in self._folders.certificate.glob("*.*") if name.fullmatch(p.name))
 
     def _path(self, name: Word) -> Path:
         return self._folders.below(self._folders.certificate, name.text)

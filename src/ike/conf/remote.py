@@ -96,7 +96,8 @@ def _signing(made: Remote, statement: Statement, notes: Notes) -> Remote:
     if made.credentials is None or not made.credentials.certificate:
         why = why or "it names no certificate_type"
     if why is None and made.credentials is not None:
-        return replace(made, credentials=notes.certificates.completed(made.credentials))
+        completed = notes.certificates.completed(made.credentials, statement.place, notes)
+        return replace(made, credentials=completed)
     notes.passed_over(statement.place, f"rsasig is left out for {made.name}: {why}")
     left = (p for p in made.proposals if p.authentication != Authentication.RSA_SIGNATURE)
     return replace(made, proposals=tuple(left))

@@ -5,6 +5,7 @@ the string type does not matter, nor do case and repeated blanks.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from wire.cursor import Cursor, DecodeError
@@ -13,7 +14,14 @@ Name = tuple[tuple[bytes, str], ...]
 """Attributes in order: the object identifier in DER, and the value ready for comparison."""
 
 _SEQUENCE, _SET, _OID = 0x30, 0x31, 0x06
-_BMP_STRING, _UTF8_STRING = 0x1E, 0x0C
+_BMP_STRING, _UTF8_STRING, _PRINTABLE_STRING, _IA5_STRING = 0x1E, 0x0C, 0x13, 0x16
+_TAGS: Final = {  # of those that are no UTF8String (RFC 5280, A.1)
+    "C": _PRINTABLE_STRING,
+    "serialNumber": _PRINTABLE_STRING,
+    "dnQualifier": _PRINTABLE_STRING,
+    "DC": _IA5_STRING,
+    "E": _IA5_STRING,
+}
 # The first name of each is the one that is printed; all are OpenSSL's but E
 _ATTRIBUTES: Final = (
     ("CN commonName", "550403"),
@@ -67,9 +75,23 @@ def parse_name(der: bytes) -> Name:
 
 def written_name(text: str) -> Name:
     """A name as configured: `C=SE, O=Branch, CN=gw`. Raises: ValueError."""
+    return tuple((oid, _folded(value)) for oid, value in _attributes(text))
+
+
+def encoded_name(text: str) -> bytes:
+    """A name as configured, in DER, with the string types of RFC 5280. Raises: ValueError."""
+    sets = []
+    for oid, value in _attributes(text):
+        tag = _TAGS.get(_NAMES.get(oid, ""), _UTF8_STRING)
+        attribute = _encoded(_OID, oid) + _encoded(tag, value.encode("utf-8", "surrogateescape"))
+        sets.append(_encoded(_SET, _encoded(_SEQUENCE, attribute)))
+    return _encoded(_SEQUENCE, b"".join(sets))
+
+
+def _attributes(text: str) -> Iterator[tuple[bytes, str]]:
+    """Object identifiers in DER, with the values as they are written. Raises: ValueError."""
     if not text.strip(" ,/"):
         raise ValueError("a name has attributes, such as C=SE, O=Branch, CN=gw")
-    found: list[tuple[bytes, str]] = []
     for part in text.replace("/", ",").split(","):
         if not part.strip():
             continue
@@ -77,8 +99,7 @@ def written_name(text: str) -> Name:
         oid = _oid(short.strip())
         if oid is None or not equals:
             raise ValueError(f"{part.strip()!r} is not an attribute of a name")
-        found.append((oid, _folded(value)))
-    return tuple(found)
+        yield oid, value.strip()
 
 
 def _oid(name: str) -> bytes | None:
@@ -106,6 +127,14 @@ def name_matches(name: Name, expected: Name) -> bool:
 
 def print_name(name: Name) -> str:
     return "/".join(["", *(f"{_NAMES.get(oid, oid.hex())}={value}" for oid, value in name)])
+
+
+def _encoded(tag: int, contents: bytes) -> bytes:
+    size = len(contents)
+    if size < 0x80:
+        return bytes([tag, size]) + contents
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag, 0x80 | len(length)]) + length + contents
 
 
 def _element(cursor: Cursor, tag: int) -> Cursor:

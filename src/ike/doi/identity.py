@@ -11,7 +11,7 @@ from ipaddress import (
 )
 
 from ike.config import Identifier
-from ike.crypto.names import name_matches, parse_name, print_name, written_name
+from ike.crypto.names import encoded_name, name_matches, parse_name, print_name, written_name
 from ike.errors import InvalidIdInformation, LocalError
 from ike.isakmp.payloads import Identification
 from ike.numbers.doi import IdType
@@ -45,6 +45,8 @@ def identification(identifier: Identifier) -> Identification:
             return address_identity(ip_address(value))
         if kind in _TEXT:
             return Identification(kind, octets_of(value))
+        if kind == IdType.DER_ASN1_DN and value:
+            return Identification(kind, encoded_name(value))
     except ValueError as error:
         raise LocalError(f"identifier {value!r} is not of type {kind}: {error}") from error
     raise LocalError(f"identifiers of type {kind} are not supported without a certificate")

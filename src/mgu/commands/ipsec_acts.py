@@ -142,6 +142,8 @@ def _described(options: argparse.Namespace) -> Connection:
         dst_port=options.dst_port or 0,
     )
     check(connection)
+    if connection.dst.is_loopback:
+        raise BadConnection(f"{connection.dst} is this gateway itself; name the peer's address")
     method = _method(options)
     if options.dst_id is not None and method != CERTIFICATE:
         raise BadConnection(

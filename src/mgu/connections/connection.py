@@ -106,8 +106,6 @@ def check(connection: Connection) -> None:
         raise BadConnection("source, destination and network mix IPv4 and IPv6")
     if connection.dst.is_multicast or connection.dst.is_unspecified or connection.dst == _ALL:
         raise BadConnection(f"{connection.dst} is not an address of a peer")
-    if connection.dst.is_loopback:
-        raise BadConnection(f"{connection.dst} is this gateway itself; name the peer's address")
     if connection.src == connection.dst:
         raise BadConnection(f"source and destination are both {connection.dst}")
     ports = connection.src_port or connection.dst_port

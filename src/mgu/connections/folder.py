@@ -20,6 +20,7 @@ from wire import files
 from wire.files import read
 from wire.lean import Final
 from wire.record import replace
+from wire.source import octets_of, text_of
 
 INTERFACE: Final = "eth0"  # the MGU's signalling interface (manual, 1.1.1)
 
@@ -48,8 +49,8 @@ def unreadable() -> list[str]:
 def _files() -> Iterator[tuple[str, bool | None]]:
     for path in sorted(under_root(IFCFG_DIR).glob(f"{_PREFIX}*")):
         is_ours: bool | None = None
-        with suppress(OSError, UnicodeDecodeError):
-            lines = files.read(path).decode("utf-8").splitlines()
+        with suppress(OSError):
+            lines = text_of(files.read(path)).splitlines()
             is_ours = any(line.replace('"', "").strip() == "TYPE=IPSEC" for line in lines)
         yield path.name.removeprefix(_PREFIX), is_ours
 
@@ -58,7 +59,7 @@ def load(name: str) -> Connection:
     """Raises: BadConnection, which names the file."""
     path = path_of(name)
     try:
-        return parse(name, files.read(path).decode("utf-8"))
+        return parse(name, text_of(files.read(path)))
     except FileNotFoundError:
         known = ", ".join(names()) or "none"
         text = f"there is no connection '{name}' (there is {known})"
@@ -67,7 +68,7 @@ def load(name: str) -> Connection:
         raise
     except OSError as error:
         raise BadConnection(f"cannot read {path}: {error.strerror}") from None
-    except (BadConnection, UnicodeDecodeError) as error:
+    except BadConnection as error:
         raise BadConnection(f"{path}: {error}") from None
 
 
@@ -79,11 +80,11 @@ def load_all() -> list[Connection]:
 def save(connection: Connection, write: Write = write_whole) -> bool:
     """Write its ifcfg file; False when it says all that already."""
     path = path_of(connection.name)
-    before = files.read(path).decode("utf-8") if path.exists() else ""
+    before = text_of(files.read(path)) if path.exists() else ""
     text = render(connection, before)
     if text == before:
         return False
-    write(path, text.encode(), PUBLIC)
+    write(path, octets_of(text), PUBLIC)
     return True
 
 

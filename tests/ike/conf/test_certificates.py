@@ -121,6 +121,22 @@ def test_without_ca_type_the_folder_has_the_cas_and_their_crls(certs: Path) -> N
     assert len(made.crls) == 1
 
 
+def test_a_damaged_ca_of_the_folder_is_named_and_hides_no_other(certs: Path) -> None:
+    (certs / "0a1b2c3d.0").write_bytes(b"damaged")
+    (certs / "1a1b2c3d.0").write_bytes(CA.root.certificate_pem())
+    (made,) = _read(certs, ca="")
+    assert made.authorities == (CA.root.certificate.public_bytes(Encoding.DER),)
+    (notice,) = load(certs.parent / "racoon.conf", certs.parent).notices
+    assert "0a1b2c3d.0 holds no certificate" in notice.sentence
+
+
+def test_a_damaged_crl_of_the_folder_is_refused_as_it_may_hide_what_is_revoked(
+    certs: Path,
+) -> None:
+    (certs / "0a1b2c3d.r0").write_bytes(b"damaged")
+    assert "0a1b2c3d.r0" in _refusal(certs)
+
+
 def test_the_order_of_the_statements_does_not_matter(certs: Path) -> None:
     (certs / "ca.pem").write_bytes(CA.root.certificate_pem() + CA.crl_pem())
     (made,) = _read(certs)
