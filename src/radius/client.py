@@ -17,7 +17,6 @@ from radius.errors import Fault, Malformed, NotAuthentic
 from radius.events import (
     Answered,
     Ask,
-    Cause,
     ClosePort,
     Command,
     Event,
@@ -43,7 +42,10 @@ _SPREAD: Final = 0.1
 """RAND of RFC 5080, 2.2.1: a wait is shorter or longer by up to a tenth."""
 
 REFUSALS: Final = 2
-"""So many ICMP refusals end a request; the first may be of a server that is just starting."""
+"""So many ICMP refusals end a request; the first may be of a server that is just starting.
+
+Differs: RFC 2865 and RFC 5080 say nothing of them; waiting on would only hide the cause.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -291,28 +293,22 @@ class Client:
             return
         self._ports.drop(port)
         self._out.append(ClosePort(port=port.number))
-        cause = Cause.REFUSED if event.refused else Cause.UNREACHABLE
         for pending in waiting:
-            pending.broke = event.reason or cause.value
+            pending.broke = event.reason or "the connection broke"
             pending.refusals = REFUSALS if event.refused else 0
-            self._health.silent(pending.server, self._now)
-            kept = pending.broke, pending.refusals
-            self._leave_port(pending)
-            if pending.untried:
-                self._try_next(pending)
-            else:
-                pending.broke, pending.refusals = kept
-                self._give_up(pending)
+            self._lost(pending)
 
     def _refused(self, waiting: Sequence[Pending]) -> None:
         """ICMP does not say which datagram it is about: each that is open counts it."""
         for pending in waiting:
             pending.refusals += 1
             if pending.untried or pending.refusals >= REFUSALS:
-                self._health.silent(pending.server, self._now)
-                kept = pending.refusals
-                if pending.untried:
-                    self._try_next(pending)
-                else:
-                    pending.refusals = kept
-                    self._give_up(pending)
+                self._lost(pending)
+
+    def _lost(self, pending: Pending) -> None:
+        """Its server is not there."""
+        self._health.silent(pending.server, self._now)
+        if pending.untried:
+            self._try_next(pending)
+        else:
+            self._give_up(pending)

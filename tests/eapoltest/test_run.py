@@ -130,7 +130,7 @@ def test_whether_a_server_is_up_is_asked_without_a_configuration(
     assert capsys.readouterr().out.startswith(f"127.0.0.1:{port}/UDP: up, ")
     server.core.silent = True
     assert main(["--status-server", "-p", port, "-t", "0.2"]) == 254
-    assert capsys.readouterr().out.startswith(f"127.0.0.1:{port}/UDP: no answer within 0.2 s")
+    assert capsys.readouterr().out.startswith(f"no answer from 127.0.0.1:{port}/UDP within 0.2 s")
 
 
 def test_a_load_is_counted_over_its_processes(

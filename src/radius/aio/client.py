@@ -50,7 +50,8 @@ Tap = Callable[[bytes, End, End], None]
 Told = Callable[[Answered | Failed], None]
 
 _ICMP: Final = 0.1
-"""Seconds after a first datagram in which an ICMP refusal of this site's network has come."""
+_SELDOM: Final = 5.0
+"""Seconds after a datagram until an ICMP refusal is looked for; doubled each time, up to this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +268,7 @@ class _DatagramPort:
     def __init__(self, stream: DatagramClient) -> None:
         self._stream = stream
         self._heard = False
+        self._wait = _ICMP
         self.ends = _end(stream.sockname), _end(stream.peername)
 
     @classmethod
@@ -282,15 +284,17 @@ class _DatagramPort:
         return cls(stream)
 
     async def send(self, octets: bytes) -> None:
+        self._wait = _ICMP
         await self._stream.send(octets)
 
     async def receive(self) -> bytes:
         while not self._heard:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ICMP):
+                async with asyncio.timeout(self._wait):
                     octets, _ = await self._stream.recv()
                     self._heard = True
                     return bytes(octets)
+            self._wait = min(2 * self._wait, _SELDOM)
             _ = self._stream.exception
         octets, _ = await self._stream.recv()
         return bytes(octets)
