@@ -98,6 +98,8 @@ def test_a_rejection_comes_with_the_servers_words() -> None:
     result = Testers(Office([server])).result()
     assert result.outcome is Outcome.REJECTED
     assert r'says "no \x1bcontract"' in result.reason
+    assert result.message == r"no \x1bcontract"
+    assert station().result().message == ""
     assert "is the identity known to the server" in result.reason
 
 

@@ -9,9 +9,9 @@ import pytest
 from lab.pki import KeyKind, Usage, Validity, key, site
 from mgu.check.kinds import KINDS, kind_of
 from mgu.check.papers import look
-from mgu.check.report import ATTENTION, REFUSED
+from mgu.check.report import ATTENTION, REFUSED, Finding
 from mgu.commands.check import main
-from wire.source import DIFFERS, PASSED_OVER
+from wire.source import DIFFERS, PASSED_OVER, Source, SourceError
 
 RACOON = b"""\
 path pre_shared_key "psk.txt";
@@ -209,3 +209,20 @@ def test_a_part_that_is_no_certificate_is_named_and_half_a_certificate_is_refuse
     assert [finding.what for finding in findings] == [PASSED_OVER]
     findings, facts, _ = look("ca.pem", whole[: len(whole) // 2], now)
     assert (facts, [finding.what for finding in findings]) == ([], [REFUSED])
+
+
+def test_a_refusal_has_its_place_or_is_of_the_whole_file() -> None:
+    whole = Finding.refusal(SourceError("it is empty", expected=["a", "b"]), "f")
+    assert whole == Finding(REFUSED, "it is empty; expected: a, b", "f")
+    assert str(whole) == "f: refused: it is empty; expected: a, b"
+    (word, *_) = next(iter(Source.of("g", b"one two\n").lines())).words()
+    placed = Finding.refusal(SourceError("no such word", word.place), "f")
+    assert (placed.file, placed.line, placed.column) == ("g", 1, 1)
+    assert str(placed) == f"g:1:1: refused: no such word\n{word.place.excerpt()}"
+
+
+def test_a_file_of_papers_is_named_where_it_is_refused() -> None:
+    findings, facts, has_key = look("ca.pem", b"-----BEGIN CERTIFICATE-----\nx\n")
+    assert (facts, has_key) == ([], False)
+    assert {finding.file for finding in findings} == {"ca.pem"}
+    assert all(not finding.text.startswith("ca.pem") for finding in findings)
