@@ -47,6 +47,7 @@ class EapType(OpenEnum):
     FAST = 43
     PSK = 47
     PWD = 52
+    TEAP = 55
     EXPANDED = 254
     EXPERIMENTAL = 255
 

@@ -71,6 +71,11 @@ class TlsConnection(Protocol):
         """client_random and server_random, one after the other, once established."""
         ...
 
+    @property
+    def unique(self) -> bytes:
+        """tls-unique (RFC 5929, 3): the first Finished message; not with TLS 1.3."""
+        ...
+
     def notices(self) -> Sequence[Notice]:
         """What was seen of the peer's certificates since the last call."""
         ...

@@ -89,8 +89,11 @@ class Connection:
         connection: SSL.Connection,
         judge: Judge,
         ended: Callable[[SSL.Connection, bool], None],
+        *,
+        is_client: bool,
     ) -> None:
         self._tls = connection
+        self._is_client = is_client
         self._judge = judge
         self._ended: Callable[[SSL.Connection, bool], None] | None = ended
         self._data = bytearray()
@@ -135,6 +138,12 @@ class Connection:
     @property
     def randoms(self) -> bytes:
         return (self._tls.client_random() or b"") + (self._tls.server_random() or b"")
+
+    @property
+    def unique(self) -> bytes:
+        ours, theirs = self._tls.get_finished(), self._tls.get_peer_finished()
+        client_first = self._is_client is not _Library.resumed(self._tls)
+        return (ours if client_first else theirs) or b""
 
     def notices(self) -> Sequence[Notice]:
         seen, self._judge.notices = self._judge.notices, []
@@ -285,7 +294,7 @@ class ClientContext(_Context):
         if session is not None and self._may_resume(session, date):
             tls.set_session(session.session)
         tls.set_connect_state()
-        return Connection(tls, judge, partial(self._ended, method))
+        return Connection(tls, judge, partial(self._ended, method), is_client=True)
 
     @staticmethod
     def _offer(tls: SSL.Connection, curves: str) -> None:
@@ -355,4 +364,4 @@ class ServerContext(_Context):
     def connection(self, date: datetime, _method: EapType = EapType.TLS) -> Connection:
         tls, judge = self._new(date)
         tls.set_accept_state()
-        return Connection(tls, judge, lambda _tls, _success: None)
+        return Connection(tls, judge, lambda _tls, _success: None, is_client=False)

@@ -13,7 +13,9 @@ from eapol.methods import avp, table, tlv
 from eapol.methods.base import Setup
 from eapol.methods.fragments import Incoming, TlsPacket
 from eapol.methods.peap import Peap
+from eapol.methods.teap import Teap
 from eapol.methods.ttls import Ttls
+from eapol.methods.tunnel import Inside
 from eapol.notices import Notice
 from eapol.settings import (
     Credentials,
@@ -110,6 +112,7 @@ class _Glass:
     established = True
     status = TlsStatus(version="TLSv1.2", cipher="NULL", resumed=False)
     randoms = bytes(64)
+    unique = bytes(12)
 
     def step(self, records: bytes) -> Flight:
         return Flight(records)
@@ -135,8 +138,11 @@ def _inside(method: EapType, phase2: Phase2) -> Callable[[bytes], None]:
 
     def fuzz(octets: bytes) -> None:
         setup = _setup(method, phase2)
-        made = Peap if method == EapType.PEAP else Ttls
-        inside = made(_Glass(), setup)
+        glass = _Glass()
+        kinds: dict[EapType, Callable[[_Glass, Setup], Inside]] = {
+            EapType.PEAP: Peap, EapType.TTLS: Ttls, EapType.TEAP: Teap
+        }  # fmt: skip
+        inside = kinds[method](glass, setup)
         inside.begin(TlsPacket(start=True, reserved=octets[0] & 1 if octets else 0))
         inside.established()
         for start in range(0, len(octets), 60):
@@ -165,6 +171,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "inside_peap": _inside(EapType.PEAP, Phase2()),
     "inside_ttls": _inside(EapType.TTLS, Phase2(auth=("MSCHAPV2",))),
     "inside_ttls_eap": _inside(EapType.TTLS, Phase2(autheap=("MSCHAPV2",))),
+    "inside_teap": _inside(EapType.TEAP, Phase2()),
     "avps": avps,
     "tlvs": tlvs,
     **{method.name.lower(): _plain(method) for method in table.TABLE},

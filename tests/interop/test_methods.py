@@ -9,13 +9,22 @@ from pathlib import Path
 import pytest
 
 from eapol.eap import EapType
-from eapol.settings import CryptoBinding, Network, Password, Phase2, Phase2Auth, TunnelPolicy
+from eapol.settings import (
+    CryptoBinding,
+    InnerTls,
+    Network,
+    Password,
+    Phase2,
+    Phase2Auth,
+    TunnelPolicy,
+)
 from lab.gateway import IDENTITY, network, supplicant
 from lab.netns import Veth
 from lab.peers.authenticating import switch
 from lab.peers.freeradius import Settings
 from lab.peers.hostapd import OwnServer
 from lab.pki import KeyKind, site
+from lab.trees import debian_13
 from wire.secret import Secret
 
 pytestmark = pytest.mark.interop
@@ -237,3 +246,96 @@ def test_pwd_opens_the_port_if_the_password_is_right(
         else:
             gateway.held()
             gateway.process.wait_line("did not prove that it knows our password")
+
+
+# TEAP: the FreeRADIUS of Debian 13 has it
+
+
+def teap_server(version: str, inner: str, *, resume: bool = False) -> Settings:
+    settings = server("freeradius", version, "", resume=resume)
+    assert isinstance(settings, Settings)
+    root = debian_13("freeradius")
+    return replace(settings, root=root, teap=inner, default_eap="teap")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("inner", "phase2"), [("mschapv2", "MSCHAPV2"), ("password", "PAP")])
+def test_teap_opens_the_port(
+    wire: Veth, tmp_path: Path, version: str, inner: str, phase2: str
+) -> None:
+    client = wanted(tmp_path, EapType.TEAP, phase2=Phase2(auth=(phase2,)))
+    with (
+        switch(wire, tmp_path, teap_server(version, inner)) as port,
+        supplicant(wire.left[0], client) as gateway,
+    ):
+        port.authorized()
+        assert gateway.authorized()["selectedMethod"] == "55 (EAP-TEAP)"
+
+
+@pytest.mark.long
+def test_teap_with_a_wrong_password_stays_closed(wire: Veth, tmp_path: Path) -> None:
+    client = wanted(tmp_path, EapType.TEAP, password="wrong")
+    with (
+        switch(wire, tmp_path, teap_server("1.2", "mschapv2")),
+        supplicant(wire.left[0], client) as gateway,
+    ):
+        gateway.held()
+
+
+# EAP-TLS inside of a tunnel
+
+
+def with_certificate(folder: Path, outside: EapType) -> Network:
+    phase2 = Phase2(auth=("TLS",)) if outside != EapType.TTLS else Phase2(autheap=("TLS",))
+    made = network(folder, site(KeyKind.P256))
+    inner = InnerTls(client_cert=made.client_cert, private_key=made.private_key)
+    return replace(wanted(folder, outside, phase2=phase2), inner=inner, password=None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("outside", [EapType.PEAP, EapType.TTLS])
+def test_a_certificate_inside_of_the_tunnel_opens_the_port(
+    wire: Veth, tmp_path: Path, kind: str, version: str, outside: EapType
+) -> None:
+    entries = f'* {outside.name}\n"{IDENTITY.decode()}" TLS [2]'
+    settings = server(kind, version, entries, inner="tls")
+    client = with_certificate(tmp_path, outside)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        if (kind, version) == ("hostapd", "1.3"):  # 2.10 does not send it inside of a tunnel
+            gateway.process.wait_line("before the server's protected success")
+            return
+        port.authorized()
+        gateway.authorized()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_certificate_inside_of_teap_opens_the_port(
+    wire: Veth, tmp_path: Path, version: str
+) -> None:
+    client = with_certificate(tmp_path, EapType.TEAP)
+    with (
+        switch(wire, tmp_path, teap_server(version, "tls")) as port,
+        supplicant(wire.left[0], client) as gateway,
+    ):
+        port.authorized()
+        gateway.authorized()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_resumed_session_of_teap_that_ends_without_a_result_is_refused(
+    wire: Veth, tmp_path: Path, version: str
+) -> None:
+    """FreeRADIUS 3.2.7 sends an EAP-Success alone, against RFC 7170, 3.3.3 and 4.2.13."""
+    client = wanted(tmp_path, EapType.TEAP)
+    with (
+        switch(wire, tmp_path, teap_server(version, "mschapv2", resume=True)) as port,
+        supplicant(wire.left[0], client) as gateway,
+    ):
+        port.authorized()
+        gateway.authorized()
+        assert gateway.ask("REAUTHENTICATE") == "OK\n"
+        gateway.process.wait_line("before the server's Result TLV inside of the tunnel")

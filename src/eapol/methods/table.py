@@ -141,6 +141,20 @@ def _ttls(setup: Setup) -> Method:
     return TlsMethod(connection, Ttls(connection, setup), setup)
 
 
+def _teap(setup: Setup) -> Method:
+    from eapol.methods.teap import Teap
+    from eapol.methods.tunnel import TlsMethod
+
+    assert setup.tls is not None
+    connection = setup.tls.connection(setup.date, EapType.TEAP)
+    return TlsMethod(connection, Teap(connection, setup), setup)
+
+
+def _inside_teap(network: Network) -> str | None:
+    plain = "PAP" in network.phase2.auth
+    return _text(network) if plain else _inside_peap(network)
+
+
 def _mschapv2(setup: Setup) -> Method:
     from eapol.methods.mschapv2 import MsChapV2
 
@@ -173,6 +187,7 @@ TABLE: Final[Mapping[EapType, Row]] = {
     EapType.TLS: Row(_tls, _key, _inner_key, over_tls=True),
     EapType.PEAP: Row(_peap, _inside_peap, over_tls=True),
     EapType.TTLS: Row(_ttls, _inside_ttls, over_tls=True),
+    EapType.TEAP: Row(_teap, _inside_teap, over_tls=True),
     EapType.MSCHAPV2: Row(_mschapv2, _password, _password),
     EapType.PWD: Row(_pwd, _password, _password),
     EapType.MD5: Row(_md5, _text, _text),

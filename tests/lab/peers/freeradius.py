@@ -159,6 +159,15 @@ _METHODS = """peap {{
             virtual_server = inner
         }}"""
 
+_TEAP = """
+        teap {{
+            tls = tls-common
+            {type}
+            virtual_server = inner
+            authority_identity = "1234"
+            identity_types = "user"
+        }}"""
+
 _MODULES = """pap {
     }
     chap {
@@ -211,6 +220,9 @@ class Settings:
     `radsec`: whether it listens at port 2083, too. `log` False makes it fast.
     `password`: everybody's; then the methods with passwords are there, too. `inner_eap` is proposed
     inside of a tunnel, `default_eap` outside.
+
+    `teap`: the inner method of TEAP, or "password"; only the server of a newer Debian has it, whose
+    tree `root` is (`lab.trees`).
     """
 
     server: Issued
@@ -228,20 +240,25 @@ class Settings:
     password: str | None = None
     inner_eap: str = "mschapv2"
     default_eap: str = "tls"
+    teap: str | None = None
+    root: Path = Path("/")
 
 
 @contextmanager
 def freeradius(namespace: Namespace, settings: Settings) -> Iterator[Process]:
     """Runs while the block does; `Process.text` is what `radiusd -X` prints."""
     program = require.program("freeradius")
-    folder = Path(tempfile.mkdtemp(prefix="mgu-raddb-"))
+    inside = settings.root != Path("/")
+    folder = Path(tempfile.mkdtemp(prefix="mgu-raddb-", dir=settings.root / "tmp"))
     try:
         _write(folder, settings)
         how = ["-X"] if settings.log else ["-f", "-l", "stdout"]
         if settings.radsec:  # wants threads
             how = ["-fxx", "-l", "stdout"]
-        argv = [program, *how, "-d", str(folder), "-n", "radiusd"]
-        if os.geteuid() == 0:
+        argv = [program, *how, "-d", f"/{folder.relative_to(settings.root)}", "-n", "radiusd"]
+        if inside:
+            argv = ["chroot", str(settings.root), *argv]
+        elif os.geteuid() == 0:
             argv = ["setpriv", "--reuid", _USER, "--regid", _USER, "--clear-groups", "--", *argv]
         with Process(argv, namespace=namespace, name="freeradius") as process:
             process.wait_line("Ready to process requests")
@@ -255,12 +272,19 @@ def _update(reply: Mapping[str, str]) -> str:
     return f"update reply {{{values}\n        }}" if reply else ""
 
 
+def _teap(inner: str | None) -> str:
+    if inner is None:
+        return ""
+    kind = "" if inner == "password" else f"user_eap_type = {inner}"
+    return _TEAP.format(type=kind)
+
+
 def _passwords(settings: Settings) -> dict[str, str]:
     if settings.password is None:
         return {"methods": "", "modules": "", "password": "", "inner": "", "types": ""}
     password = _PASSWORD.format(password=settings.password)
     return {
-        "methods": _METHODS.format(inner_eap=settings.inner_eap),
+        "methods": _METHODS.format(inner_eap=settings.inner_eap) + _teap(settings.teap),
         "modules": _MODULES,
         "password": password,
         "inner": _INNER.format(password=password, types=_TYPES),
@@ -287,10 +311,11 @@ def _write(folder: Path, settings: Settings) -> None:
         default_eap=settings.default_eap,
         **_passwords(settings),
     )
+    configuration = configuration.replace(str(folder), f"/{folder.relative_to(settings.root)}")
     (folder / "radiusd.conf").write_text(configuration)
     (folder / "server.pem").write_bytes(settings.server.certificate_pem())
     (folder / "server-key.pem").write_bytes(settings.server.key_pem())
     (folder / "ca.pem").write_bytes(settings.ca.certificate_pem() + (settings.crl or b""))
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and settings.root == Path("/"):
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, _USER, _USER)
