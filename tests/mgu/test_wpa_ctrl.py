@@ -297,3 +297,15 @@ def test_a_script_that_cannot_be_run_is_named_and_the_next_event_awaited(
     arguments = (str(folder), "eth0", "/tmp", 5, "/nowhere/script")
     assert wpa_monitor.act(*arguments, background=False) == exits.OK
     assert capsys.readouterr().err == "wpa_cli: /nowhere/script: No such file or directory\n"
+
+
+def test_who_sits_at_a_terminal_is_prompted(
+    supplicant: Supplicant, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        os.write(ours, b"ping\nquit\n")
+        assert wpa_monitor.interactive(str(folder), "eth0", "/tmp", 5) == exits.OK
+    os.close(ours)
+    assert capsys.readouterr().out.endswith("\n> PONG\n> ")
