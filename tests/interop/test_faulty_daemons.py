@@ -143,6 +143,7 @@ def test_a_start_with_too_little_memory_says_so_and_the_next_one_brings_all_up(
     assert branch.has_sent_nothing_in_clear()
 
 
+@pytest.mark.long
 def test_daemons_that_get_no_more_memory_go_on_or_are_started_again(branch: Branch) -> None:
     """What they have is all they get; each is asked for more than that."""
     limited = []

@@ -21,7 +21,6 @@ from mgu.demo.papers import IDENTITY, Papers, issue
 
 pytestmark = pytest.mark.interop
 
-LONG: Final = pytest.mark.long
 MGU: Final = (sys.executable, "-P", "-m", "mgu.main")
 INSTALL: Final = ("-l", "client.pem", "-c", "ca.pem", "-i", IDENTITY, "-p", "key.pem")
 COMMANDS: Final = (
@@ -241,8 +240,9 @@ def whole_files(found: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if "/." not in name}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=LONG)])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_command_that_is_killed_or_stopped_anywhere_and_repeated_ends_as_if_it_had_not_been(
     gateway: Gateway, number: signal.Signals
 ) -> None:

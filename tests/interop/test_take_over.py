@@ -152,6 +152,7 @@ def test_a_connection_that_is_stopped_while_no_daemon_runs_lets_its_traffic_pass
     assert near.ping("10.2.0.1", source="10.1.0.1")
 
 
+@pytest.mark.long
 def test_taking_the_tunnel_down_opens_what_a_killed_daemon_has_left_blocked(
     ends: tuple[Keying, Keying],
 ) -> None:
