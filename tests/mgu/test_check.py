@@ -76,7 +76,7 @@ def test_a_racoon_conf_is_read_line_by_line(
 ) -> None:
     code, report = checked(capsys, str(folder / "racoon.conf"))
     assert (code, report["verdict"], report["program"]) == (3, "in part", "racoon")
-    assert report["facts"] == ["1 remotes, 0 sainfos, 1 pre-shared keys"]
+    assert report["facts"] == ["1 remote, 0 sainfos, 1 pre-shared key"]
     findings = report["findings"]
     assert isinstance(findings, list)
     assert [(each["line"], each["column"], each["what"]) for each in findings] == [

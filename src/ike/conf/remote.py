@@ -29,6 +29,9 @@ _NOT_HEEDED: Final = {
 }
 
 
+_CERTIFICATES: Final = ("certificate_type", "ca_type", "peers_certfile")
+
+
 def remote(statement: Statement, notes: Notes) -> Remote:
     """The peer that a `remote` statement describes. Raises: ConfError."""
     words = list(statement.values)
@@ -39,11 +42,27 @@ def remote(statement: Statement, notes: Notes) -> Remote:
         notes.without_rsa[made.name] = notes.without_rsa[parent.name]
     settings = [s for s in statement.block if s.name not in ("proposal", "peers_identifier")]
     for setting in settings:
-        made = _apply(made, setting, notes)
+        try:
+            made = _apply(made, setting, notes)
+        except ConfError as error:
+            if setting.name not in _CERTIFICATES or _signs(statement, parent):
+                raise
+            notes.without_rsa[made.name] = error.sentence
+            text = f"no proposal of {made.name} needs this file: {error.sentence}"
+            notes.passed_over(setting.place, text)
     peers = [identifier(s.values, notes) for s in statement.block if s.name == "peers_identifier"]
     if peers:
         made = replace(made, peers_identifiers=tuple(peers))
     return _complete(made, statement, notes, inherited=at < len(words))
+
+
+def _signs(statement: Statement, parent: Remote) -> bool:
+    """Whether one of its proposals needs certificates."""
+    written = [each for each in statement.block if each.name == "proposal"]
+    if not written:
+        return any(p.authentication == Authentication.RSA_SIGNATURE for p in parent.proposals)
+    settings = (setting for each in written for setting in each.block)
+    return any(s.name == "authentication_method" and s.value == "rsasig" for s in settings)
 
 
 def _parent(words: Sequence[Word], earlier: Mapping[str, Remote]) -> Remote:

@@ -47,6 +47,10 @@ def _of(notices: Iterable[Notice]) -> list[Finding]:
     return _sorted([Finding.of(notice) for notice in notices])
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _sorted(findings: list[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.file, finding.line, finding.column))
 
@@ -70,8 +74,8 @@ def _racoon(path: Path, _: bytes) -> tuple[list[Finding], list[str]]:
     findings = _of(made.notices) + [_refusal(error, str(path)) for error in refusals]
     engine = made.engine
     facts = [
-        f"{len(engine.remotes)} remotes, {len(engine.sainfos)} sainfos,"
-        f" {len(engine.keys.entries)} pre-shared keys"
+        f"{_counted(len(engine.remotes), 'remote')}, {_counted(len(engine.sainfos), 'sainfo')},"
+        f" {_counted(len(engine.keys.entries), 'pre-shared key')}"
     ]
     return _sorted(findings), facts
 
@@ -89,7 +93,7 @@ def _psk(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
     notices = Notices()
     entries = psk.parse(str(path), octets, notices)
     usable = sum(bool(entry.key) for entry in entries)
-    return [*_of(notices), *_privacy(path)], [f"{usable} keys"]
+    return [*_of(notices), *_privacy(path)], [_counted(usable, "key")]
 
 
 def _privacy(path: Path) -> list[Finding]:
@@ -109,7 +113,7 @@ def _setkey(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
     notices = Notices()
     names = Names(upper_protocol=protocol_number, port=_service)
     operations = parse(text_of(octets), names, name=str(path), notices=notices)
-    return _of(notices), [f"{len(operations)} operations"]
+    return _of(notices), [_counted(len(operations), "operation")]
 
 
 def _service(name: str) -> int | None:
@@ -130,7 +134,7 @@ def _supplicant(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
     except ConfigError as error:
         return [_worded(str(error), str(path), REFUSED)], []
     findings = [_worded(str(warning), str(path), PASSED_OVER) for warning in config.warnings]
-    return findings, [f"{len(config.networks)} networks"]
+    return findings, [_counted(len(config.networks), "network")]
 
 
 def _time_conf(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
@@ -142,7 +146,7 @@ def _time_conf(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
         made = parse(octets, str(path), notices)
     except ConfigurationError as error:
         return [*_of(notices), _worded(str(error), str(path), REFUSED)], []
-    return _of(notices), [f"{len(made.servers)} servers"]
+    return _of(notices), [_counted(len(made.servers), "server")]
 
 
 def _time_keys(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
@@ -154,7 +158,7 @@ def _time_keys(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
         keys = parse(octets, str(path), notices)
     except ConfigurationError as error:
         return [*_of(notices), _worded(str(error), str(path), REFUSED)], []
-    return [*_of(notices), *_privacy(path)], [f"{len(keys)} keys"]
+    return [*_of(notices), *_privacy(path)], [_counted(len(keys), "key")]
 
 
 def _papers(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:

@@ -327,3 +327,30 @@ def test_a_sainfo_of_unsupported_ciphers_lets_no_other_stand_in(folder: Path) ->
     assert told(made)[-1] == (
         "2: none of the encryption algorithms can be done: this traffic is not negotiated"
     )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'certificate_type x509 "none.pem" "none.key";',
+        'ca_type x509 "none.pem";',
+        'peers_certfile x509 "none.pem";',
+        'ca_type x509 "psk.txt";',
+    ],
+)
+def test_a_certificate_that_no_proposal_needs_stops_nobody(folder: Path, statement: str) -> None:
+    made = read(folder, f"remote 192.0.2.9 {{ {statement} {PROPOSAL} }}")
+    assert len(made.engine.remotes[0].proposals) == 1
+    (notice,) = told(made)
+    assert notice.startswith("2: no proposal of 192.0.2.9 needs this file: ")
+    both = f"remote 192.0.2.9 {{ {statement} {PROPOSAL} {by('rsasig')} }}"
+    assert "racoon.conf:2:" in refusal(folder, both)
+
+
+def test_who_inherits_a_pin_that_could_not_be_read_does_not_sign(folder: Path) -> None:
+    made = read(
+        folder,
+        f'remote "a" {{ peers_certfile x509 "none.pem"; {PROPOSAL} }}\n'
+        f'remote "b" inherit "a" {{ {by("rsasig")} }}',
+    )
+    assert [len(remote.proposals) for remote in made.engine.remotes] == [1, 0]
