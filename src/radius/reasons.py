@@ -29,7 +29,7 @@ def reason(
     if broke:
         return Cause.UNREACHABLE, f"{server} cannot be asked: {broke}"
     return Cause.SILENT, (
-        f"no answer from {server} within {seconds:.3g} s; is the address right, does a packet"
-        " filter drop UDP, does the server know this client's address, and is the secret the same?"
-        " A server with another secret is silent; its log says so"
+        f"no answer from {server} within {round(seconds, 1):g} s; is the address right, does a"
+        " packet filter drop UDP, does the server know this client's address, and is the secret the"
+        " same? A server with another secret is silent; its log says so"
     )
