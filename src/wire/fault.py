@@ -1,7 +1,7 @@
-"""What nobody expected, in a daemon that others depend on: told with what was being done.
+"""Unexpected exceptions in a daemon: they are logged with what was being done.
 
-A fault in one event of one peer ends nothing for all others: the event is lost, and that is in the
-log. A program that has many of them cannot go on; it ends, and whoever started it starts it again.
+A fault in one event of one peer does not affect others: the event is lost and logged. After many
+faults the program ends, so that its supervisor restarts it.
 """
 
 import logging
@@ -21,11 +21,11 @@ WITHIN: Final = 60.0  # seconds
 
 
 class CannotGoOn(Exception):
-    """No fault of the program: what it lives on was taken away. The text says what."""
+    """Not a fault of the program: something that it needs is gone. The text says what."""
 
 
 class Faults:
-    """Tells faults to `logger`, and gives up at MANY of them WITHIN so many seconds."""
+    """Logs faults to `logger`; MANY of them WITHIN so many seconds are raised."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger

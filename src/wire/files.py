@@ -159,7 +159,9 @@ def sync_folder(path: "Path") -> None:
 
 
 class PrivateLog:
-    """A file of secrets that grows by whole lines. What fails is told, and stops nothing."""
+    """A file of secrets that grows by whole lines. A failure is logged, and does not end the
+    program.
+    """
 
     def __init__(self, path: "Path", tell: Callable[[str], None]) -> None:
         """Open or make `path`, mode 0600; a folder that is missing is made, mode 0700.
@@ -180,7 +182,7 @@ class PrivateLog:
                 raise
 
     def write(self, line: bytes) -> None:
-        """Add `line` and its end, whole or not at all. A failure is told once until it is over."""
+        """Add `line` and its end, whole or not at all. A failure is logged once."""
         size = os.fstat(self._file).st_size
         octets = line + b"\n"
         try:

@@ -8,7 +8,7 @@ from wire.lean import Self
 class OpenEnum(IntEnum):
     """An IntEnum that takes any number of 0 to 2**32-1; one without a name prints as the number.
 
-    Unknown members are made anew each time: compare with ==, as with every int.
+    Unknown members are created each time: compare with ==, as with every int.
     """
 
     @classmethod

@@ -44,7 +44,7 @@ def is_pem(octets: bytes) -> bool:
 
 
 def blocks(octets: bytes) -> list[Block]:
-    """All blocks, in order. One whose end is missing, or another's, is none."""
+    """All blocks, in order. A block without its own END line is skipped."""
     found = []
     for match in _BLOCK.finditer(octets):
         lines = [line.strip(b" \t\0") for line in match[0].splitlines()]

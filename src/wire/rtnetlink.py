@@ -1,7 +1,7 @@
 """What the kernel tells of links, addresses, routes and rules -- rtnetlink(7), linux/rtnetlink.h.
 
-`parse` turns a datagram into what it tells; `Table` knows what was told before and says what is
-different. A refreshed lifetime of an address, or a route that is announced again, is no change.
+`parse` turns a datagram into what it tells; `Table` keeps what was reported before and returns the
+differences. A refreshed lifetime of an address, or a route that is announced again, is no change.
 Requests that change something are pyroute2's, but for routes, of which there may be thousands:
 pyroute2 0.9.5 takes 0.4 ms for each, the kernel 0.01.
 """
@@ -298,7 +298,7 @@ class Change(Record):
 
 
 class Table:
-    """What is known of the host. Bounded: beyond `MOST`, what comes is told, and not kept."""
+    """What is known of the host. Bounded: beyond `MOST`, new entries are reported, but not kept."""
 
     MOST: Final = 10_000
 
@@ -352,7 +352,7 @@ class Table:
                 self._remove(_place(item), item)
 
     def doubt(self, kind: type[Item]) -> None:
-        """All of this kind is going to be told once more: what is not is gone, says `settle`."""
+        """All entries of this kind will be reported again: `settle` returns those that were not."""
         self._stale = {item for item in self.items() if isinstance(item, kind)}
 
     def settle(self) -> list[Change]:

@@ -2,7 +2,7 @@
 
 A core turns an event into commands. What it *tells* (send this datagram) is carried out at once,
 in list order. What it *asks* (allocate an SPI) takes time: it runs as a task, and its result comes
-back through the inbox as an event, so that a slow kernel stalls nobody.
+back through the inbox as an event, so that a slow kernel delays no other event.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ C_co = TypeVar("C_co", covariant=True)
 
 
 PULSE: Final = 5.0
-"""Seconds until the clock is looked at again: waiting does not count the time asleep."""
+"""Seconds until the clock is looked at again: waiting does not count time in suspend."""
 
 
 def clock() -> float:
-    """Monotonic seconds, the time that the machine was asleep included."""
+    """Monotonic seconds, including time in suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -11,9 +11,9 @@ they behave alike:
 - `Notices` collects what does not refuse a file: lines that are passed over, and lines that mean
   something else here than to the program whose file it is.
 
-A line is passed over, with a notice, wherever leaving it out changes neither who is let in nor what
-is protected. Any other line that is not understood is
-refused. Which is which, is for the reader of the file to know.
+A line is passed over, with a notice, if leaving it out changes neither which peers are accepted nor
+what is protected. Any other line that is not understood is refused. Which is which, is for the
+reader of the file to know.
 
     source = Source.of("psk.txt", octets, secret=r"(?<=\\s)\\S.*")
     for line in source.lines():

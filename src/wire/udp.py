@@ -108,7 +108,7 @@ class UdpEndpoint:
     ) -> Self:
         """A socket bound to `address` (the unspecified one: all of its family).
 
-        Raises: OSError, with EADDRINUSE when somebody else has the port.
+        Raises: OSError, with EADDRINUSE when another program has the port.
         """
         return cls(bound_socket(address, port, options), options, taken)
 

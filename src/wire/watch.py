@@ -65,7 +65,7 @@ class Feed:
             return [], True
 
     def drain(self) -> tuple[list[Told], bool]:
-        """What was told since the last call, and whether some of it was lost."""
+        """The changes since the last call, and whether some were lost."""
         told: list[Told] = []
         lost = False
         while True:
