@@ -1,9 +1,9 @@
 """The checks that make a datagram an answer, and an answer a measurement.
 
 Their order matters (RFC 5905, 8 and 9.2; RFC 8633; RFC 9109). First, whether the datagram answers
-our request: until that is certain no field counts, kiss codes neither (else anybody could silence
-a server with one forged packet). The driver's connected socket has checked address and port.
-Then, whether the server has time to give. Last, whether the numbers can be true.
+our request: until then no field counts, not even a kiss code (otherwise one forged packet could
+silence a server). The driver's connected socket has checked address and port. Then, whether the
+server has time to give. Last, whether the numbers can be true.
 """
 
 from collections.abc import Container
@@ -23,7 +23,8 @@ OUR_PRECISION: Final = 100  # ns; reading a clock and stamping a packet
 def parse_answer(octets: bytes, origins: Container[int]) -> Packet:
     """The packet in `octets` if it answers a request that carried one of `origins`.
 
-    Raises: Skip (Malformed) for whatever anybody could have sent; nothing of it may be used.
+    Raises: Skip (Malformed) for a packet that an off-path attacker could have sent; nothing of it
+    may be used.
     """
     if len(octets) > MAX_OCTETS:
         raise Malformed(f"{len(octets)} octets are too many")

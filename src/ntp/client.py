@@ -8,7 +8,7 @@ ntp.aio for the drivers.
 With NTS the round has two phases, because a certificate can be verified only at a known date, and
 the date is what we lack: plain answers give a candidate date, at or above the floor; the keys are
 exchanged with the certificate verified *at that date*; authenticated answers must then agree with
-the candidate. A liar can only choose among the dates at which a certificate it holds is valid.
+the candidate. An attacker can only choose among the dates at which a certificate it holds is valid.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ _RATE: Final = "it asks for fewer requests (RATE)"
 class Client:
     """Events in, commands out; see ntp.messages.
 
-    Args: `floor`: no date before it is believed (ntp.trust); `trusted`: our own date is right
+    Args: `floor`: no date before it is accepted (ntp.trust); `trusted`: our own date is right
     within hours, so that certificates can be verified at it and no plain phase is needed.
     """
 

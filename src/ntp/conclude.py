@@ -38,7 +38,8 @@ def majority_of(turns: Sequence[Turn], among: Sequence[Turn] | None = None) -> A
 
 
 def candidate_of(turns: Sequence[Turn]) -> Agreement | None:
-    """The date to verify certificates at: what the deciding servers say in plain, or else anybody.
+    """The date to verify certificates at: the unauthenticated answers of the deciding servers, or
+    else of all servers.
 
     It is not a date to set a clock by, so a majority of those that answered is enough.
     """
@@ -143,7 +144,7 @@ def _no(verdict: Verdict, why: str, turns: Sequence[Turn]) -> Outcome:
 
 
 def _failed(counting: Sequence[Turn], turns: Sequence[Turn]) -> Outcome:
-    """Nobody can vote: the gravest reason says why."""
+    """No server has a vote: the gravest reason says why."""
     gravest = max(counting, key=lambda turn: turn.failure.value, default=None)
     if gravest is None:
         return _no(Verdict.NO_ANSWER, "no server is configured", ())
@@ -174,7 +175,7 @@ def _reports(turns: Sequence[Turn], agreement: Agreement | None) -> tuple[Report
 
 
 def _without_part(turn: Turn, turns: Sequence[Turn], agreement: Agreement | None) -> str:
-    """Why somebody who answered well has no part in the result."""
+    """Why a server with a usable answer does not count."""
     counting = deciding(turns)
     if turn in counting and turn not in one_each(counting):
         return f"another server has the same address, {turn.answered}; both count as one"

@@ -196,7 +196,7 @@ def check_host(text: str) -> str:
 
 
 def _servers(words: "list[Word]", notices: "Notices") -> list[ServerLine]:
-    """The server of a line; none if nobody is to believe it."""
+    """The server of a line; none if it is not used."""
     from ntp import foreign
 
     kind, hosts = str(words[0]), [word for word in words[1:] if word not in ("-4", "-6")]

@@ -35,7 +35,7 @@ class Implausible(Unusable):
 
 
 class ClockStepped(ServerError):
-    """Our own clock was set by somebody while the request was on its way; ask again."""
+    """Our own clock was set while the request was on its way; ask again."""
 
 
 class KissOfDeath(ServerError):
@@ -58,7 +58,7 @@ class KissOfDeath(ServerError):
 
 
 class NtsNak(ServerError):
-    """The server cannot read our cookie: keys must be exchanged anew (RFC 8915, 5.7)."""
+    """The server cannot read our cookie: keys must be exchanged again (RFC 8915, 5.7)."""
 
 
 class ConfigurationError(NtpError):

@@ -2,7 +2,8 @@
 
 A directive about serving others, logging, steering the clock or hardware clocks is passed over:
 without it neither who is believed nor what is authenticated is another. One that makes a stricter
-choice of servers is refused, since to go on without it would be to believe more than was asked for.
+choice of servers is refused, because without it more answers would be accepted than the file
+allows.
 """
 
 from wire.lean import Final
@@ -50,10 +51,10 @@ _REFUSED_OPTIONS: Final = """
 require offset maxdelay maxdelayratio maxdelaydevratio certset ca cert ask autokey
 """
 REFUSED_OPTIONS: Final = frozenset(_REFUSED_OPTIONS.split())
-"""Options that say what is believed."""
+"""Options that decide which answers are accepted."""
 
 UNUSED_SERVER: Final = "noselect"
-"""A server that is asked, and never believed."""
+"""A server that is asked, but not used."""
 
 CLOCK_DRIVERS: Final = "127.127."
 """ntpd's addresses of hardware clocks."""

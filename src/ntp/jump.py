@@ -1,12 +1,12 @@
-"""A jump of a date that was right: what it takes to be believed.
+"""A jump of a date that was right: the conditions for accepting it.
 
 One bad hour of a server, or one packet held back on the way, must not move the date. A jump is held
 until it has been seen again: what a majority says, or an authenticated server, in the next round;
 what is unconfirmed, in every round for as long as the date that it displaces was, at most 15
 minutes (as ntpd's stepout). A lower level of trust does not displace a higher one.
 
-Differs: RFC 5905, 12 waits 900 s for every step. Somebody who can be believed need not wait so
-long: the next certificate may be checked in between.
+Differs: RFC 5905, 12 waits 900 s for every step. A more trusted answer need not wait so long: the
+next certificate may be checked in between.
 """
 
 from ntp.messages import Outcome
@@ -21,7 +21,7 @@ STEPOUT: Final = 900.0  # s; RFC 5905, A.1.1: WATCH
 
 class Jump(Record, kw_only=True):
     """A jump that was seen. `offset`: ns; `since`, monotonic s: seen in every round from then on;
-    `waits_for`: what it takes, for people; empty once it is believed."""
+    `waits_for`: what it takes, for people; empty once it is accepted."""
 
     offset: int
     since: float

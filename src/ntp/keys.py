@@ -6,8 +6,8 @@ is longer than 20 characters and nothing but hexadecimal digits (ntpd). `ASCII:`
 without an algorithm is for MD5 (chrony). ntpd may list hosts after the key; they do not matter to a
 client.
 
-A line that is no key of ours is passed over with a notice: whoever needs that key does not get it,
-and is refused. Of two keys of one number the last counts, as for ntpd.
+A line that is no key of ours is passed over with a notice: a server that needs that key is refused.
+Of two keys of one number the last counts, as for ntpd.
 """
 
 from ntp.auth import Algorithm, Key

@@ -2,7 +2,7 @@
 
 A request tells nothing about us: version 4, mode 3, 64 random bits as transmit timestamp, and zeros
 (RFC 9109 and the data minimisation draft). The random bits are what the answer must repeat; our
-clock stays home, as it may stand at 1970.
+clock is not sent, as it may be at 1970.
 
 Interleaved mode: the server's transmit timestamp is written before the packet really leaves. Asked
 by a request that repeats the server's last receive timestamp as its origin, the server answers with

@@ -2,7 +2,7 @@
 
 The header is fixed; what follows it is not delimited. RFC 7822 makes it readable: what is left is
 a MAC if it is 20 or 24 octets long (a crypto-NAK: 4), else it starts with an extension field.
-Anything else is junk, and a packet with junk is none.
+Anything else is junk, and a packet with junk is refused.
 """
 
 from enum import IntEnum

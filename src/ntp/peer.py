@@ -85,8 +85,8 @@ class Peer:
     def forbid(self, code: str, now: float) -> None:
         """The server sent a kiss code that forbids us to ask again.
 
-        Differs: RFC 5905, 7.4 means for good. One forged answer of somebody on the way would then
-        take the time away until a restart; we ask once more after the longest interval.
+        Differs: RFC 5905, 7.4 means for good. One forged answer of an on-path attacker would then
+        silence the server until a restart; we ask once more after the longest interval.
         """
         self.refused, self.not_before = code, now + BANISHED
 
@@ -122,7 +122,7 @@ class Peer:
         )
 
     def forget_addresses(self) -> None:
-        """Nobody answered: a name may lead elsewhere by the next time."""
+        """There was no answer: a name may lead elsewhere by the next time."""
         if not is_numeric(self.lookup):
             self.hosts = ()
         is_silent = not any(member.reach & 1 or member.refused for member in self.members)

@@ -1,10 +1,10 @@
-"""Whom to believe: the interval that a majority shares -- RFC 5905, 11.2.1.
+"""Which servers are right: the interval that a majority shares -- RFC 5905, 11.2.1.
 
 Each server says that the truth lies in [offset - error, offset + error]. If more than half of them
 are right, the truth lies where more than half of these overlap. There can be several such places,
 when one wide interval covers two that contradict each other: the result then spans them all, as in
 the standard, and its error bound says so. One server alone cannot be checked; two that do not
-overlap cannot both be right, and nobody can tell which one is.
+overlap cannot both be right, and there is no way to decide which one is.
 
 Differs: the result is the best survivor's offset (least error bound), moved into the interval, and
 not the cluster algorithm's weighted mean: a client that sets its clock once has no use for it.
@@ -40,7 +40,7 @@ def best_of(samples: Sequence[Sample]) -> Sample | None:
 def agree(votes: Mapping[str, Sample], out_of: int | None = None) -> Agreement | None:
     """The agreement of more than half of `out_of` servers (default: of those that vote), or None.
 
-    One vote out of one is an agreement too: the caller says that nobody confirmed it.
+    One vote out of one is an agreement too: the caller reports it as unconfirmed.
     """
     if len(votes) == 1 and out_of in (None, 1):  # the common case, 8 us faster
         (only,) = votes.values()

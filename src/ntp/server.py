@@ -1,9 +1,9 @@
 """The server core: answers clients for a branch office, and for tests -- RFC 4330, 6; RFC 9769, 2.
 
 Its time is a date and a monotonic moment that belong together, never this machine's own clock: a
-server whose clock is being set by its own client must not follow it. Requests are octets from
-anybody: what is not a request is dropped and counted. The rate limit answers one excess request in
-four with the kiss code RATE, so that a forged source address draws little.
+server whose clock is being set by its own client must not follow it. Requests are untrusted octets:
+what is not a request is dropped and counted. The rate limit answers one excess request in four with
+the kiss code RATE, so that a forged source address draws little.
 """
 
 from collections import Counter, OrderedDict
@@ -91,7 +91,7 @@ class NoRequest(Skip):
 
 
 class TooOften(Skip):
-    """The client is over its rate, and was told so before."""
+    """The client is over its rate, and has got its RATE kiss code already."""
 
 
 class Server:

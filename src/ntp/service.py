@@ -3,8 +3,8 @@
 Until the date is right: one quick sample of each server, and after silence again in 2, 4, ... 64 s.
 Then: several paced samples every 64 s, up to every 1024 s while the clock stays right; after
 silence back off in the same way. Each interval is moved by a random part, so that a street of
-gateways after a power cut does not ask as one. A change of the network, a wake-up after suspend,
-or somebody else's hand on the clock brings the next round forward.
+gateways after a power cut does not ask as one. A change of the network, a resume after suspend, or
+another program that sets the clock starts the next round early.
 
 The first usable answer sets the clock, however little it may be trusted: any date is better than
 none. From then on a jump is held until it has earned the trust that it takes (ntp.jump). A date is
@@ -57,7 +57,7 @@ class NetworkChanged:
 
 @dataclass(frozen=True, slots=True)
 class ClockChanged:
-    """The machine slept, or somebody else set the clock."""
+    """The machine was suspended, or another program set the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class SetClock:
 
 @dataclass(frozen=True, slots=True)
 class LoseTrust:
-    """Told: from now on nobody can say that the date is right."""
+    """Told: from now on it is not known whether the date is right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +117,7 @@ Command = StartRound | CancelRound | SetClock | LoseTrust | SaveDate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What is to be known of the service. Times: monotonic s; `poll`: log2 s."""
+    """The state of the service. Times: monotonic s; `poll`: log2 s."""
 
     trust: Trust | None
     heard: float | None  # the last answer that was accepted
@@ -147,7 +147,7 @@ class Service:
         self._maxchange = maxchange
         self._trust: Trust | None = None
         self._level_at = self._heard = float("-inf")
-        self._begun = 0.0  # when this date was first believed
+        self._begun = 0.0  # when this date was first accepted
         self._accepted: Outcome | None = None  # the last round's, if it was
         self._rounds = 0  # accepted since the last step
         self._poll = MINPOLL

@@ -2,7 +2,7 @@
 
 A timestamp counts 2**-32 s from 1900, or from 2036-02-07 (era 1), or from 2172 (era 2): the packet
 does not say which. A *pivot* does: a date that is known to have passed, such as the day the
-software was built. The running clock cannot serve as one, for it may stand at 1970.
+software was built. The running clock cannot be the pivot, because it may be at 1970.
 
 Dates in this package are whole nanoseconds since 1970 (Unix time); a float of today's date has
 steps of 0.2 us.

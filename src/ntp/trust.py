@@ -7,10 +7,9 @@ key or NTS proves is *authenticated*.
 
 The *floor* is a date that has surely passed. Its first part comes with the software and the
 firmware image; the second is what was saved. A date that is only unconfirmed is refused below
-either; one that is better is heard down to the first, so that a saved date that was a lie is put
-right by whoever could have prevented it. An unconfirmed date moves the saved floor by no more than
-has passed on our own monotonic clock, which no server can move: what had passed then, and that
-time with it, has surely passed now.
+either; a better one is accepted down to the first, so that a wrong saved date can be corrected. An
+unconfirmed date moves the saved floor by no more than has passed on our own monotonic clock, which
+no server can move: so the true date is later than the new floor.
 """
 
 from enum import IntEnum

@@ -22,7 +22,7 @@ async def query(
     within: float = 5.0,
     pivot: int | None = None,
 ) -> Outcome:
-    """Ask one server; nobody confirms what it says.
+    """Ask one server; its answer is not confirmed.
 
     Args: `samples`, two seconds apart; `within`, s, for all of it; `pivot`, Unix ns: a date that
     has passed (default: the local clock's, which must then not be decades off).
@@ -42,7 +42,7 @@ async def agree(
     """Ask several servers at once; the outcome is what a majority of them says, or of those that
     answer: then it is called unconfirmed.
 
-    Args: as for `query`; four hosts or more survive a liar.
+    Args: as for `query`; with four hosts or more, one false server does no harm.
     """
     lines = [ServerLine(host=host, port=port) for host in hosts]
     date = time.time_ns() if pivot is None else pivot

@@ -83,7 +83,7 @@ def _exchange(command: ExchangeKeys, ca: str, within: float) -> Material:
 def _connected(host: str, port: int, end: float) -> socket.socket:
     """A connection to the first of the host's addresses that takes one, by `end` (monotonic s).
 
-    As socket.create_connection, whose time limit is for each address anew. Raises: OSError.
+    As socket.create_connection, but with one time limit for all addresses. Raises: OSError.
     """
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for left, (family, kind, protocol, _, address) in zip(

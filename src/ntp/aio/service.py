@@ -50,7 +50,7 @@ class Host(Protocol):
         """Set the clock and tell who waits for it. Raises: ClockRefused, OSError."""
 
     def lose_trust(self) -> None:
-        """Tell who asks that nobody can say whether the date is right. Raises: OSError."""
+        """Publish that it is not known whether the date is right. Raises: OSError."""
 
     def save(self, date: int) -> None:
         """Save `date` as the floor. Raises: OSError."""
@@ -184,7 +184,7 @@ class _Running:
         self._inbox.put_nowait(RoundEnded(outcome=outcome))
 
     def _set(self, command: SetClock) -> None:
-        # Not read again afterwards: somebody else may have set the clock by then.
+        # Not read again afterwards: another program may have set the clock by then.
         gap = _date_gap() + (command.outcome.offset if command.step else 0)
         try:
             self._host.set_right(command)
@@ -214,7 +214,9 @@ class _Running:
 
 
 def _date_gap() -> int:
-    """Date less monotonic time, ns: the same while nobody sets the clock and nobody sleeps."""
+    """Date less monotonic time, ns: constant while the clock is not set and the machine is not
+    suspended.
+    """
     return time.time_ns() - time.monotonic_ns()
 
 

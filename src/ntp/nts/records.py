@@ -93,7 +93,7 @@ def request() -> bytes:
 def parse(octets: bytes) -> tuple[Record, ...] | None:
     """The records of a message up to its end, or None if the end has not come yet.
 
-    Raises: KeyExchangeFailed if more comes than anybody needs.
+    Raises: KeyExchangeFailed if more comes than a key exchange can need.
     """
     if len(octets) > LONGEST:
         raise KeyExchangeFailed("it sends more than a key exchange can need")

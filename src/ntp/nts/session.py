@@ -1,7 +1,7 @@
 """NTP packets under NTS -- RFC 8915, 5.
 
 A request carries a unique identifier, a cookie that tells the server our keys, and an authenticator
-over all that precedes it. A cookie is used once, so that nobody can follow us by it; each answer
+over all that precedes it. A cookie is used once, so that it cannot be used to track us; each answer
 brings new ones, encrypted. A request asks for as many as are missing of eight by placeholders.
 """
 
