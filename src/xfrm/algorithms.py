@@ -1,9 +1,9 @@
-"""The algorithms of ESP, AH and IPComp by every name that somebody gives them: one table.
+"""The algorithms of ESP, AH and IPComp by all their names: one table.
 
-Linux's crypto names go to the kernel, setkey's are typed and printed, racoon's stand in
-racoon.conf, PF_KEY's numbers in dumps (RFC 2367 and linux/pfkeyv2.h), tshark's in its table of ESP
-keys. Integrity check values are as long as the RFCs say: PF_KEY carries no length, and Linux then
-cuts SHA-256 to 96 bits, which no peer expects (RFC 4868 says 128).
+Linux's crypto names go to the kernel, setkey's are typed and printed, racoon's are in racoon.conf,
+PF_KEY's numbers in dumps (RFC 2367 and linux/pfkeyv2.h), tshark's in its table of ESP keys.
+Integrity check values are as long as the RFCs say: PF_KEY carries no length, and Linux then cuts
+SHA-256 to 96 bits, which no peer expects (RFC 4868 says 128).
 """
 
 from collections.abc import Sequence

@@ -67,25 +67,25 @@ class Mapping(Record, kw_only=True):
 
 
 class Gone(Record):
-    """An SA was deleted, by us or by somebody else (`setkey -c`, `ip xfrm state delete`)."""
+    """An SA was deleted, by us or by another program (`setkey -c`, `ip xfrm state delete`)."""
 
     sa: SaId
 
 
 class PolicyAdded(Record):
-    """A policy came, or replaced the one with its index. Policies of sockets are not told."""
+    """A policy came, or replaced the one with its index. Policies of sockets are not reported."""
 
     policy: Policy
 
 
 class PolicyGone(Record):
-    """A policy was deleted, by us or by somebody else, or its life ended. Go by its index."""
+    """A policy was deleted, by us or by another program, or its lifetime ended. Go by its index."""
 
     policy: Policy
 
 
 class Resync(Record, kw_only=True):
-    """Events were lost, or somebody flushed SAs or policies: what is true is to be listed anew."""
+    """Events were lost, or SAs or policies were flushed: list them again."""
 
     sas: bool = True
     policies: bool = True

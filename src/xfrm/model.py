@@ -1,4 +1,4 @@
-"""Security associations and policies as values (RFC 4301, 4.4), whoever enforces them.
+"""Security associations and policies as values (RFC 4301, 4.4), for every data plane.
 
 The same objects go to the kernel over netlink, to the userspace data path and to `setkey`.
 Addresses are `ipaddress` objects; lifetimes are seconds, octets and packets.
@@ -162,7 +162,7 @@ class Template(Record, kw_only=True):
 
 
 class Policy(Record, kw_only=True):
-    """What is to be done with traffic (RFC 4301, 4.4.1). No templates and ALLOW: bypass."""
+    """What a policy does with traffic (RFC 4301, 4.4.1). No templates and ALLOW: bypass."""
 
     selector: Selector
     direction: Direction

@@ -110,7 +110,8 @@ def state_of(sa: SecurityAssociation, now: int) -> State:
 def dump_reply(sas: Sequence[SecurityAssociation], *, pid: int, now: int) -> bytes:
     """The SADB_DUMP messages of `sas`, as a kernel numbers them: 1, 2, ... and the last one 0.
 
-    `pid` is the process that asked, `now` Unix seconds. No SA at all is told as an error, ENOENT.
+    `pid` is the process that asked, `now` Unix seconds. If there is no SA, the answer is the error
+    ENOENT.
     """
     if not sas:
         return _MSG.pack(PF_KEY_V2, SADB_DUMP, errno.ENOENT, 0, _MSG.size // 8, 0, 0, pid)

@@ -45,7 +45,7 @@ class Client:
     """Belongs to the network namespace in which it is made. Raises XfrmError."""
 
     def __init__(self, groups: Sequence[int] = (), ready: socket.socket | None = None) -> None:
-        """`ready` is a socket that is bound already, to a kernel or to what stands for it."""
+        """`ready` is a socket that is bound already, to a kernel or to its stand-in."""
         self._sequences = itertools.count(1)
         if ready is not None:
             self._socket = ready
@@ -79,7 +79,7 @@ class Client:
         return [result for part in self.tell_in_parts(wishes) for result in part]
 
     def tell_in_parts(self, wishes: Sequence[Wish]) -> Iterator[list[XfrmError | None]]:
-        """The same, a datagram at a time: for who has something else to do, too."""
+        """The same, a datagram at a time: so that the caller can do other work in between."""
         for at in range(0, len(wishes), _TOGETHER):
             yield self._tell(wishes[at : at + _TOGETHER])
 
@@ -101,7 +101,9 @@ class Client:
         raise AssertionError("a dump ends with its list, or raises")
 
     def dump_in_parts(self, wish: Wish) -> Iterator[list[Message] | None]:
-        """None after each datagram, for who has something else to do, too; the list at the end."""
+        """None after each datagram, so that the caller can do other work in between; the list at
+        the end.
+        """
         for _ in range(_DUMPS):
             answers: list[Frame] = []
             for part in self._dump(wish):

@@ -1,8 +1,8 @@
 """The kernel as a data plane: SAs and policies over XFRM netlink.
 
-It belongs to the network namespace in which it was opened, and needs CAP_NET_ADMIN. It touches only
-the entries that it is told to: nothing is ever flushed, at start or at exit. pyroute2 is imported
-when a kernel is opened.
+It belongs to the network namespace in which it was opened, and needs CAP_NET_ADMIN. It changes only
+the entries that it is asked to change: nothing is ever flushed, at start or at exit. pyroute2 is
+imported when a kernel is opened.
 """
 
 import asyncio
@@ -222,7 +222,7 @@ class Kernel:
 
 
 def _event(message: Message) -> Event | None:
-    """A message that makes no sense is as good as a lost one."""
+    """A message that cannot be decoded is treated as lost."""
     try:
         return event_of(message)
     except Malformed:
@@ -230,7 +230,7 @@ def _event(message: Message) -> Event | None:
 
 
 def _probe_sa() -> SecurityAssociation:
-    """With keys that nobody knows and a life of a second, should we die before it is removed."""
+    """It has random keys and a lifetime of a second, in case we end before it is removed."""
     src, dst = _PROBE
     return SecurityAssociation(
         src=src,

@@ -4,7 +4,8 @@ pyroute2 has no XFRM messages of its own; ours go through it as octets (`xfrm.ne
 shape this module:
 
 - It gives every message to the request with the same sequence number, and a notification carries
-  the number of whoever caused it, in any process. So requests have a socket without multicast
+the number of the request that caused it, in any process. So requests have a socket without
+multicast
   groups, and events a socket that asks nothing.
 - A dump takes it longer than the kernel, and it does not look whether the tables changed meanwhile:
   lists, and many requests at a time, are `aio.blocking`'s.

@@ -27,7 +27,7 @@ class Reason(StrEnum):
     IN_DEVICE = "MguInDeviceError"
     OUT_HEADER = "MguOutHdrError"
     OUT_TOO_BIG = "MguOutTooBig"
-    OUT_LOOP = "MguOutLoop"  # what we sent came back to us: somebody took our mark off it
+    OUT_LOOP = "MguOutLoop"  # what we sent came back to us: another program cleared its mark
 
 
 class Refused(Exception):

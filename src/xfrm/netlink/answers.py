@@ -49,7 +49,7 @@ def policy_of(message: Message) -> Policy:
 
 
 def event_of(message: Message) -> dataplane.Event | None:
-    """The event that a multicast message is, or None for one that nobody asked about.
+    """The event that a multicast message is, or None for one of another kind.
 
     Raises Malformed.
     """

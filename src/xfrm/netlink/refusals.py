@@ -53,7 +53,7 @@ def refusal(request: int, answer: Acknowledgement, doing: str) -> XfrmError:
 
 
 def understood(read: Callable[[M], T], given: M, doing: str) -> T:
-    """`read(given)`, with Malformed as a refusal: the kernel's answer makes no sense."""
+    """`read(given)`, with Malformed as a refusal: the kernel's answer cannot be decoded."""
     try:
         return read(given)
     except Malformed as error:

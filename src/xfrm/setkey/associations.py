@@ -134,7 +134,7 @@ def mode(name: str, place: Place) -> Mode:
 
 
 def _padding(word: Word, notices: Notices) -> None:
-    """Linux pads as RFC 4303 says, and never lets a sequence number come again."""
+    """Linux pads as RFC 4303 says, and never repeats a sequence number."""
     if word not in _PADDINGS:
         raise SetkeyError(f"'{word}' is not one of {', '.join(_PADDINGS)}", word.place)
     notices.passed_over(word.place, f"{word} has no effect: Linux pads as RFC 4303 says")

@@ -1,6 +1,6 @@
 """SAs and policies in words, what belongs to what, and what looks wrong: `setkey -D --explain`.
 
-No key is shown, so that the text can be sent to whoever helps. What belongs together is what the
+No key is shown, so that the text can be sent to a support team. What belongs together is what the
 kernel joins (xfrm_state_find, xfrm_policy_ok): protocol, mode, request id and, for a tunnel, the
 end points of a policy's template must be those of the SA.
 """

@@ -2,7 +2,7 @@
 
 Differs: a file is looked at whole before anything is done, so that a mistake in its last line does
 not leave half of it in the kernel. An `esp` SA with `-A` alone gets the null cipher, which Linux
-wants to be told. A replay window (`-r`) is in packets, as Linux counts it.
+needs explicitly. A replay window (`-r`) is in packets, as Linux counts it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ANY_UPPER: Final = 255  # setkey's number of "any"
 
 
 class Names(Record):
-    """How names become numbers: without a network and files unless somebody hands them in."""
+    """How names become numbers: without a network and files unless they are passed in."""
 
     addresses: Callable[[str], Sequence[Address]] = lambda _: ()
     upper_protocol: Callable[[str], int | None] = lambda _: None
@@ -98,7 +98,7 @@ def pairs(src: End, dst: End, place: Place) -> list[tuple[Address, Address]]:
 
 
 def protocol(word: Word) -> tuple[Protocol, bool]:
-    """An IPsec protocol, and whether it is to be in UDP."""
+    """An IPsec protocol, and whether it is encapsulated in UDP."""
     found = _PROTOCOLS.get(word)
     if found is None:
         if word in _NOT_IN_LINUX:

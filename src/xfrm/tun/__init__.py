@@ -1,6 +1,6 @@
 """IPsec without the kernel's: packets come out of a TUN device, go to the peer as ESP, and back.
 
-`spd` says what is to be done with a flow, `forward` does it to packets (neither does I/O), `outer`
+`spd` decides what is done with a flow, `forward` does it to packets (neither does I/O), `outer`
 has the raw sockets, `device` and `routes` the TUN device and what is routed into it, `guard`
 refuses what comes past it in clear, `datapath` joins them to a `xfrm.dataplane.Dataplane`.
 """

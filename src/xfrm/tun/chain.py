@@ -35,7 +35,7 @@ class _Run:
 
 
 class Chain:
-    """Makes messages of nf_tables; after one that was refused only `whole` is of use."""
+    """Makes messages of nf_tables; after one that was refused only `whole` works."""
 
     def __init__(self, table: str, name: str | None, numbers: Iterator[int]) -> None:
         """`numbers` name the sets; without a chain of a `name` these are kept, and never asked."""
@@ -60,7 +60,7 @@ class Chain:
         return messages
 
     def add(self, entry: PolicyEntry) -> list[bytes] | None:
-        """What adds one policy; None if the rules have to be made anew."""
+        """What adds one policy; None if the rules have to be made again."""
         run = self._run_for(entry.rank, self._verdict(entry.policy))
         if run is None or (run is not self._runs[-1] and _shape(entry.policy) not in run.sets):
             return None
@@ -68,7 +68,7 @@ class Chain:
         return [*made, *nft.add_elements(self._table, name, [_element(entry.policy)])]
 
     def remove(self, entry: PolicyEntry) -> list[bytes] | None:
-        """What takes one policy away; None if it is time to make the rules anew."""
+        """What takes one policy away; None if it is time to make the rules again."""
         shape = _shape(entry.policy)
         run = self._runs[self._at(entry.rank)]
         run.sizes[shape] -= 1

@@ -274,7 +274,7 @@ class DataPath:
         self._events.put_nowait(None)  # for whoever asks again
 
     async def _follow(self) -> None:
-        """Have the rules and routes that somebody took away, and the addresses of now."""
+        """Restore the rules and routes that another program removed; read the present addresses."""
         if self._guard is not None:
             self._guard.follow(self._spd)
         await self._routes.follow()
@@ -320,7 +320,7 @@ class DataPath:
                 outbound(packets)
         except BlockingIOError:
             pass
-        except OSError as error:  # somebody removed the device: it would be readable for ever
+        except OSError as error:  # the device was removed: it would be readable for ever
             self._loop.remove_reader(self._fd)
             logger.error(
                 "the device %s is gone (%s): nothing passes until the daemon is started again",
@@ -353,7 +353,7 @@ class DataPath:
         self._events.put_nowait(entry.mapping())
 
     def _sa_changed(self, sa: SecurityAssociation) -> None:
-        """It came or went: decide its flows anew, send what waited for it, set the timer."""
+        """It came or went: decide its flows again, send what waited for it, set the timer."""
         batch = self._batches.pop(sa.id, None)
         if batch is not None:
             batch.flush()

@@ -1,6 +1,6 @@
 """Decisions kept by flow, each with what it rests on: a policy and an SA.
 
-A change of a policy or an SA forgets the flows that rest on it, and those that a new policy takes
+A change of a policy or an SA drops the flows that use it, and those that a new policy takes
 over; no others. When there is no room the oldest goes, one by one.
 """
 

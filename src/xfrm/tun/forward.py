@@ -1,8 +1,8 @@
 """What happens to a packet, either way (RFC 4301, 5.1 and 5.2). No I/O: `Ports` has the functions.
 
 Decisions are made once per flow and kept: `_out` maps a flow to the function that sends its
-packets, `_in` has the flows that may come by an inbound SA. A change of an SA or a policy forgets
-those that rest on it.
+packets, `_in` has the flows that may come by an inbound SA. A change of an SA or a policy drops
+those that use it.
 """
 
 from collections import Counter
@@ -71,7 +71,7 @@ class Forwarder:
     def __init__(
         self, sad: Sad, spd: Spd, ports: Ports, ike_ports: frozenset[int] = frozenset()
     ) -> None:
-        """`ike_ports`: UDP ports of this host that IKE and ESP in UDP speak from."""
+        """`ike_ports`: UDP ports of this host that IKE and ESP in UDP send from."""
         self._ike_ports = ike_ports
         self._sad = sad
         self._spd = spd
@@ -199,7 +199,7 @@ class Forwarder:
         return self._out.put(key, way, of, policy, ends)
 
     def _is_own(self, of: Flow, packet: bytes) -> bool:
-        """IKE's datagram, or a packet of an SA of ours: somebody took our mark off it.
+        """IKE's datagram, or a packet of an SA of ours: another program cleared our mark.
 
         To send it again would bring it back again, for ever.
         """
@@ -294,7 +294,7 @@ class Forwarder:
         return inner if size == len(inner) else inner[:size]
 
     def _checked(self, sa: SecurityAssociation, of: Flow) -> PolicyEntry | Direction:
-        """What lets the packet in, which must be what the SA was made for (RFC 4301, 5.2, step 4).
+        """The policy that accepts the packet, which must be the SA's (RFC 4301, 5.2, step 4).
 
         Raises Refused.
         """

@@ -34,7 +34,7 @@ logger = logging.getLogger("xfrm")
 
 TABLE: Final = "mgu-ipsec"
 _CHAINS: Final = {Direction.IN: ("input", 1), Direction.FWD: ("forward", 2)}  # with NF_INET_*
-_ATTEMPTS: Final = 10  # at a list that nobody changes meanwhile
+_ATTEMPTS: Final = 10  # at a list that is not changed meanwhile
 _KIND: Final = socket.SOCK_RAW | socket.SOCK_NONBLOCK
 _NETLINK_NETFILTER: Final = 12
 _GROUPS: Final = 1 << 6  # NFNLGRP_NFTABLES
@@ -98,7 +98,7 @@ class Guard:
         return self._watch.fileno()
 
     def close(self) -> None:
-        with suppress(OSError):  # somebody was faster
+        with suppress(OSError):  # another program was faster
             self._send([nft.delete_table(TABLE)])
         self.let_go()
 
@@ -137,7 +137,7 @@ class Guard:
 
     @property
     def stale(self) -> bool:
-        """Whether somebody took the table or of its rules, so that `follow` has to be called."""
+        """Whether the table or one of its rules was removed, so that `follow` has to be called."""
         ours = self._socket.getsockname()[0]
         while True:
             try:
@@ -162,7 +162,7 @@ class Guard:
             self._send_all(messages, spd)
 
     def follow(self, spd: Spd) -> None:
-        """Make all rules anew if somebody took of them. Raises XfrmError."""
+        """Make all rules again if some were removed. Raises XfrmError."""
         if not self._is_ours():
             self._send_all(None, spd)
 

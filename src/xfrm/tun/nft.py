@@ -65,7 +65,7 @@ def errors(octets: bytes) -> list[int]:
 
 
 def takes_away(octets: bytes, table: str, ours: int) -> bool:
-    """Whether notifications tell that somebody but the netlink port `ours` took of the table."""
+    """Whether notifications report that another netlink port than `ours` removed something."""
     cursor = Cursor(octets)
     name = _text(1, table)  # in a message about a table, a chain or a rule the first attribute
     try:

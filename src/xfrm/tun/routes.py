@@ -8,7 +8,7 @@ The routes go with the device, too, when the process is killed. Behind each ther
 "unreachable": it stays then, so that nothing leaves in clear until the next start takes over.
 
 Nothing is asked of the kernel that we know: `watch` tells when the host's addresses changed, or
-when somebody took away a rule or a route of ours.
+when another program removed a rule or a route of ours.
 """
 
 import asyncio
@@ -167,7 +167,7 @@ class Routes:
             )
 
     def _set(self, network: Network, *, again: bool = False) -> None:
-        """Make the route there what the policies want; `again`: somebody took it away."""
+        """Make the route there what the policies want; `again`: it was removed."""
         policies = self._policies.get(network)
         if not policies:
             if network in self._routes:
@@ -189,7 +189,7 @@ class Routes:
             self._routes[network] = source
 
     def _remove(self, network: Network) -> None:
-        with suppress(XfrmError):  # somebody was faster
+        with suppress(XfrmError):  # another program was faster
             self._request(remove_route(network, TABLE, index=self._index))
         with suppress(XfrmError):
             self._request(remove_route(network, TABLE, metric=_LAST, kind=UNREACHABLE))

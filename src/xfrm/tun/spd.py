@@ -1,4 +1,4 @@
-"""The security policy database (RFC 4301, 4.4.1): what is to be done with a flow."""
+"""The security policy database (RFC 4301, 4.4.1): what is done with a flow."""
 
 from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Matcher:
 
 
 class PolicyEntry:
-    """A policy as it stands in the database; the one with the lowest `rank` decides."""
+    """A policy as it is in the database; the one with the lowest `rank` decides."""
 
     __slots__ = ("date", "matcher", "policy", "rank", "used")
 

@@ -1,7 +1,8 @@
 """Tells what others changed: the host's addresses, and the rules and routes that are ours.
 
 rtnetlink(7), multicast groups only: nothing is asked. The kernel queues a notification before it
-answers whoever made the change, so `drain` knows at any moment all that happened until then.
+answers the program that made the change, so `drain` knows at any moment all that happened until
+then.
 """
 
 from dataclasses import dataclass, field
