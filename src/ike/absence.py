@@ -1,8 +1,8 @@
 """Whether we were away: the machine was suspended, or the daemon was stopped, for minutes.
 
-The clock of the daemon counts the time asleep. While there are SAs, a timer fires every minute. If
-it is late by more than peers wait for an answer (dead peer detection, RFC 3706), they have given us
-up, and what we have is of no use: to send with it would be to send into the void.
+The clock of the daemon counts time in suspend. While there are SAs, a timer fires every minute. If
+it is late by more than peers wait for an answer (dead peer detection, RFC 3706), they have deleted
+our SAs, and packets that we send with them are lost.
 """
 
 from typing import Final

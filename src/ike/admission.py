@@ -56,8 +56,8 @@ class Admission:
         )
 
     def reload(self, config: Config) -> None:
-        """The configuration was read again: who is not authenticated yet begins anew if anything
-        is different for it. When the limits are the same, all counts go on.
+        """The configuration was read again: a peer that is not authenticated yet starts again if
+        anything is different for it. When the limits are the same, all counts go on.
         """
         for sa in self._db.half_open:
             facts, name = sa.facts, sa.facts.key_name
@@ -74,7 +74,7 @@ class Admission:
         octets = event.octets
         if event.local.port == self._context.config.natt_port:
             if not octets.startswith(NON_ESP_MARKER):
-                return  # a keepalive, or ESP that is none of our business
+                return  # a keepalive, or ESP
             octets = octets[len(NON_ESP_MARKER) :]
         header = None
         sa = None
@@ -149,8 +149,8 @@ class Admission:
 
     def _check_rates(self, address: Address, *, known: bool) -> None:
         """First messages: of one that is known a few; of strangers many, as all peers of `remote
-        anonymous` may begin at once after a power cut, but half of them from one prefix. Who is
-        not looked at now sends again. Raises: OutOfTurn.
+        anonymous` may begin at once after a power cut, but half of them from one prefix. A peer
+        whose message is dropped now sends it again. Raises: OutOfTurn.
         """
         now = self._context.now
         if known:
@@ -175,7 +175,7 @@ class Admission:
         )
         return IsakmpSa(context, self, facts)
 
-    # --- as the owner of what is not authenticated ---
+    # --- as the owner of SAs that are not authenticated ---
 
     def phase1_authenticated(self, sa: IsakmpSa) -> Peer:
         self._db.half_open.remove(sa)
@@ -232,7 +232,7 @@ class Admission:
             self._answer(error.notify, header, event)
         elif isinstance(error, UnsupportedExchangeType):  # once for each type
             sa.notify(_notification(error.notify, header))
-        # A protected answer to anything else would cost a message ID each, whoever sent it.
+        # A protected answer to anything else would cost a message ID each, for any sender.
 
     def _answer(self, kind: NotifyType, header: Header, event: DatagramReceived) -> None:
         notification = _notification(kind, header)

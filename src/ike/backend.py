@@ -1,4 +1,4 @@
-"""What the keying daemon needs of whoever enforces SAs and policies.
+"""What the keying daemon needs of the data plane.
 
 The kernel and the userspace data path are joined to it by the application (`mgu.keying`).
 """

@@ -61,7 +61,7 @@ class EventKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Something an administrator who watches (or waits with `-w`) is told.
+    """An event for an administrator who watches (or waits with `-w`).
 
     For phase 2, `selector` is the policy's.
     """

@@ -82,7 +82,7 @@ class Remote:
     address: Address | None
     port: int = 500
     exchange_modes: tuple[ExchangeType, ...] = (ExchangeType.MAIN,)
-    proposals: tuple[Phase1Proposal, ...] = (Phase1Proposal(),)  # empty: nobody is let in
+    proposals: tuple[Phase1Proposal, ...] = (Phase1Proposal(),)  # empty: no peer is accepted
     my_identifier: Identifier | None = None  # None: our address
     peers_identifiers: tuple[Identifier, ...] = ()  # empty: not checked
     verify_identifier: bool = False
@@ -144,7 +144,7 @@ class Sainfo:
     encryption: tuple[EspEncryption, ...] = (EspEncryption(),)
     integrity: tuple[Integrity, ...] = (Integrity.HMAC_SHA1,)
     remoteid: int = 0
-    peer: Identifier | None = None  # only for who has this identity in phase 1
+    peer: Identifier | None = None  # only for a peer with this identity in phase 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,12 +204,12 @@ class Limits:
     sas_per_peer: int = 512  # IPsec SAs, inbound and outbound
     fragment_octets_per_source: int = 64 * 1024  # of messages that are not whole yet
     patience_after_proof: float = 10.0  # seconds from message 4 to the peer's authentication
-    per_proof: int = 1024  # identities, and generated policies, of who has one and the same key
+    per_proof: int = 1024  # identities, and generated policies, of peers with the same key
     queued_early: int = 4  # Quick Mode messages kept for a phase 1 about to be established
     message_in_the_clear: int = 8192  # octets
     fragments: int = 64 * 1024  # octets of one fragmented message
     fragment_octets: int = 4 * 1024 * 1024  # of messages that are not whole yet, in all
-    notifies_per_second: float = 5.0  # unauthenticated answers to what nobody should have sent
+    notifies_per_second: float = 5.0  # unauthenticated answers to unexpected messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

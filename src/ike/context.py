@@ -73,8 +73,8 @@ class Context:
     def detail(
         self, lines: Iterable[str], peer: Address | None = None, level: Level = Level.DEBUG
     ) -> None:
-        """What only who asked for it reads (`log debug`). `lines` may be a generator: when nobody
-        listens, it is not even started.
+        """What only who asked for it reads (`log debug`). `lines` may be a generator: at a lower
+        log level it is not even started.
         """
         if level < self.config.log:
             return

@@ -91,7 +91,7 @@ class Engine:
         return self._context.take_commands()
 
     def _came_back(self) -> None:
-        """The machine slept: the peers have given us up. The next packet begins anew."""
+        """After suspend the peers have deleted our SAs. The next packet starts again."""
         self._context.warning(
             "this machine was suspended for minutes: all SAs are deleted and negotiated again when"
             " needed"

@@ -26,7 +26,7 @@ class PeerError(IkeError):
 
 
 class OutOfTurn(PeerError):
-    """A message that nobody waits for: dropped, no answer (it may be late or forged)."""
+    """An unexpected message: dropped, no answer (it may be late or forged)."""
 
 
 class PayloadMalformed(PeerError):

@@ -25,7 +25,7 @@ class DatagramReceived:
 class Acquire:
     """Traffic waits for SAs of this policy, or an administrator wants them (`establish-sa esp`).
 
-    `local` may hold the port to speak from; without it the engine takes 500.
+    `local` may hold the port to send from; without it the engine takes 500.
     """
 
     policy: PolicyEntry
@@ -83,7 +83,7 @@ class SaExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaGone:
-    """Somebody else deleted an SA of ours."""
+    """Another program deleted an SA of ours."""
 
     sa: SaId
 

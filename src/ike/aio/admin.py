@@ -94,7 +94,7 @@ class AdminServer:
 
     @property
     def watched(self) -> bool:
-        """Whether anybody waits for events."""
+        """Whether a client waits for events."""
         return bool(self._watching)
 
     @property
@@ -243,7 +243,7 @@ def _check_socket(path: Path, status: os.stat_result) -> None:
 
 
 def _give(path: Path, owner: int, group: int) -> None:
-    """Change the owner of the socket itself, whoever else may write into its folder."""
+    """Change the owner of the socket itself, even if others can write to its directory."""
     handle = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _check_socket(path, os.fstat(handle))

@@ -54,10 +54,10 @@ Keys = ExportKeys | IpsecSa
 
 
 class Driver:
-    """Runs one engine. `export` is told every key when the configuration wants that.
+    """Runs one engine. `export` gets every key if the configuration asks for that.
 
-    `reload(apply)` reads the configuration anew, has it applied to the engine, then does what else
-    there is to do; it raises ValueError when the configuration is refused.
+    `reload(apply)` reads the configuration again, applies it to the engine, then does the rest; it
+    raises ValueError when the configuration is refused.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class Driver:
         self._told.put_nowait(self._reload_quietly)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set, then say good-bye to the peers and remove what is ours.
+        """Serve until `stop` is set, then send deletes to the peers and remove our SAs and
+        policies.
 
         A fault costs what was being done; MANY of them end it (`wire.fault`).
         """

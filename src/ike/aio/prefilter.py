@@ -1,4 +1,4 @@
-"""What the kernel drops before it reaches the daemon: what is not an ISAKMP message at first sight.
+"""What the kernel drops before it reaches the daemon: datagrams that cannot be ISAKMP messages.
 
 A flood of nonsense costs then a few instructions each, and no place in a socket's queue, where the
 peers' messages would have to be lucky to find one. Versions 1 and 2 pass (IKEv2 gets an answer);

@@ -111,7 +111,7 @@ class Desk:
             return _refusal(request, errno.EINVAL, str(error))
 
     async def reload(self) -> bytes:
-        """Take the configuration anew; what to say of it. Raises: ValueError when it is refused."""
+        """Apply the configuration; what to say of it. Raises: ValueError when it is refused."""
         reloaded = await self._reload()
         self.config = reloaded.config
         return "\n".join(reloaded.remarks).encode(errors="replace")[:_LONGEST]

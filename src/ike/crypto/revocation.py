@@ -1,7 +1,8 @@
 """Certificate revocation lists: local files, never fetched (RFC 5280, 5).
 
 As racoon, which lets OpenSSL check the CRLs of the whole chain: an issuer without a CRL revokes
-nothing; one whose CRL does not hold (signature, dates) vouches for nobody until it is renewed.
+nothing; one whose CRL does not hold (signature, dates) makes its certificates invalid until it is
+renewed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -46,7 +47,7 @@ class Lists:
         return cls(tuple(load(der) for der in encoded))
 
     def check(self, certificate: Certificate, issuer: Certificate, date: datetime | None) -> None:
-        """Whether `issuer`, whose signature `certificate` bears, stands by it.
+        """Whether `issuer`, who signed `certificate`, has not revoked it.
 
         Raises: InvalidCertificate.
         """
@@ -87,7 +88,7 @@ class Lists:
                 f"the CRL of {_issuer(named[0])} is not signed by that CA's key, or the key is not"
                 f" for signing CRLs; {_RENEW}"
             )
-        # parts and differences of a CRL are told by critical extensions (5.2.4 and 5.2.5)
+        # partial and delta CRLs have critical extensions (5.2.4 and 5.2.5)
         whole = [crl for crl in signed if not any(e.critical for e in crl.extensions)]
         if not whole:
             raise InvalidCertificate(

@@ -52,8 +52,8 @@ def sign(credentials: Credentials, digest: bytes) -> bytes:
 def load(der: bytes) -> Certificate:
     """A certificate whose outline is one. Raises: InvalidCertificate.
 
-    Not `cryptography.x509`: OpenSSL judges a certificate, and takes many that `cryptography`
-    refuses for a part that nobody needs.
+    Not `cryptography.x509`: OpenSSL validates a certificate; it accepts many that `cryptography`
+    refuses for an unused part.
     """
     try:
         return Certificate.parse(der)

@@ -1,7 +1,7 @@
 """Each proposal of a peer beside each of ours, and why it was refused: what `log debug` shows.
 
 Generators: they compare again what the choice compared (`ike.doi.select`), by the same rules, and
-only when somebody listens.
+only with `log debug`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,10 +1,11 @@
-"""IKE fragmentation, Cisco's, as racoon and strongSwan speak it: big messages in several datagrams.
+"""IKE fragmentation, Cisco's, as racoon and strongSwan implement it: big messages in several
+datagrams.
 
 Fragments come before any authentication, so what is held of them is bounded: the octets of a
 message, of a source and in all, and an unfinished message lives for a short time only. Where there
-is no room, the oldest message of the lowest standing goes, and none for one of lower standing: who
-has neither the cookies of an ISAKMP SA nor a configured address displaces nobody who does. A
-repeated fragment is legal, a different one with the same number starts over.
+is no room, the oldest message of the lowest standing goes, and none for one of lower standing: a
+sender with neither the cookies of an ISAKMP SA nor a configured address displaces no fragment of
+one that has. A repeated fragment is legal, a different one with the same number starts over.
 """
 
 from collections.abc import Iterable
@@ -30,7 +31,9 @@ Key = tuple[bytes, bytes, Endpoint]
 
 
 class Standing(IntEnum):
-    """What speaks for a fragment. Addresses can be forged; cookies only by who has seen them."""
+    """The evidence that a fragment comes from a peer. Addresses can be forged; cookies only by an
+    attacker who has seen them.
+    """
 
     STRANGER = 0
     REMOTE = 1  # its source is the address of a configured remote

@@ -242,7 +242,7 @@ class OriginalAddress:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A piece of a message (Cisco's IKE fragmentation, as racoon and strongSwan speak it)."""
+    """A piece of a message (Cisco's IKE fragmentation, as racoon and strongSwan implement it)."""
 
     identifier: int
     number: int
