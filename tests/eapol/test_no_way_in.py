@@ -21,6 +21,7 @@ from eapol.methods import avp, keys, tlv
 from eapol.methods.avp import MICROSOFT, Avp, Code, MsCode
 from eapol.methods.mschapv2 import MsChapPacket, OpCode
 from eapol.methods.peap import EXTENSIONS, compound_mac, prf_plus
+from eapol.methods.teap_keys import Chain
 from eapol.methods.tlv import Result, Tlv, TlvType
 from eapol.settings import Network, Phase2, TlsPolicy
 from lab.eap_talk import (
@@ -79,7 +80,7 @@ class Intruder(RuleBasedStateMachine):
         return self.network.eap[0]
 
     def inside(self, octets: bytes) -> None:
-        if self.tunnel is not None:
+        if self.tunnel is not None and octets:
             self.attempt(partial(self.tunnel.say, octets))
 
     def attempt(self, what: Callable[[], bytes]) -> None:
@@ -91,6 +92,8 @@ class Intruder(RuleBasedStateMachine):
 
     def framed(self, packet: Packet) -> bytes:
         octets = bytes(packet)
+        if self.method == EapType.TEAP:
+            return bytes(Tlv(TlvType.EAP_PAYLOAD, octets))
         if self.method == EapType.TTLS:
             return bytes(Avp(Code.EAP_MESSAGE, octets))
         whole = self.version == 1 or packet.method == EXTENSIONS
@@ -131,6 +134,30 @@ class Intruder(RuleBasedStateMachine):
         data = bytes(tlv.result(Result.SUCCESS)) + bytes(Tlv(TlvType.CRYPTO_BINDING, head + mac))
         self.inside(self.framed(eap.request(0, EXTENSIONS, data)))
 
+    @precondition(lambda self: self.tunnel is not None and self.method == EapType.TEAP)
+    @rule(
+        links=st.integers(0, 2),
+        step=st.booleans(),
+        whole=st.booleans(),
+        bound=st.booleans(),
+        asks=st.booleans(),
+    )
+    def tlvs_of_teap(self, links: int, step: bool, whole: bool, bound: bool, asks: bool) -> None:
+        """Results with a binding to the tunnel alone: all that an intruder can compute."""
+        assert self.tunnel is not None
+        if not self.tunnel.tls.established:
+            return
+        chain = Chain(self.tunnel.tls)
+        for _ in range(links):
+            chain.advance(b"")
+        head = bytes((0, 1, 1, 0x20)) + bytes(32) + bytes(20)
+        blank = Tlv(TlvType.CRYPTO_BINDING, head + bytes(20))
+        binding = Tlv(blank.type, head + chain.mac(bytes(blank) + b"\x37"))
+        said = [Tlv(TlvType.INTERMEDIATE_RESULT, b"\0\1")] * step + [binding] * bound
+        said += [Tlv(TlvType.BASIC_PASSWORD_AUTH_REQ, b"?")] * asks
+        said += [tlv.result(Result.SUCCESS)] * whole
+        self.inside(b"".join(map(bytes, said)))
+
     @rule()
     def wait(self) -> None:
         if self.tunnel is not None:
@@ -162,10 +189,11 @@ class Intruder(RuleBasedStateMachine):
     [
         (replace(user(EapType.PEAP), phase2=Phase2(auth=("MSCHAPV2",))), 0),
         (replace(user(EapType.PEAP), phase2=Phase2(auth=("MSCHAPV2",))), 1),
+        (replace(user(EapType.TEAP), phase2=Phase2(auth=("MSCHAPV2",))), 1),
         (replace(user(EapType.TTLS), phase2=Phase2(auth=("MSCHAPV2",))), 0),
         (replace(user(EapType.TTLS), phase2=Phase2(autheap=("MSCHAPV2",))), 0),
     ],
-    ids=["peap0", "peap1", "ttls", "ttls-eap"],
+    ids=["peap0", "peap1", "teap", "ttls", "ttls-eap"],
 )
 def test_who_does_not_know_the_password_never_opens_the_port(
     network: Network, version: int, policy: TlsPolicy

@@ -18,10 +18,11 @@ from eapol.settings import (
     Phase2Auth,
     TunnelPolicy,
 )
+from lab.eapol_test import configuration, ours
 from lab.gateway import IDENTITY, network, supplicant
-from lab.netns import Veth
+from lab.netns import Namespace, Veth
 from lab.peers.authenticating import switch
-from lab.peers.freeradius import Settings
+from lab.peers.freeradius import SECRET, Settings, freeradius
 from lab.peers.hostapd import OwnServer
 from lab.pki import KeyKind, site
 from lab.trees import debian_13
@@ -339,3 +340,40 @@ def test_a_resumed_session_of_teap_that_ends_without_a_result_is_refused(
         gateway.authorized()
         assert gateway.ask("REAUTHENTICATE") == "OK\n"
         gateway.process.wait_line("before the server's Result TLV inside of the tunnel")
+
+
+# The server's keys are ours: `mgu eapol-test` compares MS-MPPE-Recv-Key and Send-Key with the MSK
+
+
+def keys_agree(folder: Path, settings: Settings, client: Network) -> bool:
+    conf = configuration(folder, client)
+    with Namespace("office") as host, freeradius(host, settings):
+        mine = ours(host, "-c", str(conf), "-s", SECRET)
+    assert mine.exit_code == 0, mine.output
+    return mine.keys == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "phase2", "version"),
+    [
+        (EapType.PEAP, Phase2(), "1.3"),
+        (EapType.TTLS, Phase2(auth=("PAP",)), "1.3"),
+        (EapType.PWD, Phase2(), "1.2"),
+    ],
+)
+def test_the_servers_keys_are_ours(
+    tmp_path: Path, method: EapType, phase2: Phase2, version: str
+) -> None:
+    settings = server("freeradius", version, "")
+    assert isinstance(settings, Settings)
+    assert keys_agree(tmp_path, settings, wanted(tmp_path, method, phase2=phase2))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("inner", "phase2"), [("mschapv2", "MSCHAPV2"), ("password", "PAP")])
+def test_the_servers_keys_of_teap_are_ours(
+    tmp_path: Path, version: str, inner: str, phase2: str
+) -> None:
+    client = wanted(tmp_path, EapType.TEAP, phase2=Phase2(auth=(phase2,)))
+    assert keys_agree(tmp_path, teap_server(version, inner), client)
