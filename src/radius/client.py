@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from radius import codec
-from radius.errors import Fault, Malformed, NotAuthentic
+from radius.errors import BadAttribute, Fault, Malformed, NotAuthentic
 from radius.events import (
     Answered,
     Ask,
@@ -32,7 +31,7 @@ from radius.events import (
 )
 from radius.health import PROBE, Health
 from radius.numbers import Code
-from radius.packet import Packet, Request, prove
+from radius.packet import Packet, Request, made, prove
 from radius.ports import Port, Ports
 from radius.reasons import reason
 from radius.settings import Timers
@@ -140,15 +139,17 @@ class Client:
             pending.broke = "too many requests are open"
             self._try_next(pending)
             return
+        server, asked = self.servers[pending.server], pending.asked
+        try:
+            pending.request = made(
+                asked.code, identifier, self._entropy(16), server.secret, asked.attributes
+            )
+        except BadAttribute as error:  # the same for every server
+            del port.open[identifier]
+            pending.broke = str(error)
+            self._give_up(pending)
+            return
         pending.port = port
-        server = self.servers[pending.server]
-        pending.request = codec.request(
-            pending.asked.code,
-            identifier,
-            self._entropy(16),
-            server.secret,
-            pending.asked.attributes,
-        )
         self._transmit(pending)
 
     def _place(self, pending: Pending) -> tuple[Port[Pending] | None, int]:
@@ -156,11 +157,11 @@ class Client:
             identifier = port.take(pending)
             if identifier is not None:
                 return port, identifier
-        made = self._ports.make(pending.server)
-        if made is None:
+        another = self._ports.make(pending.server)
+        if another is None:
             return None, 0
-        self._out.append(OpenPort(port=made.number, server=self.servers[pending.server]))
-        return made, made.take(pending) or 0
+        self._out.append(OpenPort(port=another.number, server=self.servers[pending.server]))
+        return another, another.take(pending) or 0
 
     def _transmit(self, pending: Pending) -> None:
         assert pending.port is not None

@@ -1,4 +1,4 @@
-"""Requests made, keys decrypted and attributes named by pyrad; the only module that imports it.
+"""Attributes named, encoded by name, and decrypted by pyrad; the only module that imports it.
 
 What comes in was checked by `radius.packet` before it gets here.
 """
@@ -17,10 +17,9 @@ from radius.numbers import (
     MICROSOFT,
     MS_MPPE_RECV_KEY,
     MS_MPPE_SEND_KEY,
-    AttributeType,
     Code,
 )
-from radius.packet import Attributes, Packet, Request
+from radius.packet import Packet
 from wire.secret import Secret
 
 OWN: Final = str(Path(__file__).with_name("dictionary"))
@@ -41,26 +40,6 @@ def dictionary(*more: str) -> Any:
         return Dictionary(OWN, *more)
     except (ParseError, OSError, ValueError) as error:
         raise BadAttribute(f"{' '.join(more)}: cannot be read as a dictionary: {error}") from error
-
-
-def request(
-    code: Code, identifier: int, authenticator: bytes, secret: Secret, attributes: Attributes
-) -> Request:
-    """A request with its Message-Authenticator as the first attribute (CVE-2024-3596)."""
-    # without a dictionary: types are numbers here, and pyrad looks up none
-    made = AuthPacket(
-        code, identifier, secret.reveal(), authenticator, dict=None, message_authenticator=True
-    )
-    for kind, value in attributes:
-        made.setdefault(int(kind), []).append(value)
-    proxied = tuple(value for kind, value in attributes if kind == AttributeType.PROXY_STATE)
-    return Request(
-        code=code,
-        identifier=identifier,
-        authenticator=authenticator,
-        proxy_states=proxied,
-        octets=made.RequestPacket(),
-    )
 
 
 def mppe_keys(answer: Packet, authenticator: bytes, secret: Secret) -> tuple[Secret, Secret] | None:

@@ -147,6 +147,16 @@ def test_identifiers_go_round_and_authenticators_are_new() -> None:
     assert len(here.ports) == 1
 
 
+def test_a_request_that_no_packet_can_hold_fails_with_the_reason_and_disturbs_nothing() -> None:
+    here = office(server(), server())
+    here.ask(1, ((79, bytes(253)),) * 17)
+    answer = failed(here.wait(1))
+    assert answer.cause is Cause.UNREACHABLE
+    assert "more than 4096 (RFC 2865, 3)" in answer.reason
+    here.ask(2)
+    assert code(here.wait(2)) == Code.ACCESS_CHALLENGE
+
+
 # Several servers
 
 

@@ -12,7 +12,7 @@ from pyrad.packet import AuthPacket
 from radius import codec
 from radius.errors import BadAttribute, Fault, Malformed, NotAuthentic
 from radius.numbers import MICROSOFT, MS_MPPE_RECV_KEY, MS_MPPE_SEND_KEY, AttributeType, Code
-from radius.packet import Packet, Request, prove
+from radius.packet import Packet, Request, made, prove
 from wire.secret import Secret
 
 SECRET = Secret(b"xyzzy5461")
@@ -28,7 +28,7 @@ STATUS_ANSWER = bytes.fromhex("02da0014ef0d552a4bf2d693ec2b6fe8b5411d66")
 
 def asked(identifier: int = 7, *more: tuple[int, bytes]) -> Request:
     attributes = (*IDENTITY, *more)
-    return codec.request(Code.ACCESS_REQUEST, identifier, AUTHENTICATOR, SECRET, attributes)
+    return made(Code.ACCESS_REQUEST, identifier, AUTHENTICATOR, SECRET, attributes)
 
 
 def reply_to(
@@ -40,8 +40,8 @@ def reply_to(
     fill: Callable[[AuthPacket], None] = lambda _: None,
 ) -> bytes:
     """By pyrad, which is the second opinion here."""
-    made = AuthPacket(packet=request.octets, secret=secret.reveal(), dict=codec.dictionary())
-    reply = made.CreateReply(message_authenticator=signed)
+    asked_for = AuthPacket(packet=request.octets, secret=secret.reveal(), dict=codec.dictionary())
+    reply = asked_for.CreateReply(message_authenticator=signed)
     reply.code = int(code)
     fill(reply)
     return bytes(reply.ReplyPacket())
@@ -56,9 +56,9 @@ def fault_of(octets: bytes, request: Request, *, signed: bool = True) -> Fault |
 
 
 def test_the_status_server_of_rfc_5997_is_made_and_its_answer_believed() -> None:
-    made = codec.request(Code.STATUS_SERVER, 0xDA, STATUS_REQUEST[4:20], SECRET, ())
-    assert made.octets == STATUS_REQUEST
-    prove(Packet.parse(STATUS_ANSWER), made, SECRET, signed=False)
+    request = made(Code.STATUS_SERVER, 0xDA, STATUS_REQUEST[4:20], SECRET, ())
+    assert request.octets == STATUS_REQUEST
+    prove(Packet.parse(STATUS_ANSWER), request, SECRET, signed=False)
 
 
 def test_a_request_has_its_message_authenticator_first() -> None:
@@ -66,6 +66,24 @@ def test_a_request_has_its_message_authenticator_first() -> None:
     assert first[0] == AttributeType.MESSAGE_AUTHENTICATOR
     pyrads = AuthPacket(packet=asked().octets, secret=SECRET.reveal(), dict=codec.dictionary())
     assert pyrads.verify_message_authenticator()
+
+
+@given(st.lists(st.tuples(st.integers(1, 79), st.binary(max_size=253)), max_size=12))
+def test_pyrad_makes_the_same_request(attributes: list[tuple[int, bytes]]) -> None:
+    attributes.sort(key=lambda each: each[0])  # pyrad puts those of one type together
+    theirs = AuthPacket(1, 7, SECRET.reveal(), AUTHENTICATOR, message_authenticator=True)
+    for kind, value in attributes:
+        theirs.setdefault(kind, []).append(value)
+    ours = made(Code.ACCESS_REQUEST, 7, AUTHENTICATOR, SECRET, tuple(attributes))
+    assert ours.octets == bytes(theirs.RequestPacket())
+
+
+def test_a_request_that_no_server_need_take_is_not_made() -> None:
+    long = ((AttributeType.EAP_MESSAGE, bytes(253)),) * 17
+    with pytest.raises(BadAttribute, match="more than 4096"):
+        made(Code.ACCESS_REQUEST, 7, AUTHENTICATOR, SECRET, long)
+    with pytest.raises(BadAttribute, match="more than 253"):
+        made(Code.ACCESS_REQUEST, 7, AUTHENTICATOR, SECRET, ((1, bytes(254)),))
 
 
 def test_an_answer_of_pyrad_is_believed() -> None:
@@ -96,7 +114,7 @@ def test_an_answer_that_proves_nothing_is_refused(answer: bytes, fault: Fault) -
 
 
 def test_an_answer_to_another_request_with_the_same_identifier_is_refused() -> None:
-    later = codec.request(Code.ACCESS_REQUEST, 7, bytes(16), SECRET, IDENTITY)
+    later = made(Code.ACCESS_REQUEST, 7, bytes(16), SECRET, IDENTITY)
     assert fault_of(reply_to(asked()), later) is Fault.BAD_MESSAGE_AUTHENTICATOR
 
 
