@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
+from cryptography.hazmat.primitives import serialization as form
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from OpenSSL import SSL, crypto
 from OpenSSL._util import exception_from_error_queue
 from OpenSSL._util import lib as _lib
@@ -60,7 +62,10 @@ class Key:
 
     def pem(self) -> Secret:
         """PKCS #8, not encrypted."""
-        return Secret(crypto.dump_privatekey(crypto.FILETYPE_PEM, self._key))
+        key = cast(PrivateKeyTypes, self._key.to_cryptography_key())
+        return Secret(
+            key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+        )
 
 
 def private_key(octets: bytes, passphrase: Secret | None) -> Key:

@@ -3,16 +3,24 @@
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eapol.certificates import Handed, judge
+from eapol import credentials
+from eapol.certificates import Handed, as_pem, judge, key_as_pem
 from eapol.errors import CredentialError
 from eapol.settings import NamedOctets, NamedSecret
-from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, site
+from lab import odd_pki
+from lab.pki import Authority, Issued, KeyKind, Site, Usage, Validity, parts, site
 from wire.secret import Secret
 
 NOW = datetime.now(UTC)
@@ -239,4 +247,41 @@ def test_a_list_that_is_out_of_date_is_a_warning() -> None:
     assert judge(handed(shallow, shallow.client, crl=octets), NOW) == [
         "crl.pem: the CRL of 'CN=Test Root,O=Branch Office Lab' expired on"
         f" {day(begin + timedelta(days=10))}; fetch the current one"
+    ]
+
+
+def test_what_is_not_pem_becomes_pem_and_what_is_stays_as_it_is() -> None:
+    made = site(KeyKind.P256)
+    der = made.root.certificate.public_bytes(Encoding.DER)
+    again = as_pem(NamedOctets("ca.der", der))
+    assert credentials.certificates(NamedOctets("ca", again)) == [parts(made.root.certificate)]
+    noisy = b"text\n" + made.root.certificate_pem()
+    assert as_pem(NamedOctets("ca.pem", noisy)) == noisy
+    usual = handed(made, made.client)
+    assert key_as_pem(usual) == usual.key.secret
+    encoded = made.client.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    key = key_as_pem(replace(usual, key=NamedSecret("key.der", Secret(encoded))))
+    found = credentials.private_key(NamedSecret("key", key), None)
+    assert found.belongs_to(parts(made.client.certificate))
+    bundle = pkcs12.serialize_key_and_certificates(
+        None, made.client.key, made.client.certificate, None, NoEncryption()
+    )
+    key = key_as_pem(replace(usual, key=NamedSecret("key.p12", Secret(bundle))))
+    assert b"BEGIN PRIVATE KEY" in key.reveal()
+
+
+def test_a_certificate_of_version_1_is_a_warning(tmp_path: Path) -> None:
+    made = site(KeyKind.P256)
+    for name, octets in {
+        "ca": made.root.certificate_pem(),
+        "ca.key": Issued(made.root.certificate, made.root.key).key_pem(),
+        "key": made.client.key_pem(),
+    }.items():
+        (tmp_path / name).write_bytes(octets)
+    request = odd_pki.openssl("req", "-new", "-key", str(tmp_path / "key"), "-subj", "/CN=old")
+    signed = ("-CA", str(tmp_path / "ca"), "-CAkey", str(tmp_path / "ca.key"), "-set_serial", "7")
+    old = odd_pki.openssl("x509", "-req", *signed, "-days", "90", stdin=request)
+    assert judge(handed(made, certificate=old, client=made.client), NOW + timedelta(days=1)) == [
+        "client.pem: the certificate of 'CN=old' is X.509 version 1; have a"
+        " certificate of version 3 issued"
     ]

@@ -140,6 +140,15 @@ def test_a_line_for_somebody_else_refuses_no_key_file(name: str, said: int) -> N
     assert len(notices) == said
 
 
+def test_a_prefix_says_what_a_key_is_and_a_sign_begins_a_comment_where_it_can() -> None:
+    found, _ = read("1 SHA1 ASCII:HEX:00\n2 SHA1 a!b#c\n  ; 3 SHA1 x\n4 SHA1 x #y\n5 SHA1 x ;y\n")
+    assert {number: key.secret.reveal() for number, key in found.items()} == {
+        1: b"HEX:00", 2: b"a!b#c", 4: b"x", 5: b"x",
+    }  # fmt: skip
+    assert read("1 SHA1 x ;y")[1] == []
+    assert read("1 SHA1 ascii:x")[0][1].secret.reveal() == b"ascii:x"
+
+
 def test_of_two_keys_of_one_number_the_last_counts_and_both_are_named() -> None:
     found, notices = read("1 SHA1 one\n1 SHA1 one\n1 SHA1 two\n")
     assert found[1].secret.reveal() == b"two"

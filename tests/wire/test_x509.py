@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509 as other
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,13 +42,27 @@ def test_each_part_is_what_another_reader_finds(whole: other.Certificate) -> Non
     assert found.public_key == whole.public_key().public_bytes(
         Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     )
-    assert found.rsa_bits == getattr(whole.public_key(), "key_size", None) or (
-        found.rsa_bits is None
-    )
+    public = whole.public_key()
+    bits = public.key_size if isinstance(public, rsa.RSAPublicKey) else None
+    assert found.rsa_bits == bits
     assert found.digest == "SHA256"
     for extension in whole.extensions:
         value = found.extension(extension.oid.dotted_string)
         assert value == extension.value.public_bytes()
+    usage = whole.extensions.get_extension_for_class(other.KeyUsage).value
+    assert found.allows(0) == usage.digital_signature
+    assert found.allows(5) == usage.key_cert_sign
+    assert found.allows(6) == usage.crl_sign
+
+
+def test_usages_and_alternative_names_are_read() -> None:
+    found = parts(ALL[3])
+    assert found.usages == [x509.SERVER_AUTH]
+    assert parts(ALL[0]).usages is None
+    assert found.alternative_names == [
+        (x509.DNS_NAME, b"radius.example"),
+        (x509.IP_ADDRESS, bytes([192, 0, 2, 1])),
+    ]
 
 
 @pytest.mark.parametrize("whole", ALL, ids=lambda each: each.subject.rfc4514_string())
@@ -80,6 +96,60 @@ def test_a_revocation_list_names_whom_it_revokes() -> None:
     assert found.issuer == parts(gone.certificate).issuer
 
 
+def test_a_list_that_revokes_nobody_and_has_no_next_date_is_read() -> None:
+    whole = SITE.issuer.crl([], SITE.valid)
+    found = x509.RevocationList.parse(whole.public_bytes(Encoding.DER))
+    assert not found.revokes(parts(SITE.client.certificate))
+    short = tlv(0x30, tlv(0x30, b"") + found.issuer.der + tlv(0x17, b"260101000000Z"))
+    bare = x509.RevocationList.parse(tlv(0x30, short))
+    assert bare.this_update == datetime(2026, 1, 1, tzinfo=UTC)
+    assert bare.next_update is None
+    with pytest.raises(DecodeError, match="no revocation list"):
+        x509.RevocationList.parse(tlv(0x30, tlv(0x30, tlv(0x30, b"") + found.issuer.der)))
+
+
+def tlv(tag: int, contents: bytes) -> bytes:
+    assert len(contents) < 0x80
+    return bytes([tag, len(contents)]) + contents
+
+
+@pytest.mark.parametrize(
+    ("tag", "octets"),
+    [
+        (0x0C, "B\u00fcro".encode()),
+        (0x14, b"B\xfcro"),
+        (0x1E, "B\u00fcro".encode("utf-16-be")),
+        (0x1C, "B\u00fcro".encode("utf-32-be")),
+        (0x0C, b"B\xfcro"),
+    ],
+)
+def test_a_text_is_read_in_its_character_set(tag: int, octets: bytes) -> None:
+    attribute = tlv(0x30, tlv(0x06, b"\x55\x04\x03") + tlv(tag, octets))
+    name = x509.Name(tlv(0x30, tlv(0x31, attribute)))
+    assert list(name.attributes) == [(x509.COMMON_NAME, "B\u00fcro")]
+    assert str(name) == "CN=B\u00fcro"
+
+
+def test_the_names_of_attributes_are_openssls() -> None:
+    attributes = [other.NameAttribute(other.ObjectIdentifier(oid), "SE") for oid in x509.ATTRIBUTES]
+    made = (
+        other.CertificateBuilder()
+        .subject_name(other.Name(attributes))
+        .issuer_name(other.Name([]))
+        .public_key(SITE.client.key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2030, 1, 1, tzinfo=UTC))
+        .sign(SITE.root.key, hashes.SHA256())
+    )
+    text = odd_pki.openssl(
+        "x509", "-noout", "-subject", "-nameopt", "compat", stdin=made.public_bytes(Encoding.PEM)
+    )
+    shown = text.decode().strip().removeprefix("subject=/").split("/")
+    wanted = [f"{name}=SE" for name in x509.ATTRIBUTES.values()]
+    assert [each.replace("street", "STREET") for each in shown] == wanted
+
+
 def test_names_are_equal_as_openssl_compares_them() -> None:
     def name(text: str, kind: other.name._ASN1Type) -> x509.Name:
         attribute = other.NameAttribute(other.NameOID.COMMON_NAME, text, kind)
@@ -98,7 +168,9 @@ def test_names_are_equal_as_openssl_compares_them() -> None:
         (der.UTC_TIME, b"491231235959Z", 2049),
         (der.UTC_TIME, b"500101000000Z", 1950),
         (der.UTC_TIME, b"2601010000Z", 2026),
-        (der.UTC_TIME, b"260101000000+0100", 2025),
+        (der.UTC_TIME, b"260101000000+0001", 2025),
+        (der.UTC_TIME, b"251231230000-0100", 2026),
+        (der.UTC_TIME, b"260101105900+1100", 2025),
         (der.GENERALIZED_TIME, b"99991231235959Z", 9999),
     ],
 )
