@@ -33,7 +33,9 @@ FAR: Final = "10.79.0.2"
 SECRET: Final = "known to both ends"
 QUIET: Final = 15.0  # seconds: the authenticator's quietPeriod
 AT_ONCE: Final = 2.0  # seconds
-LOADS: Final = 4.0  # seconds that Python takes at most to load a daemon, in a guest beside others
+LOADS: Final = (
+    8.0  # seconds that Python takes at most to load a daemon, in a guest beside many others
+)
 LIFE: Final = 10  # seconds of an IPsec SA
 
 
