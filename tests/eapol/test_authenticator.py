@@ -25,6 +25,7 @@ from eapol.events import (
     FrameReceived,
     LinkChanged,
     Logoff,
+    Logon,
     PortUnauthorized,
     Reauthenticate,
     SendFrame,
@@ -251,3 +252,16 @@ def test_a_session_ends_or_is_repeated_as_the_server_says() -> None:
     assert not ended.port.authorized
     assert endless.port.authorized
     assert any(isinstance(each, PortUnauthorized) for each in ended.out)
+
+
+def test_each_logoff_is_said_to_the_switch_once() -> None:
+    both = pair()
+    both.plug_in()
+    assert both.opens()
+    for number in (1, 2):
+        both.gateway(Logoff())
+        both.gateway(Logoff())
+        logoffs = [each for each in both.sent("gateway") if each.packet_type == PacketType.LOGOFF]
+        assert len(logoffs) == number
+        both.gateway(Logon())
+        assert both.opens(60.0)

@@ -93,7 +93,9 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ("eap_workaround=no", "eap_workaround=no is not a number of 0 to 1"),
         ('openssl_ciphers="DEFAULT@SECLEVEL=9"', "@SECLEVEL=9 is not a number of 0 to 5"),
         ('openssl_ciphers="@SECLEVEL=1:@SECLEVEL=2"', "names two security levels; write one"),
-        ('ca_cert=P"/etc/a\\x00b"', "a file name cannot hold a zero octet"),
+        ('ca_cert=P"/etc/a\\x00b"', "ca_cert: a file name cannot hold a zero octet"),
+        ('client_cert=P"/etc/a\\x00b"', "client_cert: a file name cannot hold a zero octet"),
+        ('ca_cert="pkcs11:x"', 'ca_cert="pkcs11:x" is not supported'),
         ('ca_cert="hash://server/sha256/00"', "must end in 64 hexadecimal digits"),
         ("nothing", "this line is not of the form key=value"),
         ("network={", "a block inside the block of line 1; is its closing '}' missing?"),
@@ -552,3 +554,7 @@ def test_the_curves_are_read_and_written() -> None:
     assert network.tls.curves == "P-256:P-384"
     assert option(network, "openssl_ecdh_curves") == '"P-256:P-384"'
     assert "is empty" in refusal(block('openssl_ecdh_curves=""'))
+
+
+def test_a_priority_that_is_no_number_is_named() -> None:
+    assert "priority=high is not a number" in refusal(block("priority=high"))

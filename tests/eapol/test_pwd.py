@@ -181,3 +181,16 @@ def test_octets_are_a_packet_or_malformed(octets: bytes) -> None:
     except MalformedFrame:
         return
     assert bytes(packet) == octets
+
+
+@pytest.mark.parametrize("number", GROUPS)
+def test_the_point_with_x_zero_is_one_and_the_neutral_element_is_none(number: int) -> None:
+    group = GROUPS[number]
+    y = pow(group.b, (group.prime + 1) // 4, group.prime)  # b is a square in each of them
+    encoded = bytes(group.octets) + y.to_bytes(group.octets, "big")
+    assert group.encoded(group.decoded(encoded)) == encoded
+    for x, wrong in ((0, 0), (0, y ^ 1), (group.prime, y), (0, group.prime + y)):
+        with pytest.raises(MalformedFrame, match="not on the curve"):
+            group.point(x, wrong)
+    with pytest.raises(MalformedFrame, match=f"an element of {len(encoded) - 1} octets"):
+        group.decoded(encoded[1:])

@@ -1,5 +1,6 @@
 """What is told of authentications and of a load, word by word; the frames of a capture."""
 
+import time
 from collections import Counter
 from dataclasses import replace
 from ipaddress import ip_address
@@ -16,7 +17,7 @@ from eapol.status import TlsStatus
 from lab.pki import site
 from mgu.eapoltest import report
 from mgu.eapoltest.capture import Capture, frame
-from mgu.eapoltest.load import Pace, Share, _count, shares
+from mgu.eapoltest.load import Pace, Share, _count, _show, shares
 from mgu.eapoltest.session import Outcome, Result
 from mgu.eapoltest.tally import Tally
 from radius.events import Server
@@ -259,3 +260,11 @@ def test_a_capture_is_for_its_owner_only(tmp_path: Path) -> None:
     assert frame(b"request", ("192.0.2.7", 40000), ("192.0.2.1", 1812)) in octets
     assert b"mgu eapol-test" in octets
     assert (tmp_path / "radius.pcapng").stat().st_mode & 0o777 == 0o600
+
+
+def test_in_a_log_the_progress_is_told_every_10_s(capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.monotonic()
+    assert _show(LOAD, now - 20, now - 8) == now - 8
+    assert capsys.readouterr().err == ""
+    assert _show(LOAD, now - 20, now - 10) >= now
+    assert capsys.readouterr().err == f"{LOAD.progress(20.0)}\n"

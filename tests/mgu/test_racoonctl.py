@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ike.admin.framing import Command, Reply, Request, Subject
+from ike.admin.framing import Command, Reply, Request, StatusForm, Subject
 from ike.admin.records import (
     Endpoint,
     EventRecord,
@@ -24,7 +24,8 @@ from ike.admin.records import (
     Side,
 )
 from ike.aio.admin import AdminServer, Answer
-from mgu.commands.racoonctl import main
+from mgu.admin_client import Refused
+from mgu.commands.racoonctl import main, plan
 from wire.secret import Secret
 from xfrm.model import Algorithm, Lifetime, SecurityAssociation, Usage
 from xfrm.pfkey import dump_reply
@@ -480,3 +481,21 @@ def test_what_asks_for_no_ipsec_sa_does_not_pay_for_their_model(words: str) -> N
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
     assert "cannot connect to racoon admin socket /nobody" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "form"),
+    [
+        ([], Command.STATUS, StatusForm.TEXT),
+        (["-f", "text"], Command.STATUS, StatusForm.TEXT),
+        (["-f", "json"], Command.STATUS, StatusForm.JSON),
+        (["-v", "-f", "json"], Command.STATUS_VERBOSE, StatusForm.JSON),
+    ],
+)
+def test_a_status_is_asked_for_in_the_form_that_is_wanted(
+    words: list[str], command: Command, form: StatusForm
+) -> None:
+    assert plan("status", words, 0).request == Request(command=command, subject=form)
+    with pytest.raises(Refused, match="racoonctl' alone shows the usage") as refused:
+        plan("status", ["-f", "xml"], 0)
+    assert refused.value.code == 64

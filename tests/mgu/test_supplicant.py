@@ -85,6 +85,14 @@ def test_the_control_socket_is_where_the_command_line_says(root: Path) -> None:
         assert not (root / "run").exists()
 
 
+def test_without_a_folder_for_it_there_is_no_control_socket(root: Path) -> None:
+    (root / "etc/wpa_supplicant.conf").write_text(NETWORK)
+    with Process(argv("-i", PORT), name="supplicant") as daemon:
+        daemon.wait_line(f"WARNING: {PORT}: ")
+        assert daemon.stop() == exits.OK
+    assert sorted(path.name for path in root.iterdir()) == ["etc"]
+
+
 def test_a_hangup_has_the_configuration_read_again(root: Path) -> None:
     papers = issue(root / "papers").client
     conf = root / "etc/wpa_supplicant.conf"
