@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import Final
 
 MAX_SHARES: Final = 1024
-"""Buckets that are remembered; who is forgotten has a full one again."""
+"""Buckets that are kept; one that was dropped is full again."""
 
 
 class RateLimiter:

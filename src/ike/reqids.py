@@ -1,4 +1,4 @@
-"""Which policies and SAs are ours, whoever looks at them: their reqids say so (Linux, xfrm.h).
+"""Which policies and SAs are ours is shown by their reqids (Linux, xfrm.h).
 
 Each policy has one of its own, so that no packet leaves by the SA of another (RFC 4301, 4.4.1.1:
 an SPD entry names its SAs). Others may have any number outside.

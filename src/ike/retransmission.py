@@ -19,8 +19,8 @@ MAX_REPEATS: Final = 32
 class Retransmitter:
     """The last message sent in one exchange.
 
-    Who waits for an answer sends again by itself; who has answered sends again only when the
-    question is repeated, octet for octet. So one lost datagram is repaired by exactly one side.
+    The side that waits for an answer retransmits by a timer; the side that has answered, only when
+    the request is repeated, octet for octet. So one lost datagram is repaired by exactly one side.
     """
 
     __slots__ = (

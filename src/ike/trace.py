@@ -1,6 +1,6 @@
 """What `log debug` and `log debug2` show of messages, as lines for `Context.detail`.
 
-Everything here is a generator: nothing is decoded and no text is made unless somebody listens.
+Everything here is a generator: nothing is decoded and no text is made at other log levels.
 Keys are never shown, and nothing that they are made of or proved by: public values, nonces, hashes,
 signatures, and attributes of transactions (passwords) are octets that are counted only.
 """

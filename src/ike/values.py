@@ -1,6 +1,6 @@
 """Security associations and the traffic they are for, as IKE sees them (RFC 2407; RFC 4301, 4.4).
 
-The engine speaks of these values only; who enforces them (kernel, user space, a test's list)
+The engine uses these values only; who enforces them (kernel, user space, a test's list)
 translates. Addresses are `ipaddress` objects, lifetimes seconds and kilobytes of 1024 octets.
 """
 

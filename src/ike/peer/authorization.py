@@ -1,4 +1,4 @@
-"""Who may be whom, and who may move where: the Peer Authorization Database (RFC 4301, 4.4.3).
+"""Which identity a peer may have, and where it may move: the PAD (RFC 4301, 4.4.3).
 
 An entry of the PAD is a `remote` of racoon.conf. It is found by the address a peer has, and says
 how the peer proves its identity. What is proved makes the peer (`ProvedIdentity`):
@@ -11,7 +11,7 @@ how the peer proves its identity. What is proved makes the peer (`ProvedIdentity
 | certificate                         | the identity, which must be in the certificate |
 | certificate, `verify_cert off`      | nothing: only who is at this address           |
 
-The identity that a peer claims besides tells peers apart that prove the same; it gives no right.
+The identity that a peer claims besides distinguishes peers with the same proof; it gives no right.
 
 | who           | may                         | when                                               |
 | ------------- | --------------------------- | -------------------------------------------------- |
@@ -27,8 +27,8 @@ The identity that a peer claims besides tells peers apart that prove the same; i
 |               |                             | bounds it; no other peer has a part of it, and no  |
 |               |                             | policy is for the same traffic                     |
 
-A move is no proof: the source of one datagram may be forged. Who has moved gets nothing by its new
-address until a phase 1 from there.
+A move is no proof: the source of one datagram may be forged. A peer that moved gets nothing by its
+new address until a phase 1 from there.
 """
 
 from dataclasses import dataclass, replace
@@ -133,7 +133,7 @@ def may_take(peer: "Peer", connection: "Connection") -> bool:
 
 
 def account(peer: "Peer") -> tuple[str, str]:
-    """What a peer's share is counted by: identities are free for who has a key, keys are not."""
+    """What a peer's share is counted by: whoever has a key can claim any number of identities."""
     name = peer.remote.name if peer.remote is not None else ""
     return name, peer.identity.proof if peer.identity is not None else ""
 
@@ -175,8 +175,8 @@ def generated_policy(databases: Databases, peer: "Peer", wanted: Wanted) -> Poli
 def _check_free(
     databases: Databases, peer: "Peer", selector: Selector, *, own_address: bool
 ) -> None:
-    """The peer's side must be nobody else's. A data plane has one policy for the same traffic: a
-    second one would take the place of the first. Raises: InvalidIdInformation.
+    """The peer's side must not belong to another peer. A data plane has one policy for the same
+    traffic: a second one would take the place of the first. Raises: InvalidIdInformation.
     """
     for other in databases.spd.overlapping(selector.remote):
         covers = other.policy.selector.remote != selector.remote
@@ -191,7 +191,7 @@ def _check_free(
 def _check_bounds(
     databases: Databases, remote: Remote, wanted: Wanted, claimed: Identification | None
 ) -> None:
-    """The peer's side must be named by the sainfo, or be one host that is none of ours."""
+    """The peer's side must be named by the sainfo, or be one host that is not ours."""
     selector = wanted.selector
     sainfo = databases.context.sainfos.find(
         traffic_identity(selector.local, selector.protocol, selector.local_port),

@@ -42,7 +42,7 @@ class Spd:
         self._connections: dict[Traffic, Connection] = {}
         self._reqids: dict[int, int] = {}  # how many protections use each
         self._theirs = Networks()  # the peers' sides
-        self._ours = Networks()  # our sides of the policies that nobody generated
+        self._ours = Networks()  # our sides of the policies that were not generated
         self._next_reqid = 0
 
     def __len__(self) -> int:
@@ -150,6 +150,6 @@ class Databases:
     sad: dict[SaId, "Connection"] = field(default_factory=dict)
     cookies: Cookies = field(default_factory=Cookies)
     generated: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many policies are generated for who has the same proof under the same remote."""
+    """How many policies are generated for peers with the same proof under the same remote."""
     lines: Shares = field(default_factory=lambda: Shares(LINES_PER_SECOND))
     closing: bool = False  # nothing new is begun

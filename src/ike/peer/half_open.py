@@ -1,8 +1,8 @@
-"""Phase 1 exchanges that others began and that are not authenticated yet, each one's share bounded.
+"""Phase 1 exchanges of others that are not authenticated yet, with a limit for each source.
 
-Strangers share what there is by prefix: when all places are taken, one of the fullest prefix goes,
-and of that first what has sent no more than its first message, whose source may be forged. Who has
-a `remote` of its own, or was here before, has places of its own that strangers cannot take.
+Strangers share the places by prefix: when all are taken, one of the fullest prefix is dropped,
+first those with one message only, whose source may be forged. A peer with a `remote` of its own, or
+a known one, has places that strangers cannot take.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class HalfOpen:
         return any(sa.credible and sa.local.address == local for sa in self._at.get(remote, ()))
 
     def room_for(self, address: Address, limits: Limits, *, known: bool) -> IsakmpSa | None:
-        """Who has to go so that another from `address` can be let in; None: nobody.
+        """The one to drop so that another from `address` can begin; None: nobody.
 
         Raises: OutOfTurn when there is no room.
         """

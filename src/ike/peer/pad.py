@@ -22,7 +22,7 @@ class Pad:
         self._db = databases
         self._at: dict[Address, dict[Peer, None]] = {}
         self._identities: dict[tuple[str, ProvedIdentity], Peer] = {}
-        self._proofs: dict[tuple[str, str], dict[Peer, None]] = {}  # who has one and the same key
+        self._proofs: dict[tuple[str, str], dict[Peer, None]] = {}  # peers with the same key
 
     def __iter__(self) -> Iterator[Peer]:
         return iter([peer for peers in self._at.values() for peer in peers])
@@ -137,7 +137,7 @@ class Pad:
                 if may_follow(self._db, connection, address):
                     connection.follow(address)
             elif connection.is_idle and connection.policy.remote != address:
-                self.peer_of(connection.policy).take(connection)  # it is for who is there
+                self.peer_of(connection.policy).take(connection)  # the peer there
 
     def _remove(self, peer: Peer) -> None:
         peers = self._at.get(peer.address, {})

@@ -32,7 +32,7 @@ from ike.sa.protected import SecuredExchange
 from ike.values import Address, Endpoint, Phase1State, PolicyEntry, SaId
 
 MAX_ATTEMPTS: Final = 3
-"""Phase 1 negotiations in a row, when the peer forgets one before it is over."""
+"""Phase 1 negotiations in a row, when the peer loses one before it is over."""
 MAX_ISAKMP_SAS: Final = 8
 """Established at the same time; a new one beyond takes the oldest's place."""
 
@@ -173,7 +173,7 @@ class Peer:
         return opening.start_phase1(self._db, self, local, to)
 
     def phase1_established(self, sa: IsakmpSa) -> None:
-        """Whoever began it."""
+        """Begun by either side."""
         self.isakmp_sas[sa] = None
         self.by_cookies[bytes(sa.cookies)] = sa
         self._db.weakness.warn(sa.facts)
@@ -217,7 +217,7 @@ class Peer:
         return True
 
     def phase1_forgotten(self, sa: IsakmpSa) -> bool:
-        """A peer that has more to do than places for it, or has just started, forgets."""
+        """A peer that is overloaded, or has just started, loses negotiations."""
         if sa.attempt >= MAX_ATTEMPTS or self.remote is None or self._db.closing:
             return False
         self.context.info(f"the peer has lost the negotiation {sa.cookies}: it is started again")

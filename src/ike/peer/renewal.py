@@ -1,4 +1,4 @@
-"""Who renews an SA, and when: all of it is here.
+"""Which end renews an SA, and when.
 
 | SA        | its initiator | its responder           | nobody, when                            |
 | --------- | ------------- | ----------------------- | --------------------------------------- |
@@ -8,8 +8,8 @@
 | SA bundle | at 0.8        | 0.1 later, if it has to | a younger one is there, its policy is   |
 |           |               |                         | gone                                    |
 
-Both: nobody renews when the remote is passive, or is not configured any more. Each moment is up to
-a tenth of the life earlier, at random, so that what began together does not end together.
+Both: no end renews when the remote is passive, or is no longer configured. Each moment is up to
+a tenth of the life earlier, at random, so that SAs that began together do not end together.
 
 Make before break: a new bundle is complete before the old one goes, and only the side that made the
 new one takes the old one down, after a grace, so that packets on their way still find their SA.

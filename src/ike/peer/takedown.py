@@ -1,4 +1,4 @@
-"""What takes SAs down (a DELETE, an expiry, a dead peer, an administrator): all of it is here.
+"""Which event deletes which SAs (a DELETE, an expiry, a dead peer, an administrator).
 
 | what happens                      | ISAKMP SAs     | IPsec SAs       | Quick Modes     | told to the peer |
 | --------------------------------- | -------------- | --------------- | --------------- | ---------------- |
@@ -142,7 +142,7 @@ def disconnected(
 
 
 def address_gone(peer: "Peer", address: Address) -> None:
-    """There is no way to tell anybody."""
+    """The peer cannot be notified."""
     for sa in list(peer.isakmp_sas):
         if sa.local.address == address:
             sa.close(EventKind.PHASE1_DOWN)
@@ -154,7 +154,7 @@ def address_gone(peer: "Peer", address: Address) -> None:
 
 
 def identity_changed(peer: "Peer") -> None:
-    """Somebody else has proved to be in the peer's place: what was negotiated before is void."""
+    """Another peer has authenticated in the peer's place: what was negotiated before is void."""
     _give_up(list(peer.negotiations), "the peer authenticated with another identity")
     for connection, bundle in peer.bundles():
         connection.remove(bundle, tell=False)

@@ -1,9 +1,9 @@
 """Aggressive Mode (RFC 2409, 5.1 and 5.4): phase 1 in three messages, identities in the clear.
 
-With a pre-shared key, whoever hears or provokes the second message can try keys at leisure: it is
-spoken only where the configuration says so. The group cannot be negotiated, for the first message
-holds a public value already. The last message may be encrypted (RFC 2409, 5.1). Ours is, which
-gives peers like libreswan the vector from which phase 2 goes on.
+With a pre-shared key, the second message allows an offline search for the key: the mode is used
+only if it is configured. The group cannot be negotiated, because the first message holds a public
+value already. The last message may be encrypted (RFC 2409, 5.1). Ours is, which gives peers like
+libreswan the vector from which phase 2 goes on.
 """
 
 from ike.errors import LocalError

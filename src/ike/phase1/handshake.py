@@ -1,9 +1,9 @@
 """Runs a phase 1 exchange by its table: whose turn it is, what is repeated, when to give up.
 
-Who may break what: before authentication anybody can send us anything, so a bad message is refused
-but never ends the exchange; time does. Nothing of a refused message stays: a row takes it into a
-copy of the facts. A repeated message is answered here and never reaches the table, one that was
-refused is not judged again: each row sees one message, decrypted and checked.
+Before authentication anybody can send us anything, so a bad message is refused but does not end the
+exchange; only a timeout does. Nothing of a refused message is kept: a row takes it into a copy of
+the facts. A repeated message is answered here and never reaches the table, one that was refused is
+not judged again: each row sees one message, decrypted and checked.
 """
 
 from collections.abc import Callable
@@ -226,7 +226,7 @@ class Handshake:
 
 
 def _same_addresses(facts: Phase1, local: Endpoint, source: Endpoint) -> bool:
-    """In phase 1 a NAT may change ports (RFC 3947, 4). Whoever comes from another address is
-    somebody else: the remote and its key were chosen by the address.
+    """In phase 1 a NAT may change ports (RFC 3947, 4). A message from another address is not the
+    peer's: the remote and its key were chosen by the address.
     """
     return (local.address, source.address) == (facts.local.address, facts.peer.address)

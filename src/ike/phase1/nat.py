@@ -34,7 +34,7 @@ class Nat:
 
     @property
     def draft(self) -> bool:
-        """Whether to speak with the drafts' numbers."""
+        """Whether to use the drafts' numbers."""
         return self.version not in (None, Vendor.RFC_3947)
 
     @property

@@ -1,7 +1,7 @@
-"""What says that a peer refuses our phase 1. In the clear, anybody may have sent it.
+"""Messages that refuse our phase 1. In the clear, they may be forged.
 
-It counts when it comes in answer to the repeats, too. A stranger who sees our cookies could stop us
-so, but one who can do that can stop us by other means as well; and people get a quick answer.
+They count in answer to retransmissions, too. An attacker who sees our cookies could stop us this
+way, but has other means as well; and the user gets a quick answer.
 """
 
 from typing import Final

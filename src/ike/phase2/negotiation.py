@@ -1,6 +1,6 @@
 """Runs one Quick Mode exchange (RFC 2409, 5.5) around what must be asked: SPIs, policies, SAs.
 
-Inbound SAs are installed before the message leaves that lets the peer use them: a responder's
+Inbound SAs are installed before the message that allows the peer to use them: a responder's
 before message 2, an initiator's before message 3. Outbound SAs follow when the peer must have its
 inbound ones: an initiator's after message 3 has left, a responder's after it has come.
 """
@@ -54,7 +54,7 @@ class Negotiation:
         self.sainfo: Sainfo | None = None
         self.wanted_here = False  # traffic of ours waits for it, too
         self.failure = ""  # why it was given up
-        self.logs = True  # whether people are told of it
+        self.logs = True  # whether it is logged
         self.aged = False  # a new SA is at its soft limit before all are there
         self.facts = Phase2(
             role=self.role, message_id=exchange_id, keys=sa.keys, entropy=context.entropy

@@ -129,7 +129,7 @@ class Responder(Negotiation):
         selector = selector_of(local=facts.ids[1], remote=facts.ids[0])
         if not (offered.in_udp and offered.mode is Mode.TRANSPORT):
             return selector
-        # Behind NATs the identities hold addresses that nobody here sees on packets.
+        # Behind NATs the identities hold addresses that no packet has here.
         return Selector(
             local=ip_network(sa.local.address) if sa.facts.nat.me else selector.local,
             remote=ip_network(sa.remote.address) if sa.facts.nat.peer else selector.remote,

@@ -67,7 +67,9 @@ class SaBundle:
                 self.context.emit(DeleteSa(sa=pair.outbound.id, direction=pair.outbound.direction))
 
     def remove(self) -> None:
-        """Take all out of the data plane, outbound first: nothing is sent into the void."""
+        """Take all out of the data plane, outbound first: nothing is sent that the peer cannot
+        receive.
+        """
         for timer in self.timers:
             timer.cancel()
         self.stop_sending()

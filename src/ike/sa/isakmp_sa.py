@@ -40,7 +40,7 @@ class IsakmpSa:
         self.created = 0.0
         self.heard = context.now
         self.refused = False  # a message of this phase 1 was refused
-        self.failure = ""  # why it was given up
+        self.failure = ""  # why it failed
         self.attempt = 1  # which one of ours in a row
         self.dpd: DeadPeerDetection | None = None
         self._sender = Sender(context, facts)
@@ -143,7 +143,7 @@ class IsakmpSa:
         self.fail("phase1 negotiation failed due to time up.", EventKind.PHASE1_NO_RESPONSE)
 
     def fail(self, text: str, kind: EventKind) -> None:
-        """The negotiation is given up."""
+        """The negotiation has failed."""
         self.failure = text
         if self.facts.is_initiator or self.owner.phase1_may_log():
             self.context.error(f"{text} {self.cookies}")

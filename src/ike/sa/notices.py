@@ -77,7 +77,7 @@ def _refused_under_keys(sa: "IsakmpSa", header: Header, data: bytes) -> bool:
 
 
 def _in_the_clear(sa: "IsakmpSa", message: Message) -> None:
-    """Anybody may have sent this: people are told, and the exchange goes on."""
+    """This may be forged: it is logged, and the exchange continues."""
     for item in informational.content(message):
         if not isinstance(item, Notification):
             continue
@@ -90,7 +90,7 @@ def _in_the_clear(sa: "IsakmpSa", message: Message) -> None:
 
 
 def refused(sa: "IsakmpSa", kind: NotifyType | None) -> None:
-    """The peer, or somebody, refuses our phase 1; None: by a message that cannot be read."""
+    """The peer, or an attacker, refuses our phase 1; None: by a message that cannot be read."""
     enough = sa.refusals.heard(kind, sa.remote.address)
     if not sa.facts.is_initiator:
         sa.refused = True

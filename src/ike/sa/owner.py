@@ -19,13 +19,13 @@ class HandshakeOwner(Protocol):
         """Whose it is from now on, by the identity that was proved."""
 
     def phase1_refused(self, sa: "IsakmpSa") -> None:
-        """The peer that began it, or somebody, says that it is not taken there."""
+        """The peer that began it, or an attacker, says that it is refused."""
 
     def phase1_forgotten(self, sa: "IsakmpSa") -> bool:
         """The peer says that it does not know a negotiation of ours: whether another was begun."""
 
     def phase1_may_log(self) -> bool:
-        """Whether a line may be written about what anybody may have sent."""
+        """Whether a line may be logged about a message that may be forged."""
 
     def phase1_closed(self, sa: "IsakmpSa", kind: EventKind) -> None: ...
 

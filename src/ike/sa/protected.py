@@ -36,7 +36,7 @@ class Receiver(Protocol):
 class SecuredExchange:
     """`receiver` is set by who runs the exchange, before the first answer can come.
 
-    `shows` is told of every message, for `log debug`.
+    `shows` gets every message, for `log debug`.
     """
 
     def __init__(
