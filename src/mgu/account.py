@@ -1,7 +1,7 @@
 """The user of the daemons: they start as root, open what they need, and become it.
 
 It is made when the first service is enabled. Where it cannot be, daemons stay root, with the few
-capabilities that they keep, and whoever enables a service is told so.
+capabilities that they keep, and the command that enables a service says so.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The keying daemon's admin socket from the side of who asks: blocking, and light to import."""
+"""The client of the keying daemon's admin socket: blocking, and light to import."""
 
 import os
 import socket

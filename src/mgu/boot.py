@@ -2,7 +2,7 @@
 
 Each stage is a service (see `mgu.services`) and a condition that says that it has done its work.
 A stage that was not configured is passed over; one that does not come up in time stays at work,
-and the next one is begun: a gateway that nobody can log in to must go on trying.
+and the next one is begun: a gateway without access for an administrator must keep trying.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ def bring_up(stage: Stage, limit: float | None = None) -> Report:
         return Report(stage.name, f"{NOT_CONFIGURED} ({stage.configure} does that)")
     end = time.monotonic() + (stage.limit if limit is None else limit)
     if stage is TIME and not services.running(stage.service):
-        timekeeping.unmark_right()  # whoever kept the clock was killed
+        timekeeping.unmark_right()  # the service that kept the clock was killed
     try:
         services.start(stage.service)
     except services.ServiceError as error:
@@ -95,7 +95,7 @@ def take_down(stage: Stage) -> Report:
     except services.ServiceError as error:
         return Report(stage.name, f"failed: {error}", failed=True)
     if stage is TIME:
-        timekeeping.unmark_right()  # from now on nobody keeps the clock right
+        timekeeping.unmark_right()  # from now on the clock is not kept right
     return Report(stage.name, "stopped" if was_running else "was not running")
 
 
@@ -112,7 +112,7 @@ def _stop(stage: Stage) -> None:
 
 
 def _was_killed() -> bool:
-    """Whether the keying daemon's socket is there, and nobody answers."""
+    """Whether the keying daemon's socket exists without an answer."""
     from mgu.admin_client import Connection, Refused
 
     path = under_root(RACOON_SOCKET)

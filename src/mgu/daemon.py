@@ -1,6 +1,6 @@
 """The life of a daemon: signals, going to the background, pid files, telling that it is ready.
 
-sd_notify(3) is spoken to whoever set NOTIFY_SOCKET: systemd, or `mgu.services` without systemd.
+sd_notify(3) goes to the socket of NOTIFY_SOCKET: systemd, or `mgu.services` without systemd.
 """
 
 import asyncio
@@ -75,7 +75,7 @@ def run(
             return exits.FAILED
         except refusals:
             raise
-        except Exception as error:  # noqa: BLE001 - whoever started the daemon starts it again
+        except Exception as error:  # noqa: BLE001 - its supervisor restarts the daemon
             _tell_fault(error)
             return exits.FAILED
         finally:
@@ -179,8 +179,8 @@ def _exit_code(status: int) -> int:
 def pidfile(path: Path) -> Iterator[None]:
     """Hold `path` with our pid in it while the block runs.
 
-    The file is locked, so that one of a dead daemon is in nobody's way. Where it cannot be written
-    a warning says so, and the daemon goes on without.
+    The file is locked, so that one of a dead daemon does not matter. If it cannot be written, that
+    is a warning, and the daemon continues without it.
     Raises: AlreadyRunning if a living process holds it.
     """
     file = None

@@ -14,7 +14,8 @@ __all__ = ["PRIVATE", "PUBLIC", "Write", "locked", "write_whole"]
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time; the others wait. The file `path` is private: whoever can open it can
-    hold up everybody."""
+    block everybody.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
     try:

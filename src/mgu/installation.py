@@ -16,7 +16,7 @@ class Installation:
     the note RESTORED then.
 
     The way back is laid before a step is made: the old file stays under a hidden name beside the
-    new one, so that a full disk keeps nobody from going back. Against a power cut there is only
+    new one, so that it can be restored on a full disk. Against a power cut there is only
     the order: write last the file that names the others.
     """
 

@@ -1,4 +1,4 @@
-"""A bound on what a daemon logs: whoever floods us must not fill the disk as well."""
+"""A bound on what a daemon logs: a flood must not fill the disk as well."""
 
 import logging
 import time

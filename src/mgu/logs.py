@@ -96,7 +96,7 @@ class _File(logging.handlers.WatchedFileHandler):
             self.why = error.strerror or str(error)
 
     def _open(self) -> TextIOWrapper:
-        """A pipe that nobody reads must not be waited for."""
+        """Writing to a pipe without a reader must not block."""
         return open(self.baseFilename, "a", encoding="utf-8", errors=_ESCAPED, opener=_opener)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -105,8 +105,9 @@ class _File(logging.handlers.WatchedFileHandler):
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Standard error. Where it is a pipe or a socket whose reader sleeps, as systemd's journal may,
-    lines are lost, never time."""
+    """Standard error. If it is a pipe or a socket that is not read (a stopped journal), lines are
+    lost, and the daemon does not block.
+    """
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
@@ -123,7 +124,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         octets = f"{self.format(record)}\n".encode(errors=_ESCAPED)
         room = select.poll()
         room.register(self._number, select.POLLOUT)
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # it has no reader any more
             for at in range(0, len(octets), select.PIPE_BUF):
                 if not room.poll(0):  # one is writable when it takes so much: pipe(7)
                     return
@@ -134,7 +135,7 @@ class _Syslog(logging.Handler):
     """Lines to syslog. Where its daemon does not take them, lines are lost, never time."""
 
     def __init__(self, program: str) -> None:
-        """Raises: OSError when nobody listens."""
+        """Raises: OSError when no program listens."""
         super().__init__()
         self.setFormatter(_Text())
         self._program = program
@@ -149,7 +150,7 @@ class _Syslog(logging.Handler):
             self._socket.send(line)
         except BlockingIOError:
             pass  # it is behind
-        except OSError:  # it was started anew
+        except OSError:  # it was restarted
             with contextlib.suppress(OSError):
                 anew = _to_syslog()
                 self._socket.close()

@@ -1,4 +1,4 @@
-"""What a daemon tells whoever started it: sd_notify(3)."""
+"""What a daemon reports to its supervisor: sd_notify(3)."""
 
 import contextlib
 import os
@@ -13,6 +13,6 @@ def notify(state: str) -> None:
     address = "\0" + name[1:] if name.startswith("@") else name
     with (
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as link,
-        contextlib.suppress(OSError),  # a manager that went away, or sleeps, must not stop anybody
+        contextlib.suppress(OSError),  # a manager that is gone, or stopped, must not block a daemon
     ):
         link.sendto(state.encode(), socket.MSG_DONTWAIT, address)

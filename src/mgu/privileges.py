@@ -2,8 +2,8 @@
 
 capabilities(7), capset(2), prctl(2). Nothing that it executes can regain what it gave up. Key files
 stay root's, mode 0600; a daemon that reads changed ones keeps CAP_DAC_READ_SEARCH: it may read, and
-never write. The other way, descriptors from a supervisor that stays root, is one more protocol, and
-systemd would not speak it.
+never write. The alternative, descriptors from a supervisor that stays root, is one more protocol,
+which systemd does not have.
 """
 
 import ctypes

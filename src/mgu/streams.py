@@ -64,7 +64,7 @@ def write_octets(octets: bytes) -> None:
 
 
 def put_in_order() -> None:
-    """What a program takes over from whoever starts it.
+    """What a program inherits from its parent.
 
     Streams may be closed: no file of ours must get the number of one. The umask may be 0: no folder
     of ours is writable by others.
@@ -108,7 +108,7 @@ def told(command: Callable[[], int], name: str) -> int:
 
 
 def mark_output() -> None:
-    """For commands. Not for daemons: whom nobody reads, or a full disk, must not end them."""
+    """For commands. Not for daemons: a closed output or a full disk must not end them."""
     for each in ("stdout", "stderr"):
         setattr(sys, each, _output(getattr(sys, each)))
 
@@ -139,6 +139,6 @@ def _exit_code(command: Callable[[], int]) -> int:
 
 
 def _failed(text: str) -> int:
-    with suppress(OutputLost):  # nobody to tell it to
+    with suppress(OutputLost):  # no place to report it
         print(text, file=sys.stderr)
     return exits.FAILED

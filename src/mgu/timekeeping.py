@@ -3,7 +3,7 @@ may be trusted.
 
 The floor is the later of three dates that have surely passed: the release of this software, the
 firmware image (the modification time of /usr/lib/clock-epoch, as systemd has it), and the date
-saved last. It resolves the eras of NTP, too. Who is believed below it: see ntp.trust.
+saved last. It resolves the eras of NTP, too. Which dates are accepted below it: see ntp.trust.
 """
 
 import os
@@ -79,7 +79,7 @@ class SimulatedClock:
         self.step(offset)
 
     def synchronized(self, error: int, leap: int = 0) -> None:
-        """Nobody asks a simulated clock."""
+        """A simulated clock is not read by other programs."""
 
     def discipline(self) -> None:
         """There is no kernel behind it."""
@@ -118,7 +118,7 @@ def saved() -> int:
 
 
 def save(date: int) -> None:
-    """Save `date` (Unix ns) as what has surely passed, so that the next boot does not begin before.
+    """Save `date` (Unix ns) as known to be past, so that the next boot does not begin before it.
 
     It may be before the one that is there: see ntp.trust. Raises: OSError.
     """
@@ -167,7 +167,9 @@ def _leap_due(outcome: "Outcome", trust: Trust) -> int:
 
 
 def mark_right(trust: Trust) -> None:
-    """Tell the services that wait for it, and who asks, that the date is right. Raises: OSError."""
+    """Tell the services that wait for it, and `localNTP -s`, that the date is right. Raises:
+    OSError.
+    """
     import json
 
     from mgu.files import write_whole
@@ -183,7 +185,7 @@ def mark_right(trust: Trust) -> None:
 
 
 def unmark_right() -> None:
-    """Nobody keeps the date right any more. Raises: OSError."""
+    """The date is no longer kept right. Raises: OSError."""
     under_root(TIME_SYNCHRONIZED).unlink(missing_ok=True)
 
 
@@ -214,8 +216,9 @@ def is_being_set() -> bool:
 
 
 def trust() -> Trust | None:
-    """How far the date may be trusted now: the error bound has grown since it was set; None if
-    nobody has set it, or so long ago that it counts for nothing."""
+    """How far the date may be trusted now: the error bound has grown since it was set; None if it
+    was not set, or too long ago.
+    """
     text = _small_file(TIME_SYNCHRONIZED)
     if text is None:
         return None

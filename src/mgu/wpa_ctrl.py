@@ -1,6 +1,6 @@
 """A client of the supplicant's control socket: plain and blocking, and quick to import.
 
-It speaks to our supplicant and to Debian's alike. Each client binds a socket of its own, to which
+It works with our supplicant and Debian's. Each client binds a socket of its own, to which
 the replies and, after `attach`, the events come.
 """
 
@@ -44,7 +44,7 @@ ANSWERS: Final = ("identity", "passphrase", "pin", "password", "otp", "new_passw
 
 
 class NotServed(Exception):
-    """Nobody serves the control socket, or nobody answers; the text says what to do."""
+    """The control socket has no server, or there is no answer; the text says what to do."""
 
 
 class Client:

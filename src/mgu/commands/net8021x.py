@@ -83,8 +83,9 @@ def _activate(now: bool) -> None:
 
 
 def _told_to_read_again() -> bool:
-    """A supplicant that runs begins anew with the new files: sooner than after a restart, which
-    logs off first."""
+    """A supplicant that runs authenticates again with the new files: sooner than after a restart,
+    which logs off first.
+    """
     from mgu import services
     from mgu.wpa_ctrl import Client, NotServed
 

@@ -175,7 +175,7 @@ def _previous(conf: Path) -> str | None:
 def _forget_replaced(old: str | None, conf: Path, folder: Path, kept: set[Path]) -> None:
     """Remove the files that our previous configuration named and the new one does not.
 
-    A key that nothing names any more is a key that nobody guards.
+    A key that no configuration names must not be left behind.
     """
     if old is None or not old.startswith(MARK):
         return

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bring_up(wanted: frozenset[str], limit: float | None) -> bool:
-    """Whether a stage failed. Nobody keeps the time before it was raised to the floor."""
+    """Whether a stage failed. The time is not kept before it was raised to the floor."""
     failed = False
     if FLOOR in wanted or boot.TIME.name in wanted:
         report = boot.raise_to_floor()

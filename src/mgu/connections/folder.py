@@ -37,12 +37,12 @@ def path_of(name: str) -> Path:
 
 
 def names() -> list[str]:
-    """The nicknames of all IPsec connections; ifcfg files of other types are others' business."""
+    """The nicknames of all IPsec connections; ifcfg files of other types are ignored."""
     return [name for name, is_ours in _files() if is_ours]
 
 
 def unreadable() -> list[str]:
-    """The names of ifcfg files that may be of IPsec connections: nobody can tell."""
+    """The names of ifcfg files that cannot be read: their type is not known."""
     return [name for name, is_ours in _files() if is_ours is None]
 
 

@@ -1,6 +1,6 @@
 """The identity that a peer's certificate must name, as racoon.conf has it: `peers_identifier`.
 
-Without it whoever has a certificate of the same CA could be any peer.
+Without it whoever has a certificate of the same CA could pose as any peer.
 """
 
 import re
@@ -47,7 +47,7 @@ def identifier(identity: str) -> str:
 
 
 def is_pinned(remote: "Statement") -> bool:
-    """Whether a `remote` lets in those only that it names."""
+    """Whether a `remote` accepts only the peers that it names."""
     named = any(s.name == "peers_identifier" and len(s.values) > 1 for s in remote.block)
     checked = [s.value.text for s in remote.block if s.name == "verify_identifier"]
     return named and checked[-1:] == ["on"]

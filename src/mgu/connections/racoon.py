@@ -87,7 +87,7 @@ def write_common(write: Write = write_whole) -> bool:
         write(path, _COMMON.encode(), PUBLIC)
         return True
     text = _text(path)
-    if text == _COMMON:  # nobody changed it: the grammar, which takes long, need not be asked
+    if text == _COMMON:  # it was not changed: the grammar, which takes long, is not needed
         return False
     there = {_kind(statement) for statement in _statements(path, text)}
     missing = [line for kind, line in _NEEDED.items() if kind not in there]
@@ -133,7 +133,7 @@ def write_remote(
 
 
 def is_pinned(peer: Address) -> bool:
-    """Whether the peer's file lets in the holders of certain identities only.
+    """Whether the peer's file accepts only certain identities.
 
     Raises: BadConnection.
     """

@@ -85,7 +85,7 @@ class Served:
             )
 
     async def clear(self) -> None:
-        """Remove what was installed; the engine has said good-bye already."""
+        """Remove what was installed; the engine has sent its deletes already."""
         for policy in self._installed.values():
             try:
                 await self._backend.remove_policy(policy)

@@ -1,7 +1,7 @@
 """What a daemon that checks certificates waits for at a boot under systemd: the right date.
 
-It waits with everything loaded, so that it begins at once. A port that stays shut helps nobody, so
-it begins after a while all the same.
+It waits with everything loaded, so that it begins at once. After that the daemon starts without a
+date: a closed port could not be repaired remotely.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def add_option(made: Parser) -> None:
 
 
 async def right(patience: float, stop: asyncio.Event) -> bool:
-    """Wait until the date is right, `patience` s at most; not where nobody sets it.
+    """Wait until the date is right, `patience` s at most; not if no service sets it.
 
     Returns: False if `stop` was set meanwhile.
     """

@@ -89,7 +89,7 @@ class State:
                 yield f"a change of '{name}' takes effect at the next start: restart the daemon"
 
     def addresses_changed(self, tell: Callable[[Event], None], gone: frozenset[Address]) -> None:
-        """Have the engine forget what stood on an address; look for connections that can be now."""
+        """Have the engine delete the SAs of an address; look for connections that are possible now."""
         for address in gone:
             tell(AddressGone(address=address))
         if self._looking is None or self._looking.done():
@@ -119,7 +119,7 @@ def level_of(notice: Notice) -> int:
 
 
 def _listening() -> Level:
-    """The least level that anybody reads."""
+    """The lowest level that a handler writes."""
     levels = (Level.DEBUG2, Level.DEBUG)
     return next((level for level in levels if logger.isEnabledFor(level)), Level.INFO)
 

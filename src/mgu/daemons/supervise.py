@@ -1,4 +1,4 @@
-"""mgu supervise: start a daemon again when it ends. 'mgu up' leaves one without an init system."""
+"""mgu supervise: restart a daemon when it ends. 'mgu up' runs it without an init system."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -19,7 +19,7 @@ from mgu.daemons import date
 from wire import files
 
 KEEP: Final = frozenset({"CAP_NET_RAW", "CAP_DAC_READ_SEARCH"})
-"""To open the packet socket anew, and to read renewed files, whoever owns them."""
+"""To open the packet socket again, and to read renewed files of any owner."""
 
 EXPORT: Final = "MGU_EXPORT_KEYS"  # as for mgu iked: a folder
 

@@ -46,11 +46,11 @@ class Gateway:
         return self._clock.shift
 
     def begin(self) -> None:
-        """What is to be done before any network. Raises: ClockRefused."""
+        """The steps before there is a network. Raises: ClockRefused."""
         timekeeping.raise_to_floor(self._clock)
         timekeeping.restore_frequency(self._clock)
         try:
-            timekeeping.unmark_right()  # whoever kept the clock before does not any more
+            timekeeping.unmark_right()  # an earlier service no longer keeps the clock
         except OSError as error:
             log.error("%s: %s", error.filename, error.strerror)
 

@@ -1,4 +1,4 @@
-"""The branch office: who is on which cable, and what the switch lets pass.
+"""The branch office: which host is on which cable, and what the switch forwards.
 
                     +-------- switch --------+
     gateway --------| port1            port4 |-------- firewall ---- node

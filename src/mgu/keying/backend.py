@@ -1,4 +1,4 @@
-"""Joins the keying daemon to whoever enforces SAs: `ike.backend.Backend` on a `xfrm` Dataplane."""
+"""Joins the keying daemon to the data plane: `ike.backend.Backend` on a `xfrm` Dataplane."""
 
 import logging
 import os
@@ -113,7 +113,7 @@ class XfrmBackend:
                 logger.error("an incomplete policy stays in place: %s", error)
 
     async def remove_policy(self, policy: PolicyEntry) -> None:
-        """But for what has another in its place meanwhile."""
+        """Remove it, except where another has replaced it meanwhile."""
         try:
             for one in policies_of(policy):
                 if self._owners.is_of(one, policy):
@@ -134,7 +134,7 @@ class XfrmBackend:
     async def take_over(self) -> Leftovers:
         """Find what a killed daemon left. Policies stay, and those of peers are made whole.
 
-        Its SAs are deleted: nobody could renew them. Their policies' next packets ask for new ones,
+        Its SAs are deleted: they cannot be renewed. Their policies' next packets ask for new ones,
         and so do we, for a peer that only sends. What is others' is not touched.
         """
         try:
@@ -151,7 +151,7 @@ class XfrmBackend:
 
     async def _delete_left(self) -> AsyncIterator[model.SecurityAssociation]:
         for sa in await self._plane.sas():
-            if sa.larval and sa.spi == 0:  # of an Acquire that nobody has heard
+            if sa.larval and sa.spi == 0:  # of an Acquire that was not received
                 await self._plane.ask_again(acquire_of(sa), sa.src, sa.dst)
             elif is_left(sa):
                 with suppress(dataplane.NoSuchEntry):  # it ended meanwhile
@@ -168,7 +168,7 @@ class XfrmBackend:
         return dump_reply(sas, pid=os.getpid(), now=int(time.time()))
 
     async def events(self) -> AsyncIterator[BackendEvent]:
-        """First every policy that calls for SAs, whoever installed it; then what happens."""
+        """First every policy that needs SAs, of any program; then what happens."""
         for told in await self._policies_compared():
             yield told
         for entry in list(self._policies.values()):
@@ -234,7 +234,7 @@ class XfrmBackend:
         return [told for index, entry in now for told in self._policy_is(index, entry)]
 
     async def _follow(self, moved: dataplane.Mapping) -> None:
-        """Send to the port from which the peer's NAT lets it send now, and expect it from there.
+        """Send to the port that the peer's NAT uses now, and expect packets from there.
 
         A new address is left to the engine: only an authenticated message may move a peer.
         """
@@ -249,7 +249,7 @@ class XfrmBackend:
             logger.warning("the peer %s moved: %s", moved.old_src, error)
 
     async def _lost(self) -> set[model.SaId]:
-        """Which of ours somebody took away while nobody told us."""
+        """Which of ours were deleted without an event."""
         known = set(self._ours)  # what comes while the list is made may not be in it
         try:
             present = {sa.id for sa in await self._plane.sas()}

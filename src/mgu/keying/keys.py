@@ -1,4 +1,5 @@
-"""Keys for Wireshark, when an administrator asks for them: whoever reads them reads the traffic.
+"""Keys for Wireshark, when an administrator asks for them: whoever has them can decrypt the
+traffic.
 
 Two of its tables (UAT files): `ikev1_decryption_table` and `esp_sa`. In a Wireshark profile,
 or given to tshark with -o uat:..., they let it decrypt a capture.

@@ -1,4 +1,5 @@
-"""What a killed keying daemon left in the data plane, told apart from what is others'.
+"""What a killed keying daemon left in the data plane, and how it is distinguished from the entries
+of others.
 
 Its policies have a reqid of ours (`ike.reqids`). Its SAs have a sequence number of ours; those that
 it only reserved have none yet: their reqid tells.

@@ -1,8 +1,8 @@
 """Whose each policy of the data plane is.
 
 An entry is several policies, one for each direction. Two entries for one and the same traffic, to
-different peers say, are one place in the data plane: whoever comes second takes the place of the
-first there, and the first must then not be taken away any more.
+different peers say, are one place in the data plane: the second one replaces the first there, and
+the first must then not be removed any more.
 """
 
 from collections.abc import Iterable

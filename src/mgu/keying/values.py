@@ -198,7 +198,7 @@ def _only_host(network: model.Network) -> model.Address | None:
 def policies_of(entry: PolicyEntry) -> Iterator[model.Policy]:
     """The three policies (in, forward, out) that protect the entry's traffic both ways.
 
-    A forward policy lets a gateway pass on what came through the tunnel; `setkey` adds it too.
+    A forward policy allows a gateway to forward packets from the tunnel; `setkey` adds it too.
     With IPv6, neighbours must find each other before they can agree on keys: that stays clear.
     """
     for direction in _DIRECTIONS:

@@ -75,7 +75,7 @@ def enable(name: str) -> None:
 
 
 def disable(name: str) -> None:
-    """Have `name` not started at boot; one that runs goes on."""
+    """Have `name` not started at boot; one that runs is not changed."""
     backend().disable(service(name))
 
 

@@ -23,7 +23,7 @@ PATIENCE: Final = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 
 GIVE_UP: Final = frozenset({exits.OK, exits.NO_PERMISSION, exits.USAGE})
-"""Exit codes that another start would not change. OK: somebody asked it to end."""
+"""Exit codes that another start would not change. OK: it was asked to end."""
 
 
 class Ended(Record):
@@ -75,7 +75,7 @@ Command = Start | Terminate | Kill | Say | End
 class Keeper:
     """Keeps the daemon of the service `name` up, from `now` on.
 
-    `adopted`: it runs already, and nobody is its parent any more.
+    `adopted`: it runs already, and its parent is gone.
     """
 
     def __init__(self, name: str, now: float, *, adopted: bool = False) -> None:

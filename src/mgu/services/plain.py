@@ -38,7 +38,7 @@ class Plain:
         return _lives(_pid_file(service))
 
     def start(self, service: Service, within: float) -> None:
-        # Whoever else starts it at this moment waits, and then finds it running.
+        # Another command that starts it at this moment waits, and then finds it running.
         with locked(under_root(f"{RUN_DIR}/{service.name}.lock")):
             if not self.running(service):
                 self._end(_supervisor_file(service))  # it waits between two starts
@@ -140,7 +140,7 @@ def _await_ready(
 
 
 def _how(words: list[bytes], supervisor: Process) -> str:
-    """How the first start ended, from what the supervisor told."""
+    """How the first start ended, from the supervisor's report."""
     for word in words:
         name, _, code = word.decode("ascii", "replace").partition("=")
         if name == "EXIT_STATUS":

@@ -1,4 +1,4 @@
-"""What a unit lets its daemon do (systemd.exec(5)): as little as `systemd-analyze security` counts.
+"""What a unit allows its daemon (systemd.exec(5)): as little as `systemd-analyze security` counts.
 
 Differs: not MemoryDenyWriteExecute, as pyOpenSSL's callbacks are made at run time (cffi); not
 ProtectProc, as a daemon names the other program that is in its way.

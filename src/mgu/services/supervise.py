@@ -1,8 +1,8 @@
 """Stays with one daemon and starts it again, where no init system does.
 
 One process for each service. It owns no socket that others reach: the daemon tells it what
-sd_notify(3) tells systemd. When it is killed itself the daemon goes on, and the next `mgu up`
-leaves a new one, which takes the daemon over.
+sd_notify(3) tells systemd. When it is killed itself the daemon continues, and the next `mgu up`
+starts a new one, which takes the daemon over.
 """
 
 import contextlib
@@ -188,16 +188,16 @@ class Supervisor:
         logs.logger.warning("%s", text)
 
     def _tell(self, state: str) -> None:
-        """To whoever started us, once."""
+        """To the command that started us, once."""
         manager, self._manager = self._manager, None
         if manager is not None:
             notify(state)
 
 
 def rotate(log: Path, largest: int = LARGEST) -> None:
-    """Keep the end of a log that has grown too large as NAME.log.1, and begin it anew.
+    """Keep the end of a log that has grown too large as NAME.log.1, and empty it.
 
-    Whoever has it open goes on in it: it is emptied, not replaced. On a full disk the old lines go.
+    It is emptied, not replaced, because the daemon has it open. On a full disk old lines are lost.
     """
     with contextlib.suppress(OSError):
         if log.stat().st_size <= largest:

@@ -54,7 +54,7 @@ TimeoutStartSec=infinity
 PrivateNetwork=yes
 {power}"""
 _WAIT_UNIT: Final = "localntp-wait.service"
-_WAIT_DATE: Final = 30  # seconds: a port that stays shut helps nobody
+_WAIT_DATE: Final = 30  # seconds; then the port is opened without the right date
 
 
 class Systemd:
