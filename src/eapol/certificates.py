@@ -30,7 +30,7 @@ _ROOT_IN_CHAIN: Final = (18, 19)  # X509_V_ERR_..._SELF_SIGNED_CERT..., one that
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
-    """What an administrator hands over: file contents with the names to give them in errors."""
+    """The files of an administrator: file contents with the names to give them in errors."""
 
     client: NamedOctets
     ca: NamedOctets

@@ -2,8 +2,8 @@
 
 The text is that of wpa_supplicant 2.10 for a wired port, so that its `wpa_cli` works unmodified.
 A reply is one datagram and must not begin with `<`: that is how an unsolicited event begins,
-`<3>CTRL-EVENT-...`, which goes to whoever said ATTACH. Commands about wireless networks get the
-reply of a port that has none.
+`<3>CTRL-EVENT-...`, which goes to every client that sent ATTACH. Commands about wireless networks
+get the reply of a port that has none.
 """
 
 import logging
@@ -90,7 +90,7 @@ class Interpreter:
         self._draft: Network | None = None
         """What SET_NETWORK changed, until something uses it: half a change must not be used."""
         self._refusal = ""
-        """Why FAIL was the last answer, for GET REFUSAL; empty if nobody knows more."""
+        """Why FAIL was the last answer, for GET REFUSAL; empty if there is none."""
 
     def answer(self, command: bytes, sender: Address) -> bytes | None:
         """The reply to `command`; None for no reply."""

@@ -11,7 +11,7 @@ NOT_SET: Final = float("-inf")
 
 
 class Clock:
-    """Monotonic seconds as the core was last told."""
+    """Monotonic seconds of the core's last event."""
 
     __slots__ = ("now",)
 

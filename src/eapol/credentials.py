@@ -67,7 +67,7 @@ def _no_certificate(file: NamedOctets) -> str:
 
 
 def revocations(file: NamedOctets) -> list[RevocationList]:
-    """All CRLs of a PEM file, where they stand beside the CA. Raises: CredentialError."""
+    """All CRLs of a PEM file, in which they are beside the CA. Raises: CredentialError."""
     try:
         return certfile.revocation_lists(file.octets)
     except (DecodeError, ValueError) as error:
@@ -181,5 +181,5 @@ def weakness(certificate: Certificate) -> str | None:
         return f"its RSA key has only {bits} bits"
     digest = certificate.digest
     if digest in _WEAK_DIGESTS and not certificate.is_self_issued:
-        return f"it is signed with {digest}"  # nobody relies on a root's signature
+        return f"it is signed with {digest}"  # a root's signature is not checked
     return None

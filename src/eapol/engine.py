@@ -106,5 +106,5 @@ class ClientTlsContext(TlsContext, Protocol):
         ...
 
     def review(self, date: datetime) -> Review:
-        """What is to be said of our own certificate at `date`."""
+        """The warnings about our own certificate at `date`."""
         ...

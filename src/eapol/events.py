@@ -42,7 +42,7 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseNetwork:
-    """Begin anew with this network. `tls` is None with one that is disabled, and while a file of
+    """Start again with this network. `tls` is None with one that is disabled, and while a file of
     it cannot be used: `waits` says which, and `UseTls` ends that. `eapol_version` is sent from now
     on; None changes nothing."""
 
@@ -88,7 +88,7 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Start anew, from any state."""
+    """Start again, from any state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Judge:
         return error == VerifyError.NO_CRL and depth > 0 and self._trust.crl_of(shown) is None
 
     def _doubt(self, shown: Certificate) -> None:
-        """Weak certificates are believed, and named once."""
+        """Weak certificates are accepted, and named once."""
         weak = weakness(shown)
         if weak is None or shown in self._doubted or len(self._doubted) >= _DOUBTS:
             return

@@ -1,4 +1,4 @@
-"""Who attached to the control interface, and what each of them is told."""
+"""The clients attached to the control interface, and the events that each of them gets."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from eapol.notices import INFO, Notice, printable
 
 PATIENCE: Final = 10
-"""A listener that could not be told so many times in a row is forgotten."""
+"""A listener that missed so many events in a row is removed."""
 
 MOST: Final = 32
 """Listeners at once."""
@@ -22,7 +22,7 @@ class _Listener:
 
 
 class Listeners:
-    """Who is told of events, and from which level on."""
+    """The clients that get events, and from which level on."""
 
     def __init__(self) -> None:
         self._listeners: dict[Address, _Listener] = {}
@@ -50,7 +50,7 @@ class Listeners:
         return True
 
     def of(self, notice: Notice) -> list[Address]:
-        """Who is to be told `notice`."""
+        """The clients that get `notice`."""
         return [
             address
             for address, listener in self._listeners.items()
@@ -66,7 +66,7 @@ class Listeners:
             self._listeners[address].failures = 0
 
     def missed(self, address: Address, *, gone: bool) -> None:
-        """It could not be told: `gone` for good, or only for now."""
+        """It missed an event: `gone` for good, or only for now."""
         listener = self._listeners.get(address)
         if listener is None:
             return

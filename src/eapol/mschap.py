@@ -94,6 +94,6 @@ def _sha1(*parts: bytes) -> bytes:
 
 
 def _with_parity(key: bytes) -> bytes:
-    """Seven octets as a DES key of eight; nobody looks at the parity bits."""
+    """Seven octets as a DES key of eight; the parity bits are ignored."""
     bits = int.from_bytes(key, "big")
     return bytes((bits >> shift & 0x7F) << 1 for shift in range(49, -1, -7))

@@ -1,4 +1,4 @@
-"""What the supplicant tells whoever listens: the CTRL-EVENT lines of the control interface.
+"""What the supplicant reports to its listeners: the CTRL-EVENT lines of the control interface.
 
 Each notice is a value; `str()` is the line that wpa_supplicant prints, `level` its priority
 there (2 debug, 3 info, 4 warning).

@@ -1,8 +1,8 @@
 """OpenSSL's reading of certificates and keys, and its verdict on a path (pyOpenSSL's `crypto`).
 
-Not `cryptography.x509`: that decodes more strictly than OpenSSL, and refuses whole certificates
-that every server and switch takes for a part that nobody needs. `OpenSSL._util` is touched here and
-in `eapol.tls`, for what pyOpenSSL has no public name for.
+Not `cryptography.x509`: that decodes more strictly than OpenSSL, and refuses whole certificates,
+which every server and switch accepts, because of an unused part. `OpenSSL._util` is touched here
+and in `eapol.tls`, for what pyOpenSSL has no public name for.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from wire.secret import Secret
 from wire.x509 import Certificate, RevocationList
 
 NO_ISSUER: Final = (2, 18, 19, 20, 21)
-"""X509_V_ERR_...: nobody who is trusted issued it."""
+"""X509_V_ERR_...: no trusted CA issued it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Fault:
 
 
 class Key:
-    """A private key in OpenSSL's hands."""
+    """A private key as OpenSSL's object."""
 
     def __init__(self, key: crypto.PKey) -> None:
         self._key = key

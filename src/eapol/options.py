@@ -137,7 +137,7 @@ def _anonymous_identity(network: Network, value: str) -> Network:
 
 
 def _said(value: str, key: str) -> str:
-    """A text that is not empty: an empty one would count as a check that nobody asked for."""
+    """A text that is not empty: an empty one would count as a check that was not configured."""
     text = text_of(value)
     if not text.strip():
         raise ConfigError(f'{key}={value} is empty; write {key}="VALUE", or remove the line')

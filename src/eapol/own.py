@@ -1,8 +1,8 @@
-"""What is to be said of our own certificate at some date, in sentences with file and remedy.
+"""Warnings about our own certificate at some date, in sentences with file and remedy.
 
 OpenSSL judges path, dates and purpose (RFC 5280, 6; RFC 5216, 5.3); the words are ours.
 `net8021x` refuses what is at fault before it installs it; the supplicant says the same at its
-start, at every change and daily. Each function returns None where nothing is to be said.
+start, at every change and daily. Each function returns None if there is no warning.
 """
 
 from collections.abc import Sequence

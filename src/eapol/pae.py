@@ -99,7 +99,7 @@ def authenticating(v: Variables) -> None:
 def authenticated(v: Variables) -> None:
     v.suppPortStatus = PortStatus.AUTHORIZED
     v.heldWhile.clear()
-    v.startCount = 0  # Differs: entered from CONNECTING too, when nobody answered REAUTHENTICATE
+    v.startCount = 0  # Differs: entered from CONNECTING too, when REAUTHENTICATE had no answer
 
 
 def restart(v: Variables) -> None:
@@ -133,7 +133,7 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
         ),
         S.CONNECTING: (
             # Differs: eapFail does not lead to AUTHENTICATING; it is the ClientTimeout of a
-            # conversation that nobody began
+            # conversation that was not begun
             (lambda v: v.eapSuccess, S.AUTHENTICATING),
             (lambda v: v.eapolEap, S.RESTART),
             (lambda v: v.heldWhile.due, S.CONNECTING),  # Differs: HELD was left before its end

@@ -101,7 +101,7 @@ def _for_method(v: Variables) -> bool:
 
 
 def _starts_over(v: Variables) -> bool:
-    """Differs: an Identity request amid a method means that the switch began anew.
+    """Differs: an Identity request during a method means that the switch started again.
 
     RFC 4137 discards it, and both ends then wait for a timeout of 30 s.
     """

@@ -79,7 +79,7 @@ def read_phase1(network: Network, words: str) -> Network:
 
 
 def unknown_words(words: str) -> list[str]:
-    """A sentence for each word that nobody knows, or that asks for what is not done."""
+    """A sentence for each word that is unknown, or not supported."""
     unread = f"{_UNUSED} {_POLICY_WORDS} {_TUNNEL_WORDS}".split()
     known = {*_VERSION_WORDS, *_REFUSED, *unread}
     said = [

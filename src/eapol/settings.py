@@ -1,4 +1,4 @@
-"""What one network is told to do: the network block of wpa_supplicant.conf as a value.
+"""The settings of one network: the network block of wpa_supplicant.conf as a value.
 
 Names are those of wpa_supplicant.conf. File names stay names here; `Credentials` holds what
 was in the files, so that the core never touches the file system.
@@ -41,7 +41,7 @@ class TlsPolicy:
     `seclevel` is OpenSSL's security level (0 to 5) where the configuration names one.
     `check_time` False is `tls_disable_time_checks=1`. `session_ticket` is that of TLS 1.2 only.
     `curves` is openssl_ecdh_curves, the groups offered, in place of `groups`.
-    `server_sha256` believes one certificate, whoever issued it; its names are checked all the same.
+    `server_sha256` accepts one certificate, of any issuer; its names are checked all the same.
     """
 
     min_version: TlsVersion = TlsVersion.TLS_1_2
@@ -187,7 +187,7 @@ class Network:
 
     @property
     def outer_identity(self) -> bytes:
-        """What is shown to everybody on the wire."""
+        """The identity that is sent in clear."""
         return self.identity if self.anonymous_identity is None else self.anonymous_identity
 
 

@@ -122,7 +122,7 @@ class TlsStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What is to be said of our own certificate, in sentences with file and remedy.
+    """Warnings about our own certificate, in sentences with file and remedy.
 
     `faults` are what a server may refuse it for; `warnings` are what will be one, or should not
     have to work.

@@ -17,7 +17,7 @@ class Turns:
         self._held = False
 
     def after_failure(self, of: Network) -> Network | None:
-        """The next one; None if `of` goes on, because nobody else is there or a pause is due."""
+        """The next one; None if `of` continues, because there is no other or a pause is due."""
         if of not in self.networks or len(self.networks) == 1:
             return None
         at = self.networks.index(of) + 1

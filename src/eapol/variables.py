@@ -101,7 +101,7 @@ class Variables:
     allowCanned: bool = False
     workaround: bool = True
 
-    # ours: with whom we speak, and the bounds of a conversation (see peer.py)
+    # ours: the partner and the bounds of a conversation (see peer.py)
     partner: bytes = bytes(6)
     partnerWhile: Countdown = field(init=False)
     rounds: int = 0

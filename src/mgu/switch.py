@@ -65,7 +65,7 @@ class PortConversation:
         return self._judged(reply, found)
 
     def _judged(self, reply: Reply, answer: Answered) -> Answer:
-        """RFC 3579, 2.6.3: where RADIUS and EAP differ, nobody is let in."""
+        """RFC 3579, 2.6.3: if RADIUS and EAP contradict each other, access is refused."""
         if reply.contradiction is not None:
             return Answer(verdict=ServerVerdict.FAIL, reason=reply.contradiction)
         match reply.verdict:
@@ -105,7 +105,7 @@ class RadiusBackend:
         return self._conversation.answer(found)
 
     def abort(self) -> None:
-        """The answer to what was asked is nobody's: the port forgets it."""
+        """The answer is no longer needed: the port drops it."""
 
 
 def _number(octets: bytes) -> int:

@@ -94,7 +94,7 @@ def _seconds(packet: Packet) -> int | None:
 
 
 def _contradiction(verdict: Verdict, eap: bytes) -> str | None:
-    """RFC 3579, 2.6.3: where RADIUS and EAP say different things, nobody is let in."""
+    """RFC 3579, 2.6.3: if RADIUS and EAP contradict each other, access is refused."""
     code = eap[0] if eap else None
     if verdict is Verdict.ACCEPT and code is not None and code != _EAP_SUCCESS:
         return "Access-Accept with an EAP packet that is no Success"

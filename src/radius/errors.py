@@ -18,7 +18,7 @@ class BadAttribute(RadiusError):
 
 
 class Fault(Enum):
-    """Why an answer is thrown away. The values are what is told to people."""
+    """Why an answer is thrown away. The values are texts for people."""
 
     MALFORMED = "it is no RADIUS packet"
     UNKNOWN_CODE = "its code is none that answers a request"

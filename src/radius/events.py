@@ -55,7 +55,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """Nobody waits for the answer any more."""
+    """The answer is no longer needed."""
 
     ask: int
 
@@ -71,7 +71,7 @@ class PortOpened:
 class PortFailed:
     """It could not be opened, or broke; with TLS every request on it is lost.
 
-    `refused`: an ICMP message said that nobody listens there.
+    `refused`: an ICMP message reported that no program listens there.
     """
 
     port: int

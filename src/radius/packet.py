@@ -103,7 +103,7 @@ def made(
 
 
 def prove(answer: Packet, request: Request, secret: Secret, *, signed: bool = True) -> None:
-    """Check that who has `secret` made `answer` for `request`; the Message-Authenticator first.
+    """Check that `answer` was made for `request` with `secret`; the Message-Authenticator first.
 
     `signed` False takes an answer without Message-Authenticator, which MD5 alone protects then.
     Raises: NotAuthentic.

@@ -4,9 +4,9 @@ Nothing here waits for a client: a reply or an event that does not fit is lost, 
 whom that happens too often is forgotten. One command is served in a turn of the loop, so that a
 client that asks without end delays no frame by more than that. One trap: what a client does not
 read is charged to the send buffer of *our* socket, which all clients share, and the kernel does not
-say which of them it is. So one stopped `wpa_cli` could silence the interface for everybody. When
-unread datagrams fill half of the buffer, the socket is made anew: the live clients see the old one
-gone and come back.
+say which of them it is. So one stopped `wpa_cli` could block the interface for all clients. When
+unread datagrams fill half of the buffer, the socket is created again: the live clients see the old
+one gone and come back.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Control:
 
     The socket is made by the constructor, which may need root: privileges may be dropped after.
     `path` is DIRECTORY/INTERFACE; the directory is made if it is missing, for root and `group`, and
-    nobody but root may write to it.
+    only root may write to it.
     Raises: ControlError.
     """
 
@@ -84,7 +84,7 @@ class Control:
         except OSError as error:
             _log.warning("control socket %s: %s", self._path, error.strerror)
             return
-        reply = self._answer(command, sender) if sender else None  # or nobody can be answered
+        reply = self._answer(command, sender) if sender else None  # or no client gets an answer
         if reply is not None:
             with contextlib.suppress(OSError):  # the client gave up
                 self._socket.sendto(reply, sender)

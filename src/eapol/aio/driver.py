@@ -1,7 +1,7 @@
 """One port's supplicant at work: the core, the interface, the files.
 
 An interface or a file that is missing, or cannot be used, ends nothing: the port stays closed, the
-log and `status verbose` say what is waited for, and it goes on when that comes.
+log and `status verbose` name what is missing, and it continues when that is there.
 
 `Supervisor` is what a program holds: `async with Supervisor(...) as port: await port.authorized()`,
 and what the control interface controls (`eapol.control.Supervised`).

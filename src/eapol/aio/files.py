@@ -30,7 +30,7 @@ class Files:
         found = self._credentials(network, network.ca_cert, "")
         if network.inner is None:
             return found
-        # Differs: without ca_cert2 wpa_supplicant believes any server; here ca_cert counts
+        # Differs: without ca_cert2 wpa_supplicant accepts any server; here ca_cert counts
         ca = network.inner.ca_cert or network.ca_cert
         policy = inner_policy(network, network.inner)
         return replace(found, inner=(policy, self._credentials(network.inner, ca, "2")))

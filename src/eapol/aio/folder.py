@@ -1,6 +1,6 @@
 """The directory of the control sockets, and a socket in it, where others may be hostile.
 
-Who may write to a folder can put a link where a socket is about to be, so nobody else may: the
+Whoever may write to a directory can put a link where a socket is about to be, so only root may: the
 folder is root's or ours, and closed for writing to all others. It is opened once, without following
 a link, and everything happens in what was opened. The socket has its mode and its group from the
 moment it exists: the mode by the umask, the group by the folder's setgid bit.
@@ -73,7 +73,7 @@ def _opened(path: Path, group: int | None) -> Iterator[int]:
 
 
 def _secure(folder: int, path: Path, group: int | None) -> None:
-    """Ours or root's, and nobody else writes. One that the group could write is closed to it."""
+    """Ours or root's, not writable for others. Write permission of the group is removed."""
     found = os.fstat(folder)
     ours = found.st_uid == os.geteuid()
     if found.st_mode & stat.S_IWOTH or not (ours or found.st_uid == 0):

@@ -24,7 +24,7 @@ _MULTICAST: Final = 0
 _MEMBERSHIP: Final = struct.Struct("@iHH8s")  # packet_mreq: index, type, length, address
 _LARGEST: Final = 9216  # octets: more than any EAPOL frame, jumbo frames included
 AT_ONCE: Final = 32
-"""Frames read in one turn of the loop, so that a flood starves nobody."""
+"""Frames read in one turn of the loop, so that a flood does not starve other tasks."""
 
 _log = logging.getLogger("eapol")
 _DOWN: Final = (errno.ENETDOWN, errno.ENXIO, errno.ENODEV)

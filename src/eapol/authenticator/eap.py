@@ -51,7 +51,7 @@ def retransmit(v: Variables) -> None:
 
 
 def _waits(v: Variables) -> tuple[float, ...]:
-    """calculateTimeout. A port where nobody answered is asked once every txPeriod."""
+    """calculateTimeout. A port without an answer is asked once every txPeriod."""
     return (v.settings.txPeriod,) if v.quiet else v.settings.retransmit
 
 

@@ -1,7 +1,7 @@
 """The core of a switch's port: four machines and the authentication server behind them.
 
-A core without I/O like `eapol.supplicant`. A port is `authorized` once its server let somebody in;
-what the server wants of it beyond that (a VLAN, say) is in `attributes`.
+A core without I/O like `eapol.supplicant`. A port is `authorized` once its server has accepted a
+supplicant; what the server wants of it beyond that (a VLAN, say) is in `attributes`.
 """
 
 from collections.abc import Sequence
@@ -143,8 +143,9 @@ class Authenticator:
                 pass
 
     def _frame(self, octets: bytes) -> None:
-        """Differs: a Start while HELD is not kept for later, nor is a response that nobody waits
-        for: the one would end the quiet period's purpose, the other answer the next request."""
+        """Differs: a Start while HELD is not kept for later, nor is an unexpected response: the one
+        would end the quiet period's purpose, the other answer the next request.
+        """
         v = self._v
         try:
             frame = Frame.parse(octets)
@@ -214,7 +215,7 @@ class Authenticator:
         )
 
     def _answered(self, answer: Answer) -> None:
-        """Differs: what is no EAP request is none of ours to pass on."""
+        """Differs: only EAP requests are passed on."""
         if answer.verdict is ServerVerdict.REQUEST and len(answer.eap) < 5:
             answer = Answer(verdict=ServerVerdict.FAIL, reason="the server sent no EAP request")
         self._v.aaa = answer

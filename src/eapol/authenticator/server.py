@@ -22,9 +22,9 @@ class ServerVerdict(Enum):
 class Answer:
     """`eap` is the EAP packet for the peer, empty for one that the port makes itself.
 
-    `reason`: why nobody is let in. `session_timeout` in seconds, and whether the supplicant is
-    authenticated again then, or the session ends (RFC 3580, 3.17). `attributes`: what else a server
-    wants of the port, a VLAN for example, by name.
+    `reason`: why the supplicant was not accepted. `session_timeout` in seconds, and whether the
+    supplicant is authenticated again then, or the session ends (RFC 3580, 3.17). `attributes`: what
+    else a server wants of the port, a VLAN for example, by name.
     """
 
     verdict: ServerVerdict
@@ -55,7 +55,7 @@ class ServerAsked:
 
 @dataclass(frozen=True, slots=True)
 class ServerAbandoned:
-    """Nobody waits any more for what was asked (abortAuth, 8.2.9.1.3)."""
+    """The answer is no longer needed (abortAuth, 8.2.9.1.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

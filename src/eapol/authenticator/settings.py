@@ -1,4 +1,4 @@
-"""What a port is told to do. Names are those of IEEE Std 802.1X-2004, 8.2.4.1.2 and 8.2.9.1.2."""
+"""The settings of a port. Names are those of IEEE Std 802.1X-2004, 8.2.4.1.2 and 8.2.9.1.2."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ class AuthenticatorSettings:
     """Seconds, octets; `reAuthMax` is a count.
 
     `retransmit`: the waits before each repetition of a request; after the last one the conversation
-    is given up (RFC 3748, 4.3). A port that nobody answers at is asked once every `txPeriod`.
+    is given up (RFC 3748, 4.3). A port without an answer is asked once every `txPeriod`.
     `serverTimeout`: for one answer of the authentication server.
 
-    Of the own EAP-TLS server: `fragment_size`; `identities`, None lets everybody with a good
-    certificate in; `offers`, methods that are proposed before EAP-TLS, to see the peer's Nak;
+    Of the own EAP-TLS server: `fragment_size`; `identities`, None accepts everybody with a valid
+    certificate; `offers`, methods that are proposed before EAP-TLS, to see the peer's Nak;
     `notification`; `promise` False leaves the protected success of RFC 9190 out.
     """
 

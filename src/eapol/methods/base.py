@@ -65,7 +65,7 @@ class Method(Protocol):
         ...
 
     def process(self, request: Packet) -> Outcome | None:
-        """Answer `request`; None means that it is to be discarded (m.check says ignore)."""
+        """Answer `request`; None means that it is discarded (m.check says ignore)."""
         ...
 
     def notices(self) -> Sequence[Notice]:

@@ -100,7 +100,7 @@ class Incoming:
         self._total: int | None = None
 
     def add(self, packet: TlsPacket) -> bytes | None:
-        """The message once `packet` completes it, else None: then it is to be acknowledged.
+        """The message once `packet` completes it, else None: then it must be acknowledged.
 
         Raises: MalformedFrame if the fragments do not fit together; what was gathered is lost.
         """

@@ -1,6 +1,6 @@
 """EAP-GTC, the peer's side (RFC 3748, 5.6): a prompt, and the password in clear.
 
-It proves nothing of the server: outside of a tunnel, whoever asks gets the password.
+It proves nothing of the server: outside of a tunnel, any server that asks gets the password.
 """
 
 from eapol.eap import Packet

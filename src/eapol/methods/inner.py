@@ -1,8 +1,8 @@
 """The EAP peer inside of a tunnel: PEAP, EAP-TTLS with EAP, EAP-FAST and TEAP.
 
 A conversation of RFC 3748 without a lower layer: no retransmission, no timers, no EAP-Success that
-counts by itself. What it says of success is what the inner method proved (`succeeded`); the tunnel
-asks, and believes nobody else.
+counts by itself. What it says of success is what the inner method proved (`succeeded`); only the
+tunnel's requests are accepted.
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class InnerEap:
         return f"{self._method.lacks} (EAP-{self._type} inside of the tunnel)"
 
     def process(self, request: Packet) -> Packet | None:
-        """The response; None if the request is to be discarded."""
+        """The response; None if the request is discarded."""
         if request.code != EapCode.REQUEST or request.method is None:
             return None
         kind = EapType.EXPANDED if request.vendor else request.method

@@ -1,8 +1,8 @@
 """EAP-pwd, the peer's side (RFC 5931).
 
-Both ends prove that they know the password, and nobody who listens or guesses on the wire learns
-it. The password goes in as it is (preparation 0) or as Microsoft's hash of it (1); those with a
-salt (RFC 8146) are refused.
+Both ends prove that they know the password, and an attacker who listens or guesses on the wire does
+not learn it. The password goes in as it is (preparation 0) or as Microsoft's hash of it (1); those
+with a salt (RFC 8146) are refused.
 """
 
 import struct

@@ -45,11 +45,11 @@ class Inside(Protocol):
 
     @property
     def failure(self) -> str | None:
-        """Why it failed for good, in words. The conversation goes on until the server ends it."""
+        """Why it failed for good, in words. The conversation continues until the server ends it."""
         ...
 
     def begin(self, packet: TlsPacket) -> int | None:
-        """The version to speak, of what the server's Start offers; None if there is none."""
+        """The version to use, of those that the server's Start offers; None if there is none."""
         ...
 
     def established(self) -> None:
@@ -57,7 +57,7 @@ class Inside(Protocol):
         ...
 
     def take(self, data: bytes, identifier: int) -> bytes:
-        """What to send in answer to `data`; empty if nothing is to be said.
+        """What to send in answer to `data`; may be empty.
 
         Empty `data`: the server waits for us. `identifier` is that of the request.
         """
