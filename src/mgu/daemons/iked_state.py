@@ -89,7 +89,7 @@ class State:
                 yield f"a change of '{name}' takes effect at the next start: restart the daemon"
 
     def addresses_changed(self, tell: Callable[[Event], None], gone: frozenset[Address]) -> None:
-        """Have the engine delete the SAs of an address; look for connections that are possible now."""
+        """Have the engine delete SAs of addresses; look for connections that are possible."""
         for address in gone:
             tell(AddressGone(address=address))
         if self._looking is None or self._looking.done():
