@@ -73,7 +73,7 @@ class Procedures:
     """What the boxes call outside of the figures.
 
     `txReq`: send the EAP packet. `askServer`: give the server the EAP response, whose answer goes
-    into `aaa`, at once or later. `abortAuth`: the answer is no longer expected. `fail`: why, in words.
+    into `aaa`, at once or later. `abortAuth`: drop that answer. `fail`: why, in words.
     """
 
     txReq: Callable[[bytes], None]
