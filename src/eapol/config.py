@@ -25,7 +25,7 @@ from eapol.options import (
     with_option,
 )
 from eapol.settings import Network
-from wire.source import Notice, Notices, Place, Source, nearest
+from wire.source import Notice, Notices, Place, Source, nearest, octets_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -183,7 +183,8 @@ def _network(block: Block, config: Config, told: list[str], notices: Notices) ->
     policy = replace(Network().tls, resume=config.fast_reauth)
     network = Network(tls=policy)
     if config.openssl_ciphers is not None:
-        network = with_option(network, "openssl_ciphers", value_of(config.openssl_ciphers.encode()))
+        ciphers = value_of(octets_of(config.openssl_ciphers))
+        network = with_option(network, "openssl_ciphers", ciphers)
     for entry in _effective(block):
         network = _at(entry.key.place, with_option, network, entry.key, entry.value)
         if entry.key in IGNORED and entry.key not in WITHOUT_EFFECT:
@@ -277,7 +278,8 @@ def _update_config(config: Config, value: str) -> Config:
 
 def _openssl_ciphers(config: Config, value: str) -> Config:
     ciphers = text_of(value) if value.startswith('"') else value
-    with_option(Network(), "openssl_ciphers", value_of(ciphers.encode()))  # or refused here
+    as_value = value_of(octets_of(ciphers))
+    with_option(Network(), "openssl_ciphers", as_value)  # or refused here
     return replace(config, openssl_ciphers=ciphers)
 
 

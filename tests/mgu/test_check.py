@@ -5,12 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lab.pki import KeyKind, Usage, Validity, key, site
 from mgu.check.kinds import KINDS, kind_of
 from mgu.check.papers import look
+from mgu.check.readers import check
 from mgu.check.report import ATTENTION, REFUSED, Finding
 from mgu.commands.check import main
+from mgu.registries import protocol_number, service_port
 from wire.source import DIFFERS, PASSED_OVER, Source, SourceError
 
 RACOON = b"""\
@@ -174,6 +178,23 @@ def test_what_is_read_differently_by_setkey_is_told(
     findings = report["findings"]
     assert isinstance(findings, list)
     assert [each["what"] for each in findings] == [DIFFERS, PASSED_OVER]
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@given(octets=st.binary(max_size=60), head=st.sampled_from(sorted(FILES.values())))
+def test_any_octets_are_read_or_refused_and_what_is_said_can_be_printed(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, octets: bytes, head: bytes
+) -> None:
+    file = tmp_path_factory.mktemp("check") / "file"
+    file.write_bytes(head[: len(octets) * 3] + octets)
+    for finding in check(str(file), kind).findings:
+        assert finding.text.isprintable()
+
+
+@pytest.mark.parametrize("name", ["\udce8", "a\0b", "http\udcff"])
+def test_a_name_that_no_registry_can_hold_has_no_number(name: str) -> None:
+    assert service_port(name) is None
+    assert protocol_number(name) is None
 
 
 def test_certificates_are_described_and_their_dates_told() -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from mgu import paths
+from mgu import paths, registries
 from mgu.check.kinds import BY_NAME, CERTIFICATE, Kind, kind_of
 from mgu.check.report import ATTENTION, REFUSED, Finding, Report
 from wire import files
-from wire.source import PASSED_OVER, Notice, Notices, SourceError, printable, text_of
+from wire.source import Notice, Notices, SourceError, printable, text_of
 
 Reader = Callable[[Path, bytes], tuple[list[Finding], list[str]]]
 """Findings, and facts about what is in the file."""
@@ -106,35 +106,23 @@ def _privacy(path: Path) -> list[Finding]:
 
 
 def _setkey(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
-    from ike.conf.protocols import protocol_number
     from xfrm.setkey.parse import parse
     from xfrm.setkey.words import Names
 
     notices = Notices()
-    names = Names(upper_protocol=protocol_number, port=_service)
+    names = Names(upper_protocol=registries.protocol_number, port=registries.service_port)
     operations = parse(text_of(octets), names, name=str(path), notices=notices)
     return _of(notices), [_counted(len(operations), "operation")]
 
 
-def _service(name: str) -> int | None:
-    import socket
-
-    try:
-        return socket.getservbyname(name)
-    except OSError:
-        return None
-
-
 def _supplicant(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
-    from eapol.conffile import ConfigError
     from eapol.config import parse
 
-    try:
-        config = parse(text_of(octets), str(path))
-    except ConfigError as error:
-        return [_worded(str(error), str(path), REFUSED)], []
-    findings = [_worded(str(warning), str(path), PASSED_OVER) for warning in config.warnings]
-    return findings, [_counted(len(config.networks), "network")]
+    config = parse(text_of(octets), str(path))
+    noticed = set(map(str, config.notices))
+    others = [text for text in config.warnings if text not in noticed]
+    findings = _of(config.notices) + [_worded(text, str(path), ATTENTION) for text in others]
+    return _sorted(findings), [_counted(len(config.networks), "network")]
 
 
 def _time_conf(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:

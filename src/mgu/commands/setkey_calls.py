@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from mgu import exits
+from mgu import exits, registries
 from wire import files
 from wire.source import Notices, Place, Source, text_of
 from xfrm.aio.blocking import Client
@@ -76,7 +76,7 @@ class _Call:
         self._source = "stdin" if name == "-" else name
         kernel_semantics = self._options.kernel and not self._options.rfc
         notices = Notices()
-        names = Names(_host_addresses, _protocol_number, _port_number)
+        names = Names(_host_addresses, registries.protocol_number, registries.service_port)
         try:
             operations = parse(
                 text, names, kernel_semantics=kernel_semantics, name=self._source, notices=notices
@@ -181,24 +181,6 @@ def _host_addresses(name: str) -> list[Address]:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
         return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
     return []
-
-
-def _protocol_number(name: str) -> int | None:
-    import socket
-
-    try:
-        return socket.getprotobyname(name)
-    except OSError:
-        return None
-
-
-def _port_number(name: str) -> int | None:
-    import socket
-
-    try:
-        return socket.getservbyname(name)
-    except OSError:
-        return None
 
 
 def _monitor(options: argparse.Namespace, opener: Opener) -> int:
