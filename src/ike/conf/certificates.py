@@ -12,7 +12,7 @@ from ike.conf.files import Folders
 from ike.conf.psk import check_private
 from ike.config import Remote
 from ike.crypto.credentials import Credentials
-from ike.errors import LocalError
+from ike.errors import InvalidCertificate, LocalError
 from wire import certfile, files, pem
 from wire.cursor import DecodeError
 from wire.grammar import Statement
@@ -89,9 +89,15 @@ class Certificates:
 
 def _certificates(path: Path, place: Place | None) -> list[bytes]:
     """Those of a PEM file, of a PKCS #7 bundle, or the one in DER; at least one."""
+    from ike.crypto.signatures import load
+
     content = _content(path, place)
     try:
         found = [each.der for each in certfile.certificates(content)]
+        for der in found:
+            load(der)
+    except InvalidCertificate as error:
+        raise ConfError(f"{path}: {error}", place) from None
     except (ValueError, DecodeError):
         found = []
     if not found:

@@ -4,8 +4,7 @@ Differs: `cryptography.x509.verification` would need no second library, but it r
 1024 bits, SHA-1 and CAs of version 1, which the manual's peers have, and cannot leave dates out.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -63,7 +62,7 @@ def _chain(
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN | (_NO_CHECK_TIME if date is None else 0))
     if date is not None:
         store.set_time(date)
-    context = crypto.X509StoreContext(store, _loaded(leaf), list(_readable(others)))
+    context = crypto.X509StoreContext(store, _loaded(leaf), list(map(_loaded, others)))
     try:
         return [_unloaded(found) for found in context.get_verified_chain()]
     except crypto.X509StoreContextError as error:
@@ -71,20 +70,9 @@ def _chain(
 
 
 def _loaded(certificate: Certificate) -> "crypto.X509":
-    """Raises: InvalidCertificate."""
     from OpenSSL import crypto
 
-    try:
-        return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
-    except crypto.Error as error:
-        raise InvalidCertificate(f"OpenSSL cannot read the certificate: {error}") from None
-
-
-def _readable(certificates: Iterable[Certificate]) -> "Iterator[crypto.X509]":
-    """Those that OpenSSL reads; what else a peer sends does no harm (RFC 4945, 3.3.10)."""
-    for certificate in certificates:
-        with suppress(InvalidCertificate):
-            yield _loaded(certificate)
+    return crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.der)
 
 
 def _said(error: "crypto.X509StoreContextError") -> str:
@@ -121,10 +109,10 @@ def _signed(certificate: Certificate, issuer: Certificate) -> bool:
     store = crypto.X509Store()
     flags = crypto.X509StoreFlags
     store.set_flags(flags.PARTIAL_CHAIN | flags.IGNORE_CRITICAL | _NO_CHECK_TIME)
+    store.add_cert(_loaded(issuer))
     try:
-        store.add_cert(_loaded(issuer))
         crypto.X509StoreContext(store, _loaded(certificate)).verify_certificate()
-    except (InvalidCertificate, crypto.X509StoreContextError):
+    except crypto.X509StoreContextError:
         return False
     return True
 

@@ -50,15 +50,22 @@ def sign(credentials: Credentials, digest: bytes) -> bytes:
 
 
 def load(der: bytes) -> Certificate:
-    """A certificate whose outline is one. Raises: InvalidCertificate.
+    """A certificate that OpenSSL reads. Raises: InvalidCertificate.
 
     Not `cryptography.x509`: OpenSSL validates a certificate; it accepts many that `cryptography`
     refuses for an unused part.
     """
+    from OpenSSL import crypto  # late: most gateways have pre-shared keys
+
     try:
-        return Certificate.parse(der)
+        found = Certificate.parse(der)
+        crypto.load_certificate(crypto.FILETYPE_ASN1, found.der)
     except DecodeError as error:
         raise InvalidCertificate(f"the certificate cannot be read: {error}") from error
+    except crypto.Error as error:
+        reason = error.args[0][0][2] if error.args and error.args[0] else "no reason is given"
+        raise InvalidCertificate(f"OpenSSL cannot read the certificate: {reason}") from error
+    return found
 
 
 def check_signature(certificate: Certificate, signature: bytes, digest: bytes) -> None:

@@ -14,7 +14,7 @@ from ike.crypto.credentials import Credentials
 from ike.crypto.signatures import check_signature, sign
 from lab import odd_pki
 from lab.ike_rsa import ike_site
-from lab.pki import Site, Usage, key, parts
+from lab.pki import KeyKind, Site, Usage, key, parts
 from wire import pem
 
 CA = ike_site(depth=4)
@@ -210,3 +210,15 @@ def test_a_file_that_is_cut_is_refused(certs: Path, name: str) -> None:
     octets = (certs / name).read_bytes()
     (certs / name).write_bytes(octets + octets[: len(octets) // 2])
     assert f"{name} holds no certificate (PEM, DER or PKCS #7)" in _refusal(certs)
+
+
+@pytest.mark.parametrize("change", odd_pki.REFUSED.values(), ids=odd_pki.REFUSED)
+def test_a_certificate_that_openssl_cannot_read_is_named_when_the_file_is(
+    certs: Path, change: odd_pki.Dress
+) -> None:
+    own = key(KeyKind.RSA_2048)
+    bad = odd_pki.odd(
+        "x", own.public_key(), CA.root.certificate.subject, CA.root.key, usage=None, change=change
+    )
+    (certs / "ca.pem").write_bytes(CA.root.certificate_pem() + bad)
+    assert "ca.pem: OpenSSL cannot read the certificate: " in _refusal(certs)
