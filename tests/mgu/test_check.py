@@ -247,3 +247,43 @@ def test_a_file_of_papers_is_named_where_it_is_refused() -> None:
     assert (facts, has_key) == ([], False)
     assert {finding.file for finding in findings} == {"ca.pem"}
     assert all(not finding.text.startswith("ca.pem") for finding in findings)
+
+
+def test_each_kind_says_what_it_is_and_whose() -> None:
+    assert [(kind.name, kind.title, kind.program) for kind in KINDS] == [
+        ("racoon.conf", "racoon.conf", "racoon"),
+        ("setkey.conf", "setkey.conf", "setkey"),
+        ("wpa_supplicant.conf", "wpa_supplicant.conf", "wpa_supplicant"),
+        ("ntp.conf", "the configuration of a time client", "ntpd, chronyd or localNTP"),
+        ("ntp.keys", "a file of symmetric keys for NTP", "ntpd or chronyd"),
+        ("psk.txt", "psk.txt", "racoon"),
+        ("certificate", "certificates or keys", "OpenSSL"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "octets", "kind"),
+    [
+        ("x", b"\x30\x82\x01", "certificate"),
+        ("x", b"\x30\x81\x01", "certificate"),
+        ("x", b"text\n-----BEGIN X509 CRL-----", "certificate"),
+        ("Racoon-old", b"# nothing\n", "racoon.conf"),
+        ("chrony.conf", b"makestep 1 3\n", "ntp.conf"),
+        ("ntp.sources", b"server a\n", "ntp.conf"),
+        ("client.psk", b"a b\n", "psk.txt"),
+        ("anything", b"a b\nc d\n", "psk.txt"),
+        ("racoon.conf", b"flush;\n", "setkey.conf"),  # its name says it, and no line does
+    ],
+)
+def test_a_name_counts_where_a_line_agrees(name: str, octets: bytes, kind: str) -> None:
+    found = kind_of(name, octets)
+    assert found is not None
+    assert found.name == kind
+
+
+def test_what_is_mostly_something_else_is_nothing() -> None:
+    assert kind_of("x", b"one\ntwo\nthree\nfour\nfive\nflush;\n") is None
+    five = kind_of("x", b"one\ntwo\nthree\nfour\nflush;\n")
+    assert five is not None
+    assert five.name == "setkey.conf"
+    assert kind_of("x", b"a b\nc\n") is None

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eapol.authenticator import AuthenticatorSettings, PortState, ServerReplied, ServerVerdict
-from eapol.authenticator.server import Answer
-from eapol.eap import EapCode
+from eapol.authenticator.server import Answer, ServerAsked
+from eapol.eap import EapCode, EapType, request
 from eapol.events import LinkChanged, Logoff, SetPortControl
 from eapol.status import PortControl
 from eapol.tls import ClientContext
@@ -19,6 +19,8 @@ from lab.radius_port import Port
 from lab.radius_server import RadiusServer
 from lab.radius_station import radius_server
 from lab.virtual import Weather
+from mgu.switch import PortConversation, parser
+from radius.events import Answered
 from radius.numbers import AttributeType as A
 from radius.numbers import Code
 from radius.packet import Packet
@@ -208,3 +210,23 @@ def test_nothing_but_a_success_of_the_server_opens_a_port(
     if late is not None:
         here.lab.give(here.port, ServerReplied(ask=99, answer=late))
         assert not here.switch.authorized
+
+
+def test_what_is_no_eap_message_lets_nobody_in_and_is_named() -> None:
+    conversation = PortConversation([], ())
+    eap = bytes(request(1, EapType.IDENTITY))
+    conversation.request(ServerAsked(ask=1, eap=eap, identity=b"me", first=True))
+    message = bytes((A.EAP_MESSAGE, 5, 1, 1, 0))  # EAP is 4 octets at least
+    head = bytes((Code.ACCESS_CHALLENGE, 1)) + (20 + len(message)).to_bytes(2, "big")
+    packet = Packet.parse(head + bytes(16) + message)
+    found = Answered(ask=1, server=0, packet=packet, authenticator=bytes(16))
+    answer = conversation.answer(found)
+    assert answer.verdict is ServerVerdict.FAIL
+    assert answer.reason.startswith("the server's EAP-Message: ")
+
+
+def test_without_options_the_port_is_of_a_server_on_port_1812_and_never_asks_again() -> None:
+    words = ["-i", "sw0", "--radius", "192.0.2.5", "--secret-file", "secret"]
+    options = vars(parser().parse_args(words))
+    assert (options["port"], options["reauth"], options["radius"]) == (1812, None, ["192.0.2.5"])
+    assert (options["own_address"], options["nas_identifier"]) == ("127.0.0.1", "mgu-switch")
