@@ -163,14 +163,14 @@ def doubts(network: Network) -> list[str]:
 
 
 _OUTSIDE: Final = {
-    EapType.MD5: "does not prove who the network is, and shows a hash of the password to everybody",
-    EapType.GTC: "gives the password in clear to whoever asks",
+    EapType.MD5: "does not authenticate the network, and sends a hash of the password in clear",
+    EapType.GTC: "sends the password in clear to any server that asks",
     EapType.MSCHAPV2: "shows what a stranger can compute the password from",
 }
 
 
 def inner_policy(network: Network, inner: InnerTls) -> TlsPolicy:
-    """How TLS is spoken inside of the tunnel: as outside, with names of its own to match."""
+    """How TLS is spoken inside the tunnel: as outside, with names of its own to match."""
     wanted = inner.tls
     return replace(
         network.tls,

@@ -33,7 +33,7 @@ CHALLENGE = bytes(range(16))
 
 
 class Server:
-    """PEAP's server: what is inside of the tunnel, and its own view of the keys."""
+    """PEAP's server: what is inside the tunnel, and its own view of the keys."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ def test_a_server_that_does_not_know_the_password_is_refused() -> None:
 def test_success_without_the_inner_method_is_refused(policy: TlsPolicy, version: int) -> None:
     server = Server(policy=policy, version=version)
     assert not server.end()
-    assert "before the method inside of the tunnel began" in server.talk.failure
+    assert "before the method inside the tunnel began" in server.talk.failure
     assert not Server(policy=policy, version=version).talk.success()
 
 
@@ -281,7 +281,7 @@ def test_a_wrong_binding_is_refused(flaw: dict[str, int]) -> None:
     )
     assert server.result(Result.SUCCESS, bound) == [tlv.result(Result.FAILURE)]
     assert not server.talk.success()
-    assert "crypto-binding does not fit" in server.talk.failure
+    assert "crypto-binding does not match" in server.talk.failure
 
 
 def test_a_binding_of_another_inner_method_is_refused() -> None:

@@ -164,7 +164,7 @@ def test_success_without_the_inner_method_is_refused(policy: TlsPolicy) -> None:
         server = Server(policy=policy)
         server.chain.advance(b"")
         assert not server.end(*steps)
-        assert "before the method inside of the tunnel began" in server.talk.failure
+        assert "before the method inside the tunnel began" in server.talk.failure
     assert not Server(policy=policy).talk.success()
 
 
@@ -188,7 +188,7 @@ def test_a_wrong_binding_is_refused(flaw: dict[str, int]) -> None:
     answered = server.say(STEP, tlv.result(Result.SUCCESS), bound)
     assert tlv.result(Result.FAILURE) in answered
     assert not server.talk.success()
-    assert "crypto-binding does not fit" in server.talk.failure
+    assert "crypto-binding does not match" in server.talk.failure
 
 
 def test_outer_tlvs_that_were_changed_on_the_way_are_noticed() -> None:
@@ -196,7 +196,7 @@ def test_outer_tlvs_that_were_changed_on_the_way_are_noticed() -> None:
     server.outer = b""  # what the server sent was something else
     server.mschapv2()
     assert not server.end(STEP)
-    assert "crypto-binding does not fit" in server.talk.failure
+    assert "crypto-binding does not match" in server.talk.failure
 
 
 def test_an_error_of_the_server_is_told() -> None:

@@ -36,7 +36,7 @@ def using(name: str) -> Network:
 
 
 class Server:
-    """EAP-TTLS' server; `first` is what the peer said first inside of the tunnel."""
+    """EAP-TTLS' server; `first` is what the peer said first inside the tunnel."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ def test_eap_inside_begins_with_the_identity(policy: TlsPolicy, method: EapType)
 def test_success_before_eap_inside_is_done_is_refused() -> None:
     server = Server(TTLS)
     assert not server.success()
-    assert "inside of the tunnel" in server.talk.failure
+    assert "inside the tunnel" in server.talk.failure
 
 
 def test_success_before_the_peer_could_begin_is_refused() -> None:

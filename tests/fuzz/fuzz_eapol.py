@@ -134,7 +134,7 @@ class _Glass:
 
 
 def _inside(method: EapType, phase2: Phase2) -> Callable[[bytes], None]:
-    """What a server says inside of the tunnel, in messages of at most 60 octets."""
+    """What a server says inside the tunnel, in messages of at most 60 octets."""
 
     def fuzz(octets: bytes) -> None:
         setup = _setup(method, phase2)

@@ -145,7 +145,7 @@ class Switch:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m eapol.aio.authenticator",
-        description="Authenticate whoever is on an interface with EAP-TLS, as a switch would.",
+        description="Authenticate the supplicants on an interface with EAP-TLS, as a switch does.",
         allow_abbrev=False,
     )
     add = made.add_argument
@@ -153,7 +153,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ca", type=Path, required=True, help="the CA of the supplicants' certificates")
     add("--cert", type=Path, required=True, help="the server's certificate and chain")
     add("--key", type=Path, required=True, help="the server's private key")
-    add("--reauth", type=float, metavar="SECONDS", help="authenticate again so often")
+    add("--reauth", type=float, metavar="SECONDS", help="seconds between authentications")
     add("--quiet", type=float, default=60.0, metavar="SECONDS", help="quietPeriod (60)")
     add("--fragment", type=int, default=1020, metavar="OCTETS", help="TLS data in one packet")
     add("--tls-max", type=TlsVersion, default=TlsVersion.TLS_1_3, metavar="TLSv1.2|TLSv1.3")

@@ -122,7 +122,7 @@ class Control:
             )
             return
         _log.warning(
-            "control socket %s: a client does not read its replies; the socket is made anew",
+            "control socket %s: a client does not read its replies; the socket is created again",
             self._path,
         )
         loop = asyncio.get_running_loop()

@@ -45,8 +45,8 @@ class InnerEap:
     @property
     def lacks(self) -> str:
         if self._method is None:
-            return "before the method inside of the tunnel began"
-        return f"{self._method.lacks} (EAP-{self._type} inside of the tunnel)"
+            return "before the method inside the tunnel began"
+        return f"{self._method.lacks} (EAP-{self._type} inside the tunnel)"
 
     def process(self, request: Packet) -> Packet | None:
         """The response; None if the request is discarded."""
@@ -76,8 +76,8 @@ class InnerEap:
     def _choose(self, kind: EapType, request: Packet) -> bool:
         taken = kind in self._wanted
         proposed = request.method or EapType.NONE
-        what = "begins" if taken else "was offered by the server and is not wanted (phase2)"
-        self._notices.append(Noted(f"inside of the tunnel EAP-{proposed} {what}"))
+        what = "begins" if taken else "was offered by the server, but phase2 does not allow it"
+        self._notices.append(Noted(f"inside the tunnel EAP-{proposed} {what}"))
         if taken:
             self._method, self._type = table.TABLE[kind].make(self._setup), kind
         return taken
@@ -91,5 +91,5 @@ class InnerEap:
         if outcome.failure is not None:
             self.failure = outcome.failure
         elif outcome.methodState is MethodState.DONE and outcome.decision is Decision.FAIL:
-            self.failure = f"EAP-{self._type} inside of the tunnel failed"
+            self.failure = f"EAP-{self._type} inside the tunnel failed"
         return eap.response(request.identifier, self._type, outcome.data)

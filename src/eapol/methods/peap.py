@@ -71,7 +71,7 @@ class Peap:
     def lacks(self) -> str:
         if not self._sufficient:
             return self._inner.lacks
-        return "before the server's success inside of the tunnel"
+        return "before the server's success inside the tunnel"
 
     @property
     def refusal(self) -> str:
@@ -128,7 +128,7 @@ class Peap:
             self._end()
             return b""  # the acknowledgement; EAP-Success outside follows
         if packet.code == EapCode.FAILURE:
-            self.failure = self.failure or "the server said EAP-Failure inside of the tunnel"
+            self.failure = self.failure or "the server sent EAP-Failure inside the tunnel"
             return bytes(packet)
         return b""
 
@@ -146,12 +146,12 @@ class Peap:
     def _end(self) -> None:
         if not self._sufficient:
             self.failure = self.failure or (
-                f"the server said success inside of the tunnel {self._inner.lacks}; it is not"
-                " accepted (phase2_auth), for it would prove nothing of either side"
+                f"the server sent success inside the tunnel {self._inner.lacks}; it is not"
+                " accepted (phase2_auth), because neither side is authenticated by it"
             )
         elif self._policy.crypto_binding is CryptoBinding.REQUIRED and self._binding is None:
             self.failure = self.failure or (
-                "the server sent no crypto-binding, which crypto_binding=2 in phase1 demands"
+                "the server sent no crypto-binding, which crypto_binding=2 in phase1 requires"
             )
         self._done = self.failure is None
 
@@ -168,7 +168,7 @@ class Peap:
         succeeds = tlv.result_of(said) is Result.SUCCESS
         if not succeeds:
             self.failure = self.failure or (
-                "the server said failure inside of the tunnel; is identity or password wrong? The"
+                "the server sent failure inside the tunnel; is identity or password wrong? The"
                 " server's log says why"
             )
         elif bound is not None and self._policy.crypto_binding is not CryptoBinding.OFF:
@@ -194,8 +194,8 @@ class Peap:
         fits = (version, received, subtype) == (self._version, self._version, _REQUEST)
         if not fits or not hmac.compare_digest(mac, expected):
             self.failure = self.failure or (
-                "the crypto-binding does not fit: the end of the TLS tunnel is not the server that"
-                " knows our password, or versions were tampered with"
+                "the crypto-binding does not match: the end of the TLS tunnel is not the server"
+                " that knows our password, or the versions were changed on the way"
             )
             return []
         self._binding = ipmk

@@ -96,7 +96,7 @@ class Proposal:
             known = ", ".join(map(str, GROUPS))
             raise MalformedFrame(f"group {number}; this supplicant has {known}", 0)
         if preparation not in tuple(Preparation):
-            raise MalformedFrame(f"password preparation {preparation}, which we do not have", 0)
+            raise MalformedFrame(f"password preparation {preparation}, which is not supported", 0)
         return cls(octets[:4], GROUPS[number], token, preparation, cursor.rest())
 
 
@@ -139,7 +139,9 @@ class Pwd(PlainMethod):
     def _identify(self, message: bytes) -> Outcome:
         proposal = Proposal.parse(message)
         if self._password.hashed and proposal.preparation == Preparation.NONE:
-            return self._fail("the server wants the password itself, and here is only a hash of it")
+            return self._fail(
+                "the server needs the password itself, but only its hash is configured"
+            )
         self._proposal, self._next = proposal, Exchange.COMMIT
         return _outcome(PwdPacket(Exchange.ID, message[: _ID.size] + self._identity))
 

@@ -46,7 +46,7 @@ def begin(method: EapType, setup: Setup) -> Method | None:
 
 
 def inside(setup: Setup) -> Setup:
-    """What a method inside of the tunnel is made of."""
+    """What a method inside the tunnel is made of."""
     return replace(setup, tls=None if setup.tls is None else setup.tls.inner)
 
 

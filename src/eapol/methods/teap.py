@@ -69,7 +69,7 @@ class Teap:
         if not self._sufficient:
             return self._inner.lacks
         resumed = "; write fast_reauth=0" if is_resumed(self._connection) else ""
-        return f"before the server's Result TLV inside of the tunnel{resumed}"
+        return f"before the server's Result TLV inside the tunnel{resumed}"
 
     @property
     def refusal(self) -> str:
@@ -114,7 +114,7 @@ class Teap:
             return [tlv.nak(unknown)]
         if (error := tlv.only(tlvs, TlvType.ERROR)) is not None:
             number = int.from_bytes(error.value, "big")
-            self._fail(f"the server sent error {number} inside of the tunnel (RFC 7170, 4.2.6)")
+            self._fail(f"the server sent error {number} inside the tunnel (RFC 7170, 4.2.6)")
         payload = tlv.only(tlvs, TlvType.EAP_PAYLOAD)
         answers = self._results(tlvs)
         if self.failure is not None:
@@ -136,7 +136,7 @@ class Teap:
         if not said:
             return []
         if any(tlv.result_of(each) is Result.FAILURE for each in said):
-            self._fail("the server said failure inside of the tunnel; is the password wrong?")
+            self._fail("the server sent failure inside the tunnel; is the password wrong?")
         elif step is not None or bound is not None:
             self._step(bound)
         if whole is not None and self.failure is None:
@@ -152,7 +152,7 @@ class Teap:
         """The server says that an inner method succeeded, or that a resumed session needs none."""
         assert self._chain is not None
         if not (self._inner.succeeded or self._given or self._sufficient):
-            self._fail(f"the server said success inside of the tunnel {self._inner.lacks}")
+            self._fail(f"the server sent success inside the tunnel {self._inner.lacks}")
         elif bound is None:
             self._fail("the server sent no crypto-binding (RFC 7170, 4.2.13)")
         else:
@@ -179,7 +179,7 @@ class Teap:
 
     def _end(self) -> None:
         if not self._sufficient:
-            self._fail(f"the server said success inside of the tunnel {self._inner.lacks}")
+            self._fail(f"the server sent success inside the tunnel {self._inner.lacks}")
         elif not self._bound:
             self._fail("the server sent no crypto-binding (RFC 7170, 4.2.13)")
         self._done = self.failure is None
@@ -220,8 +220,8 @@ class Teap:
         right = hmac.compare_digest(mac, self._mac(bound)) and bool(flags & _MSK_MAC)
         if not (fits and right):
             self._fail(
-                "the crypto-binding does not fit: the end of the TLS tunnel is not the server that"
-                " knows our password, or versions were tampered with"
+                "the crypto-binding does not match: the end of the TLS tunnel is not the server"
+                " that knows our password, or the versions were changed on the way"
             )
         return fits and right
 

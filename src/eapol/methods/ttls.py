@@ -75,7 +75,7 @@ class Ttls:
             )
         if self._begun:
             return "before the server has proved that it knows the password (MS-CHAP-V2)"
-        return "before the method inside of the tunnel began"
+        return "before the method inside the tunnel began"
 
     @property
     def refusal(self) -> str:
@@ -192,8 +192,8 @@ class Ttls:
                 self.failure = self.failure or why(said.data[1:])
             case vendor, code if said.mandatory:
                 self.failure = self.failure or (
-                    f"the server sent an AVP inside of the tunnel that we must understand and do"
-                    f" not (vendor {vendor}, code {code}); does phase2 name the method it wants?"
+                    "the server sent a mandatory AVP inside the tunnel that is not supported"
+                    f" (vendor {vendor}, code {code}); does phase2 name the method it wants?"
                 )
             case _:
                 pass
