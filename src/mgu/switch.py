@@ -129,7 +129,7 @@ def port_attributes(interface: str, own: str, nas_identifier: str) -> Attributes
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m mgu.switch",
-        description="Authenticate whoever is on an interface at a RADIUS server, as a switch.",
+        description="Authenticate supplicants on an interface at a RADIUS server, as a switch.",
         allow_abbrev=False,
     )
     add = made.add_argument
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
     add("--secret-file", type=Path, required=True, metavar="FILE")
     add("--own-address", default="127.0.0.1", metavar="IP", help="NAS-IP-Address")
     add("--nas-identifier", default="mgu-switch", metavar="NAME")
-    add("--reauth", type=float, metavar="SECONDS", help="authenticate again so often")
+    add("--reauth", type=float, metavar="SECONDS", help="seconds between authentications")
     return made
 
 

@@ -84,7 +84,7 @@ def attribute(name: str, value: str, *dictionaries: str) -> tuple[int, bytes]:
     """An attribute that an administrator wrote as a name and a value. Raises: BadAttribute."""
     known = dictionary(*dictionaries)
     if name.partition(":")[0] not in known.attributes:
-        raise BadAttribute(f"{name}: no dictionary has this attribute; name its file")
+        raise BadAttribute(f"{name}: no dictionary has this attribute; add the dictionary's file")
     made = AuthPacket(Code.ACCESS_REQUEST, 0, b"", bytes(16), dict=known)
     kind = known.attributes[name.partition(":")[0]].type
     given: object = int(value) if kind in ("integer", "date") and value.isdecimal() else value

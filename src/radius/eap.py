@@ -81,7 +81,7 @@ def _joined(packet: Packet) -> bytes:
     if parts:
         first = kinds.index(A.EAP_MESSAGE)
         if kinds[first : first + len(parts)] != [A.EAP_MESSAGE] * len(parts):
-            raise Malformed("EAP-Message attributes apart from each other", 20)
+            raise Malformed("EAP-Message attributes that are not consecutive", 20)
     eap = b"".join(parts)
     if eap and (len(eap) < 4 or int.from_bytes(eap[2:4], "big") != len(eap)):
         raise Malformed(f"EAP packet of another length than its {len(eap)} octets", 20)
@@ -97,9 +97,9 @@ def _contradiction(verdict: Verdict, eap: bytes) -> str | None:
     """RFC 3579, 2.6.3: if RADIUS and EAP contradict each other, access is refused."""
     code = eap[0] if eap else None
     if verdict is Verdict.ACCEPT and code is not None and code != _EAP_SUCCESS:
-        return "Access-Accept with an EAP packet that is no Success"
+        return "Access-Accept with an EAP packet that is not a Success"
     if verdict is Verdict.REJECT and code is not None and code != _EAP_FAILURE:
-        return "Access-Reject with an EAP packet that is no Failure"
+        return "Access-Reject with an EAP packet that is not a Failure"
     if verdict is Verdict.CHALLENGE and (code is None or code in (_EAP_SUCCESS, _EAP_FAILURE)):
         return "Access-Challenge without an EAP request"
     return None

@@ -20,8 +20,8 @@ class BadAttribute(RadiusError):
 class Fault(Enum):
     """Why an answer is thrown away. The values are texts for people."""
 
-    MALFORMED = "it is no RADIUS packet"
-    UNKNOWN_CODE = "its code is none that answers a request"
+    MALFORMED = "it is not a RADIUS packet"
+    UNKNOWN_CODE = "its code is not that of an answer"
     UNASKED = "no request with its identifier is open"
     NO_MESSAGE_AUTHENTICATOR = "it has no Message-Authenticator (CVE-2024-3596)"
     BAD_MESSAGE_AUTHENTICATOR = "its Message-Authenticator was not made with our secret"

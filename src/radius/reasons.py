@@ -12,13 +12,13 @@ def reason(
     """The likeliest cause first: what came and was no answer says more than silence."""
     if faults[Fault.NO_MESSAGE_AUTHENTICATOR]:
         return Cause.UNSIGNED, (
-            f"{server} answers without Message-Authenticator, which anybody in between can forge"
+            f"{server} answers without Message-Authenticator, which an on-path attacker can forge"
             " (CVE-2024-3596); update the server, or allow it if this is a laboratory"
         )
     if faults:
         fault, count = faults.most_common(1)[0]
         return Cause.UNPROVEN, (
-            f"{server} sent {count} answer{'s' * (count > 1)} that cannot be believed:"
+            f"{server} sent {count} answer{'s' * (count > 1)} that cannot be accepted:"
             f" {fault.value}; is the secret the same on both sides?"
         )
     if refusals:
@@ -31,5 +31,5 @@ def reason(
     return Cause.SILENT, (
         f"no answer from {server} within {round(seconds, 1):g} s; is the address right, does a"
         " packet filter drop UDP, does the server know this client's address, and is the secret the"
-        " same? A server with another secret is silent; its log says so"
+        " same? A server with another secret does not answer; see its log"
     )

@@ -49,7 +49,7 @@ class BadKey(ValueError):
 
     def __init__(self, row: Row, bits: int) -> None:
         super().__init__(
-            f"{row.setkey[0]} takes a key of {_bits(row.key_bits)} bits, this one has {bits}"
+            f"{row.setkey[0]} needs a key of {_bits(row.key_bits)} bits, this one has {bits}"
         )
 
 

@@ -371,7 +371,7 @@ def test_activation_without_an_answer_says_that_the_service_goes_on(gateway: Gat
         running = json.loads(gateway.run("-s", "--json").stdout)["running"]
         gateway.run("-d")
     assert result.returncode == 1
-    assert "goes on asking" in result.stderr
+    assert "keeps trying" in result.stderr
     assert running is True
 
 

@@ -31,7 +31,7 @@ def look(name: str, octets: bytes, now: datetime | None = None) -> Found:
         for each in certificates(file):
             facts.append(_described(each))
             findings += _doubts(each, date, name)
-        facts += [f"a revocation list of {each.issuer}" for each in revocations(file)]
+        facts += [f"a CRL of {each.issuer}" for each in revocations(file)]
     except EapolError as error:
         if not key:
             findings.append(Finding(REFUSED, str(error).removeprefix(f"{name}: "), name))
@@ -55,7 +55,7 @@ def _key(name: str, octets: bytes, findings: list[Finding]) -> str:
         private_key(NamedSecret(name, Secret(octets)), None)
     except PassphraseNeeded:
         text = "the private key is encrypted: the supplicant asks for private_key_passwd, and"
-        findings.append(Finding(ATTENTION, f"{text} iked wants it decrypted", name))
+        findings.append(Finding(ATTENTION, f"{text} iked needs it decrypted", name))
         return "an encrypted private key"
     except CredentialError as error:
         if not marked:

@@ -4,7 +4,7 @@ from wire.record import Record
 from wire.source import DIFFERS, PASSED_OVER, Notice, Place, SourceError, printable
 
 REFUSED = "refused"
-ATTENTION = "attention"  # it works, and somebody should look at it: expires soon, open to others
+ATTENTION = "attention"  # it works, but should be checked: expires soon, open to others
 WHATS = (REFUSED, PASSED_OVER, DIFFERS, ATTENTION)
 
 

@@ -17,9 +17,9 @@ Each file is read as the daemon reads it. A line for each finding, with its plac
   refused         the file, or this part of it, is not read; the line is shown
   not honoured    this has no effect here, and the other program honours it
   read differently  it means something else to the other program
-  attention       it works, and somebody should look at it
+  attention       it works, but should be checked
 
-Nothing is changed. Names within racoon.conf are looked for where iked looks for them.
+Nothing is changed. File names in racoon.conf are resolved as iked does.
 
 exit codes: 0 all is read and honoured, 1 a file is refused or cannot be read, 3 a part of a file
 is not honoured, or is read differently, 64 usage, 130 Ctrl-C

@@ -13,7 +13,7 @@ _NEEDED: Final = "pyrad"
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if find_spec(_NEEDED) is None:
-        what = f"{_NEEDED} is not installed, which RADIUS needs"
+        what = f"RADIUS needs {_NEEDED}, which is not installed"
         print(f"eapol-test: {what}; pip install 'mgusec[radius]'", file=sys.stderr)
         return FAILED
     from mgu.eapoltest import run  # late: -h and a mistake need none of it

@@ -42,7 +42,7 @@ examples:
   localNTP -n 192.168.1.10 --dry-run show how wrong the clock is; change nothing
   localNTP -a -n A -n B -n C         set the date that two of three agree on
   localNTP -a --pool ntp.example.net the same, from the servers that the name resolves to
-  localNTP -s                        show what is configured, and how right the clock is
+  localNTP -s                        show the configuration and the state of the clock
   localNTP --wait 60                 end with 0 once the service has set the date right
 
 exit codes: 0 set or shown, 1 no answer (--wait: the date is not right in time), 2 no majority among
@@ -229,7 +229,7 @@ def _report(outcome: Outcome, action: str, *, as_json: bool, goes_on: bool = Fal
         print(localntp_text.as_text(outcome, action))
     if outcome.verdict.usable:
         return code
-    return _say(outcome.why + ("; the service goes on asking" if goes_on else ""), code)
+    return _say(outcome.why + ("; the service keeps trying" if goes_on else ""), code)
 
 
 def _is_given(options: argparse.Namespace) -> bool:

@@ -204,7 +204,7 @@ def _establish(arguments: list[str]) -> Plan:
     name = options.n.encode() + b"\0" if options.n is not None and isakmp else b""
     return Plan(
         request=_establishing(subject, bytes(index) + name, options.u),
-        absent="there is no policy for it; 'setkey -DP' shows those that there are",
+        absent="there is no policy for it; 'setkey -DP' lists the policies",
         watch=options.w,
         until=EventType.PHASE1_UP if isakmp else EventType.PHASE2_UP,
     )

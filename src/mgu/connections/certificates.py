@@ -46,7 +46,9 @@ def install(files: CertificateFiles) -> list[str]:
     except EapolError as error:
         raise BadConnection(str(error)) from None
     if files.private.stat().st_mode & 0o077:
-        warnings.append(f"{files.private}: others can read this key; 'chmod 600 {files.private}'")
+        warnings.append(
+            f"{files.private}: other users can read this key; 'chmod 600 {files.private}'"
+        )
     folder = under_root(RACOON_CERTS)
     with Installation() as installation:
         installation.write(folder / CA_FILE, ca, PUBLIC)

@@ -44,7 +44,7 @@ EPILOG: Final = f"""\
 SIGHUP and 'racoonctl reload-config' make the daemon read its files again.
 
 environment
-  {CHOICE:<15}  auto (default), kernel or userspace: who encrypts the packets
+  {CHOICE:<15}  auto (default), kernel or userspace: the data plane
   {EXPORT:<15}  as --export-keys
 
 exit codes: {exits.OK} stopped, {exits.FAILED} failed, {exits.NO_PERMISSION} no permission, \

@@ -12,7 +12,7 @@ FAILED: Final = 255
 
 DESCRIPTION: Final = """\
 Authenticate at a RADIUS server with the EAP peer of the supplicant, as a switch port would: once,
-several times (-r), or as many at once as a server has to stand (--load)."""
+several times (-r), or many at once as a load (--load)."""
 
 EPILOG: Final = f"""\
 exit status, as eapol_test's:
@@ -29,7 +29,7 @@ and ours:
 
 class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
-        self.exit(FAILED, f"{self.prog}: {message}; '{self.prog} -h' tells more\n")
+        self.exit(FAILED, f"{self.prog}: {message}; '{self.prog} -h' shows more\n")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def _server(made: argparse.ArgumentParser) -> None:
         " several are asked in turn")  # fmt: skip
     add("-p", dest="port", metavar="PORT", type=_port, help="port (1812; with -X TLS 2083)")
     add("-s", dest="secret", metavar="SECRET", help="shared secret (radius; with -X TLS radsec);"
-        " others see it in the list of processes")  # fmt: skip
+        " other users can see it with ps")  # fmt: skip
     add("--secret-file", metavar="FILE", type=Path, help="read the secret from FILE")
     add("-A", dest="own_address", metavar="IP", help="our address")
     add("-i", dest="interface", metavar="IF", help="use this interface")
@@ -56,10 +56,14 @@ def _server(made: argparse.ArgumentParser) -> None:
     add("-j", dest="tls_ca", metavar="FILE", help="-X TLS: CA of the server's certificate")
     add("-J", dest="tls_cert", metavar="FILE", help="-X TLS: our certificate")
     add("-k", dest="tls_key", metavar="FILE", help="-X TLS: our key")
-    add("--tls-name", metavar="NAME", help="-X TLS: name in the server's certificate (its address)")
+    add(
+        "--tls-name",
+        metavar="NAME",
+        help="-X TLS: name in the server's certificate (default: its address)",
+    )
     add("--status-server", action="store_true", help="only ask whether the server is up (RFC 5997)")
     add("--allow-missing-message-authenticator", action="store_true", dest="unsigned",
-        help="believe answers that anybody in between can forge (CVE-2024-3596)")  # fmt: skip
+        help="accept answers that an on-path attacker can forge (CVE-2024-3596)")  # fmt: skip
 
 
 def _station(made: argparse.ArgumentParser) -> None:
@@ -67,12 +71,19 @@ def _station(made: argparse.ArgumentParser) -> None:
     add("-c", dest="config", metavar="FILE", type=Path, help="wpa_supplicant.conf; its first"
         " network is used, whatever its key_mgmt")  # fmt: skip
     add("-r", dest="again", metavar="N", type=_count, default=0, help="authenticate N times more")
-    add("-t", dest="timeout", metavar="SECONDS", type=_seconds, default=30.0, help="of one (30)")
+    add(
+        "-t",
+        dest="timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=30.0,
+        help="seconds for one authentication (30)",
+    )
     add("-M", dest="mac", metavar="MAC", default="02:00:00:00:00:01", help="Calling-Station-Id")
     add("-C", dest="connect_info", metavar="TEXT", help="Connect-Info")
     add("-N", dest="attributes", metavar="ATTR", action="append", default=[],
         help="attribute to send: NUMBER:s:TEXT, NUMBER:d:NUMBER, NUMBER:x:HEX, NUMBER, NAME=VALUE;"
-        " takes the place of ours of that number")  # fmt: skip
+        " replaces ours of that number")  # fmt: skip
     add("-e", dest="key_name", action="store_true", help="ask for EAP-Key-Name, and compare it")
     add("-n", dest="no_keys", action="store_true", help="no MPPE keys are expected")
     add("-S", dest="save", action="store_true", help="accepted; nothing in FILE would change")
@@ -98,8 +109,8 @@ def _load(made: argparse.ArgumentParser) -> None:
     add("--load", metavar="N", type=_positive, help="keep N authentications going at once")
     add("--rate", metavar="R", type=_seconds, help="begin at most R in a second")
     add("--for", dest="duration", metavar="SECONDS", type=_seconds, default=10.0,
-        help="how long (10)")  # fmt: skip
-    add("--processes", metavar="P", type=_positive, default=1, help="share it among P (1)")
+        help="seconds to run (10)")  # fmt: skip
+    add("--processes", metavar="P", type=_positive, default=1, help="number of processes (1)")
 
 
 def _port(text: str) -> int:
@@ -116,7 +127,7 @@ def _positive(text: str) -> int:
 
 def _within(text: str, low: int, high: int) -> int:
     if not (text.isdecimal() and low <= int(text) <= high):
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from {low} to {high}")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low} to {high}")
     return int(text)
 
 
@@ -126,5 +137,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0 < number < 1e6:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number above 0")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return number

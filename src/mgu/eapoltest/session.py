@@ -190,7 +190,7 @@ class Session:
         self._identifier = (self._identifier + 1) & 0xFF
         self._frame(bytes(request(self._identifier, EapType.IDENTITY)))
         if self._response is None:
-            self._finish(Outcome.NOT_ACCEPTED_BY_US, "our supplicant does not begin")
+            self._finish(Outcome.NOT_ACCEPTED_BY_US, "our supplicant did not start")
             return
         who = Packet.parse(self._response).data
         self._conversation = Conversation(who, self._station.attributes)
@@ -244,7 +244,7 @@ class Session:
 
     def _accepted(self, reply: Reply, answer: Answered) -> None:
         if reply.contradiction is not None or self._keys is None:
-            why = reply.contradiction or self._why() or "our EAP peer was not through yet"
+            why = reply.contradiction or self._why() or "our EAP peer had not finished"
             reason = f"the server sent Access-Accept, but we do not accept: {why}"
             self._finish(Outcome.NOT_ACCEPTED_BY_US, reason, answer, reply)
             return

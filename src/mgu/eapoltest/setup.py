@@ -56,7 +56,7 @@ class Setup:
 
 def made(options: argparse.Namespace) -> Setup:
     if options.pin is not None or options.reader is not None:
-        raise SetupError("-P and -R are about smart cards, which no method here uses")
+        raise SetupError("-P and -R are for smart cards, which are not supported")
     servers = _servers(options)
     own = _address("-A", options.own_address) if options.own_address else None
     config = _config(options)
@@ -120,7 +120,7 @@ def _secret(options: argparse.Namespace, transport: Transport) -> Secret:
     else:
         octets = _SECRETS[transport]
     if not octets:
-        raise SetupError("the secret is empty, and proves nothing (RFC 2865, 3)")
+        raise SetupError("the secret is empty, so answers are not authenticated (RFC 2865, 3)")
     return Secret(octets)
 
 
@@ -128,7 +128,7 @@ def _address(option: str, text: str) -> Address:
     try:
         return ip_address(text)
     except ValueError:
-        raise SetupError(f"{option} {text}: is no IP address") from None
+        raise SetupError(f"{option} {text}: is not an IP address") from None
 
 
 def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
@@ -149,7 +149,7 @@ def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
 def _attributes(options: argparse.Namespace, address: Address) -> Attributes:
     mac = options.mac.replace(":", "").replace("-", "").lower()
     if len(mac) != 12 or not set(mac) <= set("0123456789abcdef"):
-        raise SetupError(f"-M {options.mac}: is no MAC address such as 02:00:00:00:00:01")
+        raise SetupError(f"-M {options.mac}: is not a MAC address, such as 02:00:00:00:00:01")
     station = "-".join(mac[at : at + 2] for at in range(0, 12, 2)).upper()  # RFC 3580, 3.21
     nas = A.NAS_IP_ADDRESS if address.version == 4 else A.NAS_IPV6_ADDRESS
     ours: list[Attribute] = [
