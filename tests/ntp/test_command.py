@@ -14,10 +14,12 @@ import pytest
 
 from lab.ntp_adversary import FORGERIES, USELESS, Attack, bent, kiss, shifted
 from lab.ntp_sockets import served
+from ntp.auth import Algorithm, Key
 from ntp.messages import Address
 from ntp.packet import Header
 from ntp.server import Datagram, Server, Settings
 from ntp.timestamp import SECOND
+from wire.secret import Secret
 
 YEAR = 31_556_952 * SECOND
 HERE = "127.0.0.1"
@@ -222,6 +224,24 @@ def test_a_missing_mac_is_refused(gateway: Gateway, tmp_path: Path) -> None:
     with served(honest_bare) as port:
         result = gateway.asks(port, "--keys", str(keys))
     assert result.returncode == 3
+
+
+def test_a_line_of_the_key_file_for_somebody_else_is_named_and_stops_nobody(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    line = "1 SHA1 HEX:0102030405060708090a0b0c0d0e0f1011121314\n"
+    keys.write_bytes(b"! B\xfcro\n" + line.encode() + b"10 SHA256 HEX:0011\n")
+    keys.chmod(0o600)
+    with served(honest_keyed) as port:
+        result = gateway.asks(port, "--keys", str(keys), "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert f"warning: {keys}:3:4: key 10 " in result.stderr
+
+
+def honest_keyed(octets: bytes, source: Address) -> bytes:
+    key = Key(1, Algorithm.SHA1, Secret(bytes(range(1, 21))))
+    return key.sign(honest_answer(octets[:48], source))
 
 
 def honest_bare(octets: bytes, source: Address) -> bytes:
