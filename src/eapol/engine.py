@@ -71,6 +71,10 @@ class TlsConnection(Protocol):
         """client_random and server_random, one after the other, once established."""
         ...
 
+    def key_expansion(self, size: int) -> bytes:
+        """The key block of TLS 1.2 and what would follow it (RFC 5246, 6.3), `size` octets."""
+        ...
+
     @property
     def unique(self) -> bytes:
         """tls-unique (RFC 5929, 3): the first Finished message; not with TLS 1.3."""

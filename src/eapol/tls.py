@@ -7,6 +7,7 @@ date. `OpenSSL._util` is touched in one place here, `_Library`, for what has no 
 TLS draws its own random octets: there is no octet-for-octet repetition here.
 """
 
+import hmac
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -138,6 +139,17 @@ class Connection:
     @property
     def randoms(self) -> bytes:
         return (self._tls.client_random() or b"") + (self._tls.server_random() or b"")
+
+    def key_expansion(self, size: int) -> bytes:
+        secret, kind = self._tls.master_key() or b"", "sha256"
+        if (self._tls.get_cipher_name() or "").endswith("SHA384"):
+            kind = "sha384"
+        seed = b"key expansion" + self.randoms[32:] + self.randoms[:32]
+        made, block = b"", seed
+        while len(made) < size:
+            block = hmac.digest(secret, block, kind)
+            made += hmac.digest(secret, block + seed, kind)
+        return made[:size]
 
     @property
     def unique(self) -> bytes:
@@ -290,7 +302,9 @@ class ClientContext(_Context):
             self._offer(tls, self._policy.curves)
         elif self._policy.groups is Groups.CLASSIC:
             _Library.offer_classic_groups(self._context, tls)
-        session = self._sessions.get(method)
+        if method == EapType.FAST:
+            tls.set_options(SSL.OP_NO_TLSv1_3)
+        session = self._sessions.get(method) if method != EapType.FAST else None
         if session is not None and self._may_resume(session, date):
             tls.set_session(session.session)
         tls.set_connect_state()

@@ -11,6 +11,7 @@ from eapol.events import FrameReceived, LinkChanged, UseNetwork
 from eapol.frame import Frame, PacketType
 from eapol.methods import avp, table, tlv
 from eapol.methods.base import Setup
+from eapol.methods.fast import Fast
 from eapol.methods.fragments import Incoming, TlsPacket
 from eapol.methods.peap import Peap
 from eapol.methods.teap import Teap
@@ -110,7 +111,7 @@ class _Glass:
     """A TLS connection that is established, and hides nothing."""
 
     established = True
-    status = TlsStatus(version="TLSv1.2", cipher="NULL", resumed=False)
+    status = TlsStatus(version="TLSv1.2", cipher="ECDHE-RSA-AES256-GCM-SHA384", resumed=False)
     randoms = bytes(64)
     unique = bytes(12)
 
@@ -119,6 +120,9 @@ class _Glass:
 
     def received(self) -> bytes:
         return b""
+
+    def key_expansion(self, size: int) -> bytes:
+        return bytes(size)
 
     def seal(self, data: bytes) -> bytes:
         return data
@@ -140,7 +144,8 @@ def _inside(method: EapType, phase2: Phase2) -> Callable[[bytes], None]:
         setup = _setup(method, phase2)
         glass = _Glass()
         kinds: dict[EapType, Callable[[_Glass, Setup], Inside]] = {
-            EapType.PEAP: Peap, EapType.TTLS: Ttls, EapType.TEAP: Teap
+            EapType.PEAP: Peap, EapType.TTLS: Ttls, EapType.TEAP: Teap,
+            EapType.FAST: Fast,
         }  # fmt: skip
         inside = kinds[method](glass, setup)
         inside.begin(TlsPacket(start=True, reserved=octets[0] & 1 if octets else 0))
@@ -172,6 +177,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "inside_ttls": _inside(EapType.TTLS, Phase2(auth=("MSCHAPV2",))),
     "inside_ttls_eap": _inside(EapType.TTLS, Phase2(autheap=("MSCHAPV2",))),
     "inside_teap": _inside(EapType.TEAP, Phase2()),
+    "inside_fast": _inside(EapType.FAST, Phase2()),
     "avps": avps,
     "tlvs": tlvs,
     **{method.name.lower(): _plain(method) for method in table.TABLE},

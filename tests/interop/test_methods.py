@@ -377,3 +377,29 @@ def test_the_servers_keys_of_teap_are_ours(
 ) -> None:
     client = wanted(tmp_path, EapType.TEAP, phase2=Phase2(auth=(phase2,)))
     assert keys_agree(tmp_path, teap_server(version, inner), client)
+
+
+# EAP-FAST without a PAC
+
+
+@pytest.mark.parametrize("inner", ["MSCHAPV2", "GTC"])
+def test_fast_without_a_pac_opens_the_port(wire: Veth, tmp_path: Path, inner: str) -> None:
+    """hostapd's server has suites with RSA and CBC only for it."""
+    made = site(KeyKind.RSA_2048)
+    more = "\n".join(
+        (
+            "eap_fast_a_id=0102",
+            "eap_fast_a_id_info=test",
+            "eap_fast_prov=3",
+            f"pac_opaque_encr_key={'00' * 16}",
+        )
+    )
+    settings = OwnServer(
+        server=made.server, ca=made.root, tls_flags="[DISABLE-TLSv1.3]",
+        users=users("FAST", inner), more=more,
+    )  # fmt: skip
+    client = wanted(tmp_path, EapType.FAST, phase2=Phase2(auth=(inner,)))
+    client = replace(client, ca_cert=network(tmp_path, made).ca_cert)
+    with switch(wire, tmp_path, settings) as port, supplicant(wire.left[0], client) as gateway:
+        port.authorized()
+        assert gateway.authorized()["selectedMethod"] == "43 (EAP-FAST)"

@@ -9,16 +9,22 @@ from eapol.notices import Notice, ServerSays, printable
 from eapol.settings import Password
 from eapol.status import Decision, MethodState
 
+_CHALLENGE, _RESPONSE = b"CHALLENGE=", b"RESPONSE="
+"""EAP-FAST's way to ask (RFC 5421, 4.2): the answer has the identity, too."""
+
 
 class Gtc(PlainMethod):
-    def __init__(self, password: Password) -> None:
+    def __init__(self, identity: bytes, password: Password) -> None:
+        self._identity = identity
         self._password = password
         self._prompt = ""
 
     def process(self, request: Packet) -> Outcome | None:
         self._prompt = printable(request.data.decode("utf-8", "replace"))
+        secret = self._password.secret.reveal()
+        asked = request.data.startswith(_CHALLENGE)
         return Outcome(
-            data=self._password.secret.reveal(),
+            data=_RESPONSE + self._identity + b"\0" + secret if asked else secret,
             methodState=MethodState.MAY_CONT,
             decision=Decision.COND_SUCC,
         )

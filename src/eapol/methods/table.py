@@ -150,6 +150,15 @@ def _teap(setup: Setup) -> Method:
     return TlsMethod(connection, Teap(connection, setup), setup)
 
 
+def _fast(setup: Setup) -> Method:
+    from eapol.methods.fast import Fast
+    from eapol.methods.tunnel import TlsMethod
+
+    assert setup.tls is not None
+    connection = setup.tls.connection(setup.date, EapType.FAST)
+    return TlsMethod(connection, Fast(connection, setup), setup)
+
+
 def _inside_teap(network: Network) -> str | None:
     plain = "PAP" in network.phase2.auth
     return _text(network) if plain else _inside_peap(network)
@@ -173,7 +182,7 @@ def _gtc(setup: Setup) -> Method:
     from eapol.methods.gtc import Gtc
 
     assert setup.network.password is not None
-    return Gtc(setup.network.password)
+    return Gtc(setup.network.identity, setup.network.password)
 
 
 def _pwd(setup: Setup) -> Method:
@@ -188,6 +197,7 @@ TABLE: Final[Mapping[EapType, Row]] = {
     EapType.PEAP: Row(_peap, _inside_peap, over_tls=True),
     EapType.TTLS: Row(_ttls, _inside_ttls, over_tls=True),
     EapType.TEAP: Row(_teap, _inside_teap, over_tls=True),
+    EapType.FAST: Row(_fast, _inside_peap, over_tls=True),
     EapType.MSCHAPV2: Row(_mschapv2, _password, _password),
     EapType.PWD: Row(_pwd, _password, _password),
     EapType.MD5: Row(_md5, _text, _text),

@@ -12,7 +12,7 @@ and our outer TLVs are none.
 import hmac
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final, Protocol
 
 from eapol.eap import EapCode, EapType, Packet
 from eapol.engine import Keys, TlsConnection
@@ -40,13 +40,25 @@ _MSK_MAC: Final = 2  # flags: the MAC of the MSK is there
 _USER: Final = b"\0\1"  # Identity-Type (4.2.3)
 
 
+class _Chain(Protocol):
+    """The keys, one link for each inner method."""
+
+    def advance(self, imsk: bytes) -> None: ...
+
+    def mac(self, octets: bytes) -> bytes: ...
+
+    def keys(self) -> Keys: ...
+
+
 class Teap:
+    name: ClassVar[str] = "TEAP"
+
     def __init__(self, connection: TlsConnection, setup: Setup) -> None:
         self._connection = connection
         self._setup = setup
         self._policy = setup.network.tunnel
         self._inner = self._method()
-        self._chain: Chain | None = None
+        self._chain: _Chain | None = None
         self._outer = b""
         self._received = VERSION
         self._given = False  # the password, without EAP
@@ -74,8 +86,8 @@ class Teap:
     @property
     def refusal(self) -> str:
         return (
-            "after the TLS tunnel of TEAP was begun; are identity and password right, and does the"
-            " server offer the method that phase2 names? Its log says why"
+            f"after the TLS tunnel of {self.name} was begun; are identity and password right, and"
+            " does the server offer the method that phase2 names? Its log says why"
         )
 
     def begin(self, packet: TlsPacket) -> int | None:
@@ -95,12 +107,13 @@ class Teap:
         self._chain = Chain(self._connection)
 
     def take(self, data: bytes, identifier: int) -> bytes:
-        if not data or (data == PROTECTED_SUCCESS and is_tls_1_3(self._connection)):
+        promise = data == PROTECTED_SUCCESS and is_tls_1_3(self._connection)
+        if not data or promise or self._chain is None:
             return b""
         try:
             return b"".join(map(bytes, self._answer(tlv.parse(data))))
         except MalformedFrame as error:
-            self._fail(f"the server broke the rules of TEAP: {error}")
+            self._fail(f"the server broke the rules of {self.name}: {error}")
             return bytes(tlv.result(Result.FAILURE))
 
     def notices(self) -> Sequence[Notice]:
@@ -218,12 +231,15 @@ class Teap:
         flags, subtype = kind >> 4, kind & 0x0F
         fits = (version, received, subtype) == (self._received, VERSION, _REQUEST)
         right = hmac.compare_digest(mac, self._mac(bound)) and bool(flags & _MSK_MAC)
-        if not (fits and right):
+        return self._verdict_of(fits and right)
+
+    def _verdict_of(self, fits: bool) -> bool:
+        if not fits:
             self._fail(
                 "the crypto-binding does not match: the end of the TLS tunnel is not the server"
                 " that knows our password, or the versions were changed on the way"
             )
-        return fits and right
+        return fits
 
     def _our_binding(self, bound: Tlv) -> Tlv:
         nonce = self._parts(bound)[3]
