@@ -24,7 +24,7 @@ duration = st.one_of(
 name = quoted("a", "gw.example", "with blank", "x/y", "B\udcfcro")
 group = word(
     "modp768", "modp1024", "modp1536", "modp2048", "modp3072", "modp4096", "modp6144", "modp8192",
-    "1", "2", "5", "14", "15", "16", "17", "18",
+    "1", "2", "5", "14", "15", "16", "17", "18", "ecp256", "curve25519",
 )  # fmt: skip
 cipher1 = word(
     "des", "3des", "aes", "aes 128", "aes192", "aes 256", "blowfish", "blowfish 448", "cast128",
