@@ -144,4 +144,4 @@ def test_strongswans_encrypted_refusal_of_our_identity_is_told_at_once(
         peer.process.wait_line("generating INFORMATIONAL_V1 request .* N\\(AUTH_FAILED\\)")
         daemon.wait_line("ERROR: notification AUTHENTICATION-FAILED received, encrypted", 2.0)
         daemon.wait_line("phase1 negotiation failed, the peer refuses it", 2.0)
-        assert "does not decrypt" not in daemon.text
+        assert "cannot be decrypted" not in daemon.text
