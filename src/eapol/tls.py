@@ -289,6 +289,8 @@ class ClientContext(_Context):
                 f"{policy.names_wanted[0]} without a CA checks nothing; set ca_cert as well"
             )
         self._sessions: dict[EapType, _Session] = {}
+        self._no_more: set[EapType] = set()
+        """Methods of which a resumed session came to a bad end: some servers end it too early."""
         self._own = own
         self.warnings = tuple(self._doubts(policy))
         self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
@@ -328,7 +330,10 @@ class ClientContext(_Context):
 
     def _ended(self, method: EapType, tls: SSL.Connection, success: bool) -> None:
         before = self._sessions.pop(method, None)
-        session = tls.get_session() if success and self._policy.resume else None
+        if not success and _Library.resumed(tls):
+            self._no_more.add(method)
+        keeps = success and self._policy.resume and method not in self._no_more
+        session = tls.get_session() if keeps else None
         if session is not None:
             shown = tls.get_peer_certificate()
             earlier = None if before is None else before.server

@@ -213,6 +213,20 @@ def test_a_server_that_asks_after_a_resumption_gets_the_inner_method() -> None:
     assert again.success()
 
 
+def test_a_resumption_that_came_to_a_bad_end_is_not_tried_again() -> None:
+    """As at hostapd 2.10, which leaves the protected success out: it fails once, not each time."""
+    policy = replace(TLS_1_3, resume=True)
+    client = without_certificate(policy)
+    opened, resumed = [], []
+    for _ in range(4):
+        server = Server(using("PAP"), policy, client, waits=False)
+        opened.append(server.success())
+        tls = server.talk.supplicant.status().tls
+        resumed.append(tls is not None and tls.resumed)
+    assert opened == [True, False, True, True]
+    assert resumed == [False, True, False, False]
+
+
 # Octets
 
 AVPS = st.builds(
