@@ -1,4 +1,4 @@
-"""Whether a client certificate will do for EAP-TLS, judged before it is used.
+"""Whether a client certificate can be used for EAP-TLS, checked before it is used.
 
 OpenSSL judges it as a server would: path, dates, purpose (RFC 5280, 6; RFC 5216, 5.3). What it
 refuses is raised as a CredentialError, whose sentence names the file and the remedy; what works and

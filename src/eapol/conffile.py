@@ -1,4 +1,4 @@
-"""The syntax of wpa_supplicant.conf: lines, blocks and values, whatever they mean.
+"""The syntax of wpa_supplicant.conf: lines, blocks and values, without their meaning.
 
 A line is `key=value`, or opens or closes a block. `#` begins a comment, except between the first
 two double quotes of a line. A value is "text", P"text with escapes", hexadecimal octets, or

@@ -1,4 +1,4 @@
-"""What a connection thinks of the certificates that its peer shows, one after the other.
+"""How a connection checks the certificates of its peer, one after the other.
 
 OpenSSL walks the chain and asks about each certificate, root first; an answer of False ends the
 handshake there, before anything of ours is sent.

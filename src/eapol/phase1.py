@@ -1,4 +1,4 @@
-"""The words of `phase1`: how TLS is spoken, and what is asked of a tunnel.
+"""The words of `phase1`: settings of TLS and of the tunnel.
 
 `name=0` or `name=1`, with spaces between; a few know 2.
 """

@@ -1,4 +1,4 @@
-"""The supplicant of one wired port: three state machines and what they say to each other.
+"""The supplicant of one wired port: three state machines and what they exchange.
 
 A core without I/O: `handle(event, now)` returns commands, `deadline` says when to come back with
 nothing. A frame becomes `eapolEap` (`eapol.intake`), the machines run to rest (`_settle`), and what

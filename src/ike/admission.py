@@ -1,4 +1,4 @@
-"""Datagrams from the network: which ISAKMP SA they belong to, which strangers may begin one.
+"""Datagrams from the network: which ISAKMP SA they belong to, and which strangers may begin one.
 
 Everything here happens before authentication. So nothing a stranger sends costs more than a bounded
 entry in a table, and what we answer and log is bounded by a token bucket.

@@ -1,4 +1,4 @@
-"""Down to the user and the capabilities that a daemon needs, once it has opened what root may open.
+"""Drop to the user and the capabilities that a daemon needs, once it has opened what needs root.
 
 capabilities(7), capset(2), prctl(2). Nothing that it executes can regain what it gave up. Key files
 stay root's, mode 0600; a daemon that reads changed ones keeps CAP_DAC_READ_SEARCH: it may read, and

@@ -1,4 +1,4 @@
-"""What a script takes over and leaves: closed streams, readers that went away, Ctrl-C."""
+"""Standard streams of a command: closed streams, readers that are gone, Ctrl-C."""
 
 import io
 import os

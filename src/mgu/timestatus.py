@@ -1,4 +1,4 @@
-"""What `mgu timed` tells of itself: /run/mgu/localntp/status.json, written after every round.
+"""The status of `mgu timed`: /run/mgu/localntp/status.json, written after every round.
 
 Times that pass are seconds before or after the writing, which is dated by CLOCK_BOOTTIME: the date
 itself may jump, and a reader wants to know what is true now.

@@ -1,4 +1,4 @@
-"""`wpa_cli` that stays: interactive, and with a script that is run on events."""
+"""`wpa_cli` as a monitor: interactive, and with a script that is run on events."""
 
 import contextlib
 import os

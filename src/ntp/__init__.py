@@ -1,4 +1,4 @@
-"""SNTP for programs: what time is it really, and how far can that be from the truth?
+"""SNTP for programs: the offset of the local clock, and its error bound.
 
     outcome = await ntp.query("192.0.2.1")
     outcome = await ntp.agree(["192.0.2.1", "192.0.2.2", "time.example.net"])

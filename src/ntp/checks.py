@@ -1,4 +1,4 @@
-"""The checks that make a datagram an answer, and an answer a measurement.
+"""The checks of a datagram: whether it is an answer, and whether it can be measured.
 
 Their order matters (RFC 5905, 8 and 9.2; RFC 8633; RFC 9109). First, whether the datagram answers
 our request: until then no field counts, not even a kiss code (otherwise one forged packet could

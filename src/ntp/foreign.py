@@ -1,4 +1,4 @@
-"""What ntp.conf (ntpd) and chrony.conf say, beyond what localntp.conf has in common with them.
+"""Directives of ntp.conf (ntpd) and chrony.conf that localntp.conf does not have.
 
 A directive about serving others, logging, steering the clock or hardware clocks is passed over:
 without it neither who is believed nor what is authenticated is another. One that makes a stricter

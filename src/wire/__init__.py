@@ -1,1 +1,1 @@
-"""What all packages stand on: octets, datagrams, files, the host's network. No protocol in here."""
+"""What all packages use: octets, datagrams, files, the host's network. No protocol in here."""

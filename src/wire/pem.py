@@ -1,4 +1,4 @@
-"""PEM (RFC 7468), taken as OpenSSL takes it: blocks with any text before, between and behind them.
+"""PEM (RFC 7468), read as OpenSSL reads it: blocks with any text before, between and behind them.
 
 A byte order mark, blanks at the ends of lines, and CR LF change nothing. `X509 CERTIFICATE` is an
 older name of a certificate, `TRUSTED CERTIFICATE` one with words about its use behind it.

@@ -1,4 +1,4 @@
-"""What the kernel tells of links, addresses, routes and rules -- rtnetlink(7), linux/rtnetlink.h.
+"""What the kernel reports of links, addresses, routes and rules -- rtnetlink(7), linux/rtnetlink.h.
 
 `parse` turns a datagram into what it tells; `Table` keeps what was reported before and returns the
 differences. A refreshed lifetime of an address, or a route that is announced again, is no change.

@@ -1,4 +1,4 @@
-"""Too little memory, as Python, its loader and OpenSSL tell it. There is no room for imports."""
+"""Too little memory, as Python, its loader and OpenSSL report it. There is no room for imports."""
 
 _WORDS = (
     (MemoryError, ""),

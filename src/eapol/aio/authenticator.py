@@ -1,4 +1,4 @@
-"""A switch's port at work on an interface, with its own EAP-TLS server or another's.
+"""A switch port on an interface, with its own EAP-TLS server or an external one.
 
     async with Switch("sw0", server_context, authorized=open_port, unauthorized=close_port):
         ...

@@ -1,4 +1,4 @@
-"""One port's supplicant at work: the core, the interface, the files.
+"""The supplicant of one port: the core, the interface, the files.
 
 An interface or a file that is missing, or cannot be used, ends nothing: the port stays closed, the
 log and `status verbose` name what is missing, and it continues when that is there.

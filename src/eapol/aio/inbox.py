@@ -1,4 +1,4 @@
-"""What waits for the supplicant's core: the wire before the control interface.
+"""The queue of the supplicant's core: frames before requests of the control interface.
 
 A client of the control socket can ask faster than anything can be done. What it asks waits behind
 every frame and every change of the link or the files, and only so much of it waits at all.

@@ -1,4 +1,4 @@
-"""What a port and an authentication server say to each other (RFC 4137, 6.1.2 and 6.2: aaa...)."""
+"""What a port and an authentication server exchange (RFC 4137, 6.1.2 and 6.2: aaa...)."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto

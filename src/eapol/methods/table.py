@@ -1,4 +1,4 @@
-"""The methods that there are: one row each. The code of a method is imported when it begins."""
+"""The supported methods: one row each. The code of a method is imported when it begins."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""racoon's admin socket, the daemon's side: requests in, replies out, events to who watches."""
+"""racoon's admin socket, the daemon's side: requests in, replies out, and events."""
 
 import asyncio
 import contextlib

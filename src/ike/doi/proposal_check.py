@@ -1,4 +1,4 @@
-"""What a responder takes besides what is configured (racoon.conf(5), `proposal_check`)."""
+"""What a responder accepts besides what is configured (racoon.conf(5), `proposal_check`)."""
 
 from collections.abc import Sequence
 from typing import Final

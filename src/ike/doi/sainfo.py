@@ -1,4 +1,4 @@
-"""Which `sainfo` is meant (racoon.conf(5)): both identities match, the most precise wins.
+"""Which `sainfo` is meant (racoon.conf(5)): both identities match, and the most specific is used.
 
 A side matches by equal values, not as a filter. So what may match an identity is a few values, and
 they are looked up: the cost does not grow with the number of sainfos.

@@ -1,4 +1,4 @@
-"""Vendor IDs: how peers tell each other what they can do besides the RFCs (RFC 2408, 3.16)."""
+"""Vendor IDs: how peers announce what they support besides the RFCs (RFC 2408, 3.16)."""
 
 from enum import Enum
 from typing import Final

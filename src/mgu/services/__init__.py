@@ -1,4 +1,4 @@
-"""The gateway's daemons as services of whatever starts the machine.
+"""The gateway's daemons as services of the init system, or without one.
 
 Three backends, chosen by what is there, never by which programs happen to be installed:
 systemd if /run/systemd/system exists; SysV init scripts if process 1 is `init` and there is

@@ -1,4 +1,6 @@
-"""A process of ours, named so that another one with the same number is never taken for it."""
+"""A process of ours, identified so that another process with the same number is not mistaken for
+it.
+"""
 
 import contextlib
 import os

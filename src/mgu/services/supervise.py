@@ -1,4 +1,4 @@
-"""Stays with one daemon and starts it again, where no init system does.
+"""Supervises one daemon and restarts it, if there is no init system.
 
 One process for each service. It owns no socket that others reach: the daemon tells it what
 sd_notify(3) tells systemd. When it is killed itself the daemon continues, and the next `mgu up`

@@ -1,4 +1,4 @@
-"""XFRM netlink on one blocking socket, for commands that have nothing else to do.
+"""XFRM netlink on one blocking socket, for commands.
 
 Many requests go out in one datagram; the kernel answers each. There is no event loop and no
 pyroute2 in here, so that `setkey` starts fast and loads ten thousand policies in a second.

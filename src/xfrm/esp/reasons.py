@@ -1,4 +1,4 @@
-"""Why a packet was dropped: the kernel's own counters, so that operators need one vocabulary."""
+"""Why a packet was dropped: the kernel's own counters, so that the names are the same."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""Sequence numbers of an SA: given out once, taken in once (RFC 4303, 3.3.3, 3.4.3 and Appendix A).
+"""Sequence numbers of an SA: sent once, accepted once (RFC 4303, 3.3.3, 3.4.3 and Appendix A).
 
 What the cryptography does is handed in as a function: `Protect` makes the packet of a sequence
 number, `Unprotect` checks and opens one. Both directions count octets of payload as Linux does:

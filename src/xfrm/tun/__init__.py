@@ -1,4 +1,4 @@
-"""IPsec without the kernel's: packets come out of a TUN device, go to the peer as ESP, and back.
+"""IPsec in user space: between packets of a TUN device and ESP packets of the peer.
 
 `spd` decides what is done with a flow, `forward` does it to packets (neither does I/O), `outer`
 has the raw sockets, `device` and `routes` the TUN device and what is routed into it, `guard`

@@ -1,4 +1,4 @@
-"""ESP in UDP by the burst: equal datagrams to one peer leave in one system call (UDP_SEGMENT).
+"""ESP in UDP in bursts: datagrams of equal size to one peer are sent in one call (UDP_SEGMENT).
 
 A `sendmsg` costs about as much as sealing two packets, and one for forty segments little more.
 """

@@ -1,4 +1,4 @@
-"""Decisions kept by flow, each with what it rests on: a policy and an SA.
+"""Decisions kept by flow, each with its policy and its SA.
 
 A change of a policy or an SA drops the flows that use it, and those that a new policy takes
 over; no others. When there is no room the oldest goes, one by one.

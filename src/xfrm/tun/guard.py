@@ -1,4 +1,4 @@
-"""Refuses what comes in clear and should have been protected (RFC 4301, 5.2, step 4).
+"""Drops packets in clear that should have been protected (RFC 4301, 5.2, step 4).
 
 Such packets never see the TUN device, so the kernel's packet filter refuses them: the inbound
 policies are in one table of nf_tables, the `in` ones where the host's own packets pass, the `fwd`

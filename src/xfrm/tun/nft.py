@@ -1,4 +1,4 @@
-"""Packet filter rules as octets (linux/netfilter/nf_tables.h): what refusing clear packets takes.
+"""Packet filter rules as octets (linux/netfilter/nf_tables.h): for dropping packets in clear.
 
 A `Match` is a list of expressions in a row; all have to hold for the verdict at the end. Numbers
 of netfilter's own are big-endian, those of netlink in the machine's order.

@@ -1,4 +1,4 @@
-"""TCP by the dozen: what network cards do for the kernel, done for the TUN device (virtio_net_hdr).
+"""Segmentation and coalescing of TCP for the TUN device (GSO and GRO, virtio_net_hdr).
 
 The host hands over up to 64 KB of one TCP flow with one header; `split` makes the segments of it.
 Back, `join` makes one such packet of segments that follow each other, which saves the host most of

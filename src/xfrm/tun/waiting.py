@@ -1,4 +1,4 @@
-"""Packets that wait while IKE makes their SA: a few for each SA that is missing, not for long."""
+"""Packets that wait while IKE negotiates their SA: limited in number and time."""
 
 import math
 from collections import deque
