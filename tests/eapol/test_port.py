@@ -176,7 +176,13 @@ other = started("88cc")
 left.open()
 print(left.index is not None)
 left.open()  # our own socket is none of another
+def own():
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    made.bind(("left", 0x888e))
+    return made
+before = own()  # the kernel's list has it on one side of the rival's, and the next on the other
 with started("888e") as child:
+    after = own()
     right.open()
     try:
         left.open()

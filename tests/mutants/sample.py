@@ -19,6 +19,7 @@ from mutmut.mutation.mutators import mutation_operators, operator_string
 from mutants.judge import Mutant
 
 _LOG: Final = m.Call(func=m.Attribute(value=m.Name("log") | m.Name("_log") | m.Name("logger")))
+_JUMPS: Final = (ast.Continue, ast.Break)
 _LEFT_OUT: Final = m.OneOf(m.Annotation(), m.Decorator(), m.Import(), m.ImportFrom(), _LOG)
 
 
@@ -88,8 +89,15 @@ def _alike(left: list[str], right: list[str]) -> int:
 
 
 def _head(tree: ast.Module, line: int) -> tuple[int, int]:
-    """First and last line of the innermost statement at `line`, without the body it may have."""
-    at = [node for node in ast.walk(tree) if isinstance(node, ast.stmt | ast.match_case)]
+    """First and last line of the innermost statement at `line`, without the body it may have.
+
+    A `continue` or `break` is its condition's: Python jumps on, and no test is seen to run it.
+    """
+    at = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt | ast.match_case) and not isinstance(node, _JUMPS)
+    ]
     spans = [_span(node) for node in at]
     return max((span for span in spans if span[0] <= line <= span[1]), default=(line, line))
 
@@ -101,4 +109,4 @@ def _span(node: ast.stmt | ast.match_case) -> tuple[int, int]:
     if not body:
         return node.lineno, node.end_lineno or node.lineno
     inner = body[0].pattern.lineno if isinstance(body[0], ast.match_case) else body[0].lineno
-    return node.lineno, max(node.lineno, inner - 1)
+    return node.lineno, inner if isinstance(body[0], _JUMPS) else max(node.lineno, inner - 1)
