@@ -3,11 +3,13 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from eapol.errors import PortError
 from eapol.frame import ETHERTYPE
+from wire.holder import holder
 
 _TABLE: Final = Path("/proc/thread-self/net/packet")
 _COLUMNS: Final = 9  # sk RefCnt Type Proto Iface R Rmem User Inode
@@ -48,12 +50,8 @@ def _listeners(index: int) -> Iterator[int]:
 
 def _owner(inode: int) -> tuple[str, int | None]:
     """Name and process id of the program that holds the socket `inode`."""
-    wanted = f"socket:[{inode}]"
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [os.readlink(link) for link in (process / "fd").iterdir()]
-            if wanted in links:
-                return (process / "comm").read_text().strip(), int(process.name)
-        except OSError:  # gone, or not ours to look into
-            continue
+    process = holder([inode])
+    with suppress(OSError):  # it ended
+        if process is not None:
+            return (process / "comm").read_text().strip(), int(process.name)
     return "", None

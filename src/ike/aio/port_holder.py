@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from wire.holder import holder
+
 _STOPPED_BY: Final = {
     "charon": "systemctl stop strongswan",
     "charon-systemd": "systemctl stop strongswan",
@@ -20,13 +22,8 @@ def holder_of_udp_port(port: int) -> str | None:
         for table in ("/proc/self/net/udp", "/proc/self/net/udp6")
         for inode in _inodes(Path(table), port)
     }
-    if not inodes:
-        return None
-    links = {f"socket:[{inode}]" for inode in inodes}
-    for process in Path("/proc").glob("[0-9]*"):
-        if _holds(process, links):
-            return f"{_name(process)} (process {process.name})"
-    return None
+    process = holder(inodes)
+    return None if process is None else f"{_name(process)} (process {process.name})"
 
 
 def remedy(holder: str) -> str:
@@ -51,17 +48,10 @@ def _name(process: Path) -> str:
     return " ".join(word for word in words[1:] if not word.startswith("-"))[:60] or name
 
 
-def _inodes(table: Path, port: int) -> list[str]:
+def _inodes(table: Path, port: int) -> list[int]:
     try:
         lines = table.read_text().splitlines()[1:]
     except OSError:
         return []
     fields = [line.split() for line in lines]
-    return [f[9] for f in fields if len(f) > 9 and f[1].endswith(f":{port:04X}")]
-
-
-def _holds(process: Path, links: set[str]) -> bool:
-    try:
-        return any(os.readlink(entry) in links for entry in (process / "fd").iterdir())
-    except OSError:  # it ended, or is not ours to look into
-        return False
+    return [int(f[9]) for f in fields if len(f) > 9 and f[1].endswith(f":{port:04X}")]
