@@ -23,9 +23,9 @@ reader of the file to know.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from wire.lean import Any, Final, Self
+from wire.lean import Final, Self
 from wire.record import Record
 
 PASSED_OVER: Final = "not honoured"
@@ -35,7 +35,6 @@ _BYTE_ORDER_MARK: Final = "\ufeff"
 _SHOWN: Final = 60  # characters of a line on each side of the caret
 _BLANKS: Final = re.compile(r"[^ \t\r\f\v]+")
 _NUMBER: Final = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,16})|(?P<decimal>[0-9]{1,20})")
-_AMOUNT: Final = re.compile(r"([0-9]{1,20})[ \t]*([A-Za-z]*)")
 
 
 # Octets and text
@@ -154,16 +153,6 @@ class Word(str):
         """The parts between blanks."""
         return [self.part(*match.span()) for match in _BLANKS.finditer(self)]
 
-    def uncommented(self, marks: str = "#", quote: str = '"') -> Self:
-        """What stands before the first of `marks` outside of quotes."""
-        inside = False
-        for at, character in enumerate(self):
-            if character == quote:
-                inside = not inside
-            elif character in marks and not inside:
-                return self.part(0, at)
-        return self
-
 
 # Values
 
@@ -175,24 +164,6 @@ def number(text: str, most: int, least: int = 0) -> int | None:
         return None
     value = int(match["hex"], 16) if match["hex"] else int(match["decimal"])
     return value if least <= value <= most else None
-
-
-def amount(text: str, units: Mapping[str, int], most: int) -> int | None:
-    """A number with its unit, in one word or two: `15sec`, `15 sec`. None for anything else.
-
-    `units` has the factors by name, in lower case; `""` is that of a bare number.
-    """
-    match = _AMOUNT.fullmatch(text)
-    if match is None or match[2].lower() not in units:
-        return None
-    value = int(match[1]) * units[match[2].lower()]
-    return value if value <= most else None
-
-
-def unquoted(text: str) -> str | None:
-    """What stands between double quotes, or None if `text` is not in quotes."""
-    inside = len(text) >= 2 and text.startswith('"') and text.endswith('"')
-    return text[1:-1] if inside else None
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -257,6 +228,3 @@ class Notices:
 
     def __len__(self) -> int:
         return len(self._all)
-
-    def __contains__(self, notice: Any) -> bool:
-        return notice in self._all

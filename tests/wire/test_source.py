@@ -10,17 +10,12 @@ from wire.source import (
     Place,
     Source,
     SourceError,
-    Word,
-    amount,
     nearest,
     number,
     octets_of,
     printable,
     text_of,
-    unquoted,
 )
-
-UNITS = {"sec": 1, "min": 60, "": 1}
 
 
 @given(st.binary(max_size=80))
@@ -80,20 +75,6 @@ def test_words_know_their_columns() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        ("a # b", "a "),
-        ('a "#" # b', 'a "#" '),
-        ("no comment", "no comment"),
-        ("#", ""),
-        ('"open # text', '"open # text'),
-    ],
-)
-def test_a_comment_begins_outside_of_quotes(text: str, left: str) -> None:
-    assert Word(text, Source("a", text), 1, 1).uncommented() == left
-
-
 @given(st.integers(min_value=0, max_value=(1 << 64) - 1))
 def test_numbers_are_decimal_or_hexadecimal(value: int) -> None:
     assert number(str(value), (1 << 64) - 1) == value
@@ -103,20 +84,6 @@ def test_numbers_are_decimal_or_hexadecimal(value: int) -> None:
 @pytest.mark.parametrize("text", ["", "-1", "1_0", "٣", "0x", "0xg", "1.5", "9" * 5000, "11", "1"])
 def test_what_is_no_number_within_bounds_is_none(text: str) -> None:
     assert number(text, most=10, least=2) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("15sec", 15), ("15 sec", 15), ("2MIN", 120), ("7", 7), ("15 days", None), ("sec", None)],
-)
-def test_a_number_has_its_unit_beside_it_or_behind_a_blank(text: str, value: int | None) -> None:
-    assert amount(text, UNITS, most=1000) == value
-
-
-def test_quotes_come_off_in_pairs() -> None:
-    assert unquoted('"a b"') == "a b"
-    assert unquoted('"') is None
-    assert unquoted("a") is None
 
 
 def test_the_nearest_word_is_suggested_if_there_is_a_near_one() -> None:

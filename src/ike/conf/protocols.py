@@ -3,6 +3,7 @@
 from functools import cache
 
 from wire.lean import Final
+from wire.source import number
 
 FILE: Final = "/etc/protocols"
 _USUAL: Final = {
@@ -42,14 +43,14 @@ def known() -> dict[str, int]:
     return names
 
 
-def protocol_name(number: int) -> str:
+def protocol_name(wanted: int) -> str:
     """The usual name of a protocol, or its digits."""
-    return next((name for name, value in known().items() if value == number), str(number))
+    return next((name for name, value in known().items() if value == wanted), str(wanted))
 
 
 def protocol_number(text: str) -> int | None:
     """The number of a name or of a number's digits; None when there is no such protocol."""
     if text.isdecimal():
-        return int(text) if int(text) < 256 else None
+        return number(text, 255)
     names = known()
     return names.get(text, names.get(text.lower()))

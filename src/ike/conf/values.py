@@ -17,6 +17,7 @@ from ike.numbers.doi import (
     Integrity,
 )
 from ike.values import Address
+from wire import source
 from wire.source import Word
 
 T = TypeVar("T")
@@ -100,6 +101,7 @@ KEY_BITS: Final[Mapping[Enum, tuple[int, ...]]] = {
     **{cipher: spec.key_bits for cipher, spec in CIPHERS.items() if spec.variable},
     **{cipher: bits for cipher, bits in ESP_KEY_BITS.items() if len(bits) > 1},
 }
+_MOST: Final = 0xFFFFFFFF
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600}  # by the first letter of the unit
 
 
@@ -113,7 +115,11 @@ def choice(word: Word, kind: type[E]) -> E:
 
 
 def number(word: Word) -> int:
-    return int(word.text, 16 if word.text.startswith("0x") else 10)
+    """Raises: ConfError for one that no setting can have."""
+    found = source.number(word, _MOST)
+    if found is None:
+        raise ConfError(f"a number is at most {_MOST}", word.place)
+    return found
 
 
 def seconds(amount: Word, unit: Word) -> int:

@@ -1,7 +1,7 @@
 """What is found in a file: findings with their places, and a verdict on the whole."""
 
 from wire.record import Record
-from wire.source import DIFFERS, PASSED_OVER, Notice, Place, SourceError, printable
+from wire.source import DIFFERS, PASSED_OVER, Notice, SourceError, printable
 
 REFUSED = "refused"
 ATTENTION = "attention"  # it works, but should be checked: expires soon, open to others
@@ -34,10 +34,6 @@ class Finding(Record):
             return cls(REFUSED, text, name)
         excerpt = place.excerpt()
         return cls(REFUSED, text, place.source.name, place.line, place.column, excerpt)
-
-    @classmethod
-    def at(cls, what: str, text: str, place: Place) -> "Finding":
-        return cls(what, text, place.source.name, place.line, place.column)
 
     def __str__(self) -> str:
         where = f"{self.file}:"

@@ -354,3 +354,23 @@ def test_who_inherits_a_pin_that_could_not_be_read_does_not_sign(folder: Path) -
         f'remote "b" inherit "a" {{ {by("rsasig")} }}',
     )
     assert [len(remote.proposals) for remote in made.engine.remotes] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timer {{ counter {0}; }}",
+        "timer {{ interval {0} sec; }}",
+        "listen {{ isakmp 10.0.0.1 [{0}]; }}",
+        "sainfo address 10.0.0.1/{0} any anonymous {{ }}",
+        "sainfo address 10.0.0.1 {0} anonymous {{ }}",
+        "sainfo anonymous {{ encryption_algorithm aes{0}; }}",
+        "sainfo anonymous {{ pfs_group {0}; }}",
+        "remote 10.0.0.1 [{0}];",
+    ],
+)
+@pytest.mark.parametrize("digits", ["4294967296", "9" * 5000, "0x" + "f" * 5000])
+def test_a_number_beyond_all_bounds_is_refused_at_its_place(
+    folder: Path, text: str, digits: str
+) -> None:
+    assert "racoon.conf:2:" in refusal(folder, text.format(digits))
