@@ -64,6 +64,6 @@ class Cursor:
     def _advance(self, size: int) -> int:
         start = self._at
         if not 0 <= size <= len(self):
-            raise DecodeError(f"{size} octets wanted, {len(self)} left", start)
+            raise DecodeError(f"{size} octets expected, {len(self)} left", start)
         self._at = start + size
         return start

@@ -40,7 +40,7 @@ class Element(Record):
     def inside(self, tag: int = SEQUENCE) -> "list[Element]":
         """The elements that this one, of tag `tag`, is made of. Raises: DecodeError."""
         if self.tag != tag:
-            raise DecodeError(f"tag {tag:#x} wanted, {self.tag:#x} found", 0)
+            raise DecodeError(f"tag {tag:#x} expected, {self.tag:#x} found", 0)
         return list(elements(self.contents))
 
 
@@ -58,7 +58,7 @@ def element(octets: bytes, at: int = 0, depth: int = 0) -> Element:
         length = int.from_bytes(octets[at + 2 : at + size])
     end = at + size + length
     if size > 2 + _LENGTH_OF_LENGTH or length_is_missing or end > len(octets):
-        raise DecodeError(f"{length} octets wanted, {len(octets) - at} left", at)
+        raise DecodeError(f"{length} octets expected, {len(octets) - at} left", at)
     return Element(head[0], octets[at + size : end], octets[at:end])
 
 

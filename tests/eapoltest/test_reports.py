@@ -128,7 +128,7 @@ def test_a_folder_that_is_missing_is_said_before(tmp_path: Path) -> None:
     assert report.folder_missing(None) is None
     assert report.folder_missing(tmp_path / "file") is None
     where = tmp_path / "none/file"
-    assert report.folder_missing(where) == f"{where}: its folder does not exist"
+    assert report.folder_missing(where) == f"{where}: its directory does not exist"
 
 
 # A load

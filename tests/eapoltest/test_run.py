@@ -164,7 +164,7 @@ def test_a_folder_that_is_missing_is_said_before_anybody_is_asked(
     server: Served, conf: Path, option: str, capsys: Printed
 ) -> None:
     assert call(server, conf, option, "/nowhere/x") == 255
-    assert capsys.readouterr().err.startswith("eapol-test: /nowhere/x: its folder ")
+    assert capsys.readouterr().err.startswith("eapol-test: /nowhere/x: its directory ")
     assert server.core.requests == []
 
 

@@ -65,7 +65,7 @@ def only(tlvs: list[Tlv], wanted: int) -> Tlv | None:
     """The TLV of that type, if there is one. Raises: MalformedFrame if there are several."""
     found = [tlv for tlv in tlvs if tlv.type == wanted]
     if len(found) > 1:
-        raise MalformedFrame(f"TLV {wanted} comes {len(found)} times", 0)
+        raise MalformedFrame(f"TLV {wanted} appears {len(found)} times", 0)
     return found[0] if found else None
 
 

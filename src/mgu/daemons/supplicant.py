@@ -27,7 +27,7 @@ EPILOG: Final = f"""\
 SIGHUP makes the daemon read its configuration again, as does 'wpa_cli reconfigure'.
 
 environment:
-  {EXPORT}  as --key-log, to the file tls.keys in this folder
+  {EXPORT}  as --key-log, to the file tls.keys in this directory
 
 exit codes:
   {exits.OK}   ended by TERMINATE, SIGTERM or SIGINT

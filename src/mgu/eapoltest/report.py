@@ -109,7 +109,7 @@ def pem(results: Sequence[Result]) -> bytes:
 def folder_missing(path: Path | None) -> str | None:
     """Said before the authentication, whose result would be lost."""
     if path is not None and not path.parent.is_dir():
-        return f"{path}: its folder does not exist"
+        return f"{path}: its directory does not exist"
     return None
 
 

@@ -207,7 +207,7 @@ def u64(value: bytes) -> int:
 
 def _unpack(layout: Struct, value: bytes) -> tuple[int, ...]:
     if len(value) < layout.size:
-        raise Malformed(f"{layout.size} octets wanted, {len(value)} there", 0)
+        raise Malformed(f"{layout.size} octets expected, {len(value)} found", 0)
     return layout.unpack_from(value)
 
 
