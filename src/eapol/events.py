@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cache
 
 from eapol.engine import ClientTlsContext
-from eapol.notices import Notice
+from eapol.notices import Notice, StateEntered
 from eapol.settings import Network
 from eapol.status import PortControl
 from wire.secret import Secret
@@ -127,6 +128,12 @@ class SendFrame:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tell:
     notice: Notice
+
+
+@cache
+def entered(machine: str, state: Enum) -> Tell:
+    """Said some seventy times in an authentication, and made once."""
+    return Tell(notice=StateEntered(machine, state.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

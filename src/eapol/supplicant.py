@@ -37,6 +37,7 @@ from eapol.events import (
     Terminated,
     UseNetwork,
     UseTls,
+    entered,
 )
 from eapol.frame import VERSION, Frame, PacketType
 from eapol.intake import Intake
@@ -51,7 +52,6 @@ from eapol.notices import (
     EapFailure,
     Noted,
     Notice,
-    StateEntered,
     SubnetStatusUpdate,
     Terminating,
     Warned,
@@ -308,7 +308,7 @@ class Supplicant:
         )
 
     def _pae_entered(self, state: PaeState) -> None:
-        self._tell(StateEntered("SUPP_PAE", state.name))
+        self._out.append(entered("SUPP_PAE", state))
         match state:
             case PaeState.RESTART:
                 self._said_why = False
@@ -322,12 +322,12 @@ class Supplicant:
                 pass
 
     def _backend_entered(self, state: BackendState) -> None:
-        self._tell(StateEntered("SUPP_BE", state.name))
+        self._out.append(entered("SUPP_BE", state))
         if state is BackendState.TIMEOUT:
             self._fail(peer.silence(self._v.timers.authPeriod))
 
     def _peer_entered(self, state: EapState) -> None:
-        self._tell(StateEntered("EAP", state.name))
+        self._out.append(entered("EAP", state))
 
     def _method(self, wanted: EapType) -> Method | None:
         assert self._network is not None
