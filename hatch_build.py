@@ -1,6 +1,7 @@
 """At installation: the tables of the grammars, made ahead (see wire.grammar)."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,5 +15,6 @@ class Tables(BuildHookInterface):  # type: ignore[type-arg]
         from xfrm.setkey import syntax as setkey
 
         for module in (racoon, setkey):
-            module.GRAMMAR.write_table()
+            with suppress(OSError):  # a tree that is read-only: they are made at each start
+                module.GRAMMAR.write_table()
         build_data["artifacts"].append("*.table")
