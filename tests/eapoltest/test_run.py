@@ -1,6 +1,9 @@
 """eapol-test as it is called, against a RADIUS server of ours on the loopback interface."""
 
+import contextlib
 import json
+import multiprocessing
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +15,10 @@ from lab.pki import site
 from lab.radius_server import RadiusServer
 from lab.radius_station import radius_server
 from mgu.commands.eapol_test import main
+from mgu.eapoltest import load
+from mgu.eapoltest.options import parser
+from mgu.eapoltest.setup import made
+from mgu.eapoltest.tally import Tally
 from radius.events import Received
 
 Printed = pytest.CaptureFixture[str]
@@ -45,9 +52,9 @@ class Served:
 
 @pytest.fixture
 def server() -> Iterator[Served]:
-    made = Served(radius_server())
-    yield made
-    made.close()
+    served = Served(radius_server())
+    yield served
+    served.close()
 
 
 @pytest.fixture
@@ -186,3 +193,27 @@ def test_files_that_cannot_be_used_are_named(server: Served, conf: Path, capsys:
 def test_it_tells_its_version(capsys: Printed) -> None:
     assert main(["-v"]) == 0
     assert capsys.readouterr().out.startswith("eapol-test of mgusec ")
+
+
+def test_a_process_of_a_load_tells_each_thing_once(server: Served, conf: Path) -> None:
+    options = parser().parse_args(["-c", str(conf), "-p", str(server.port), "-t", "5"])
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        load._process(theirs, options, made(options), load.Share(stations=2, rate=10, seconds=0.6))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    told = []
+    with contextlib.suppress(EOFError):
+        while True:
+            told.append(ours.recv())
+    tally = Tally()
+    for each in told:
+        tally.add(each)
+    asked = sum(octets[0] == 1 and b"me" in octets for octets in server.core.requests)
+    assert len(told) >= 2
+    assert tally.failed == 0
+    assert len(tally.milliseconds) - 2 <= tally.resumed < len(tally.milliseconds)
+    assert 5 <= len(tally.milliseconds) <= 7  # ten a second
+    assert asked >= len(tally.milliseconds)
+    assert all(0 < each < 5000 for each in tally.milliseconds)

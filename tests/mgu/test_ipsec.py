@@ -87,7 +87,9 @@ def test_a_key_can_come_from_a_file(root: Path) -> None:
     assert "10.0.0.2 from a file\n" in (root / "etc/racoon/psk.txt").read_text()
 
 
-def test_certificates_are_checked_copied_and_used(root: Path, tmp_path: Path) -> None:
+def test_certificates_are_checked_copied_and_used(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     made = site()
     given = write(tmp_path / "given", "gateway", made.client, made.root)
     options = [
@@ -96,7 +98,13 @@ def test_certificates_are_checked_copied_and_used(root: Path, tmp_path: Path) ->
         f"--cert-file-public={given.certificate}",
         f"--cert-file-private={given.key}",
     ]
+    given.key.chmod(0o644)
+    capsys.readouterr()
     assert main([*CREATE, *options]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"ipsec: warning: {given.key}: ")
+    assert said.err.endswith(f"'chmod 600 {given.key}'\n")
+    assert f"The certificates and the key are in {root}/etc/racoon/certs.\n" in said.out
     assert (root / "etc/racoon/certs/mgu.key").stat().st_mode & 0o777 == 0o600
     assert "rsasig" in (root / "etc/racoon/remote-10.0.0.2.conf").read_text()
     assert main(["--create", "--name=m", "--src-address=10.0.0.1", "--dst-address=10.0.0.3"]) == 0

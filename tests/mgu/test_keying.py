@@ -237,6 +237,7 @@ async def test_an_inbound_sa_completes_the_reserved_spi() -> None:
     assert await backend.allocate_spi(wanted) == 0x1000
     (larval,) = plane.held.values()
     assert (larval.larval, larval.src, larval.dst, larval.reqid) == (True, THERE, HERE, 9)
+    assert (larval.protocol, larval.mode) == (model.Protocol.ESP, model.Mode.TRANSPORT)
     await backend.install(INBOUND)
     await backend.install(OUTBOUND)
     assert [(sa.spi, sa.larval) for sa in plane.held.values()] == [(0x1000, False), (0x2000, False)]

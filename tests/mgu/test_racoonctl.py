@@ -499,3 +499,16 @@ def test_a_status_is_asked_for_in_the_form_that_is_wanted(
     with pytest.raises(Refused, match="racoonctl' alone shows the usage") as refused:
         plan("status", ["-f", "xml"], 0)
     assert refused.value.code == 64
+
+
+@pytest.mark.parametrize(
+    ("words", "until"),
+    [
+        ("isakmp inet 10.0.0.1 10.0.0.2", EventType.PHASE1_UP),
+        ("esp inet 10.0.0.1 10.0.0.2 any", EventType.PHASE2_UP),
+    ],
+)
+def test_who_waits_for_an_sa_waits_for_its_phase(words: str, until: EventType) -> None:
+    waits = plan("establish-sa", ["-w", *words.split()], 0)
+    assert (waits.watch, waits.until) == (True, until)
+    assert not plan("establish-sa", words.split(), 0).watch

@@ -230,3 +230,15 @@ def test_without_options_the_port_is_of_a_server_on_port_1812_and_never_asks_aga
     options = vars(parser().parse_args(words))
     assert (options["port"], options["reauth"], options["radius"]) == (1812, None, ["192.0.2.5"])
     assert (options["own_address"], options["nas_identifier"]) == ("127.0.0.1", "mgu-switch")
+
+
+@pytest.mark.parametrize("missing", ["-i", "--radius", "--secret-file"])
+def test_interface_server_and_secret_have_to_be_named(
+    missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"-i": "sw0", "--radius": "192.0.2.5", "--secret-file": "secret"}
+    del words[missing]
+    with pytest.raises(SystemExit) as exit_:
+        parser().parse_args([word for pair in words.items() for word in pair])
+    assert exit_.value.code == 2
+    assert missing in capsys.readouterr().err
