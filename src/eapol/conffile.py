@@ -6,7 +6,7 @@ a bare word or number; NULL unsets a text. What the keys mean is `eapol.config`'
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,13 +40,19 @@ class Block:
 
 BLOB: Final = "blob-base64-"
 UNSET: Final = "NULL"
-SECRETS: Final = (
-    r"(?<=psk=)\S.*|(?<=passwd=)\S.*|(?<=password=)\S.*|(?<=wep_key[0-3]=)\S.*|(?<=mka_cak=)\S.*"
-)
-"""What no excerpt of the file shows."""
-
 _OPENING: Final = re.compile(r"(?P<kind>[A-Za-z0-9_.-]+)\s*=\s*\{\s*$")
 _Lines = Iterator[Word]
+
+
+def hidden(shown: Iterable[str]) -> str:
+    """What no excerpt of the file shows: all values, but for those of the options in `shown`.
+
+    A word that nobody knows may be a misspelt `password`.
+    """
+    return (
+        rf"^\s*+(?!(?:{'|'.join(shown)})\s*=)(?![\w.-]+\s*=\s*{{\s*$)"
+        r"[\w.-]*+\s*+=?\s*+(?P<secret>.*)"
+    )
 
 
 def read(source: Source) -> Iterator[Assignment | Block]:

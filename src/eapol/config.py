@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, ParamSpec, TypeVar
 
-from eapol.conffile import BLOB, SECRETS, UNSET, Assignment, Block, ConfigError, read, value_of
+from eapol.conffile import BLOB, UNSET, Assignment, Block, ConfigError, hidden, read, value_of
 from eapol.method_options import unusable
 from eapol.methods.table import needs_tls
 from eapol.options import (
     IGNORED,
+    OPTIONS,
     WIRED,
     WITHOUT_EFFECT,
     is_disabled,
@@ -309,6 +310,8 @@ _GLOBALS: Final[Mapping[str, Callable[[Config, str], Config]]] = {
     "openssl_ciphers": _openssl_ciphers,
     "ap_scan": _ap_scan,
 }
+
+SECRETS: Final = hidden([*_GLOBALS, *(name for name, row in OPTIONS.items() if not row.secret)])
 
 _REFUSED: Final = {
     "ext_password_backend": "write the passphrase as private_key_passwd",

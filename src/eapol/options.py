@@ -45,7 +45,7 @@ def with_option(network: Network, name: str, value: str) -> Network:
     if refusal is None:
         raise ConfigError(_unknown(name))
     if value not in refusal.harmless:
-        raise ConfigError(f"{name}={value} is not supported: {refusal.why}")
+        raise ConfigError(f"{name} is not supported: {refusal.why}")  # a value may be a secret
     return network
 
 
@@ -337,12 +337,17 @@ class Refusal:
 
 
 _TOKEN: Final = Refusal("keys come from files; write private_key=\"PATH\"", ("0",))  # fmt: skip
+_SUBJECT: Final = Refusal("write domain_suffix_match or altsubject_match")
+_STATUS: Final = Refusal("certificate status comes from CRLs in the ca_cert file", ("0",))
 _MACSEC: Final = Refusal("MACsec is not part of this supplicant", ("0",))
 
 REFUSED: Final[Mapping[str, Refusal]] = {
     "ca_path": Refusal('put the CA certificates into one file and write ca_cert="PATH"'),
-    "check_cert_subject": Refusal("write domain_suffix_match or altsubject_match"),
-    "ocsp": Refusal("certificate status comes from CRLs in the ca_cert file", ("0",)),
+    "ca_path2": Refusal('put the CA certificates into one file and write ca_cert2="PATH"'),
+    "check_cert_subject": _SUBJECT,
+    "check_cert_subject2": _SUBJECT,
+    "ocsp": _STATUS,
+    "ocsp2": _STATUS,
     "engine": _TOKEN,
     "engine_id": _TOKEN,
     "key_id": _TOKEN,
@@ -368,8 +373,8 @@ beacon_prot ocv proactive_key_caching background_scan_period
 """
 
 _OTHER_METHODS: Final = """
-pac_file imsi_identity milenage sim_num pcsc dh_file dh_file2 ca_path2 check_cert_subject2 engine2
-engine_id2 engine2_id key2_id key_id2 cert2_id cert_id2 ca_cert2_id ca_cert_id2 ocsp2 pin2
+pac_file imsi_identity milenage sim_num pcsc dh_file dh_file2 engine2
+engine_id2 engine2_id key2_id key_id2 cert2_id cert_id2 ca_cert2_id ca_cert_id2 pin2
 machine_identity machine_password machine_ca_cert machine_ca_path machine_client_cert
 machine_private_key machine_private_key_passwd machine_dh_file machine_subject_match
 machine_altsubject_match machine_domain_match machine_domain_suffix_match

@@ -16,6 +16,7 @@ from eapol.settings import (
     TlsVersion,
     TunnelPolicy,
 )
+from wire.source import nearest
 
 _VERSION_WORDS: Final = {
     "tls_disable_tlsv1_0": TlsVersion.TLS_1_0,
@@ -46,16 +47,26 @@ _TUNNEL_WORDS: Final = "peapver peaplabel crypto_binding phase2_auth"
 _REFUSED: Final = {
     "tls_ext_cert_check": "certificates cannot be approved over the control socket",
     "tls_suiteb": "set the cipher suites with openssl_ciphers",
+    "tls_suiteb_no_ecdh": "set the cipher suites with openssl_ciphers",
 }
+
+_KNOWN: Final = frozenset(
+    (*_VERSION_WORDS, *_REFUSED, *f"{_UNUSED} {_POLICY_WORDS} {_TUNNEL_WORDS}".split())
+)
+_MISSPELT: Final = 0.8  # as alike as tls_disable_tlsv1_0 and tls_disable_tls1_0
 
 
 def read_phase1(network: Network, words: str) -> Network:
     """`network` with what `words` say, and the defaults for what they do not.
 
     What a value means that the word does not have is a guess, and a guess could turn a check off.
+    A misspelt word could ask for a check.
     Raises ConfigError, without a position.
     """
     given = dict(_flag(word) for word in words.split())
+    for name in given.keys() - _KNOWN:
+        if hint := nearest(name, _KNOWN, alike=_MISSPELT):
+            raise ConfigError(f"phase1: '{name}' is not a word that this supplicant knows{hint}")
     for name, why in _REFUSED.items():
         if _is_on(given, name):
             raise ConfigError(f"phase1 {name}=1 is not supported: {why}")
@@ -80,12 +91,10 @@ def read_phase1(network: Network, words: str) -> Network:
 
 def unknown_words(words: str) -> list[str]:
     """A sentence for each word that is unknown, or not supported."""
-    unread = f"{_UNUSED} {_POLICY_WORDS} {_TUNNEL_WORDS}".split()
-    known = {*_VERSION_WORDS, *_REFUSED, *unread}
     said = [
         f"phase1: '{word}' is not a word that this supplicant knows; it has no effect"
         for word in words.split()
-        if _flag(word)[0] not in known
+        if _flag(word)[0] not in _KNOWN
     ]
     given = dict(_flag(word) for word in words.split())
     for name, why in _WITHOUT_EFFECT.items():

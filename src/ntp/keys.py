@@ -14,7 +14,7 @@ from ntp.auth import Algorithm, Key
 from ntp.conf import LARGEST_KEY_ID, is_number
 from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
-from wire.source import Notices, Source, Word, nearest, octets_of, printable
+from wire.source import Notices, Source, Word, nearest, octets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ _ALGORITHMS: Final = {
 }
 _CMAC_LENGTH: Final = 16  # octets
 _LONGEST_TEXT: Final = 20  # characters; ntp.keys(5)
-_SECRET: Final = r"(?<=\S)[ \t]+\S.*"  # all behind the identifier
+_SECRET: Final = r"^\s*+(?:\d+\s)?(?P<secret>.*)"  # all but a number at the beginning
 _COMMENTS: Final = "#!;%"
 
 
@@ -76,8 +76,7 @@ def _key(words: list[Word], notices: Notices) -> Key:
     """Raises: _NoKey."""
     first = words[0]
     if not is_number(first, LARGEST_KEY_ID):
-        shown = printable(first[:20])
-        what = f"it begins with '{shown}', not with a number of 1 to {LARGEST_KEY_ID}"
+        what = f"it does not begin with a number of 1 to {LARGEST_KEY_ID}"
         raise _NoKey(first, f"this line is not a key: {what}")
     algorithm = _algorithm(words)
     octets = _octets(words[min(2, len(words) - 1)], first, notices)

@@ -71,7 +71,8 @@ def _printable(character: str) -> str:
 class Source(Record):
     """One file: the name under which it is spoken of, and its text.
 
-    `secret` is a regular expression of what no excerpt shows, such as keys.
+    `secret` is a regular expression of what no excerpt shows, such as keys: of a match its group
+    `secret` where it has one, else all of it.
     """
 
     name: str
@@ -112,12 +113,20 @@ class Place(Record):
         """The line with a caret under the column; secrets are asterisks, long lines are cut."""
         line = self.source.line(self.line)
         if self.source.secret:
-            line = re.sub(self.source.secret, lambda match: "*" * len(match[0]), line)
+            line = re.sub(self.source.secret, _hidden, line)
         at = self.column - 1
         first = max(0, at - _SHOWN)
         before = printable(line[first:at].expandtabs(1))
         shown = before + printable(line[at : at + _SHOWN].expandtabs(1))
         return f"    {shown}\n    {' ' * len(before)}^"
+
+
+def _hidden(match: re.Match[str]) -> str:
+    """The match with asterisks for its group `secret`, or for all of it."""
+    whole, start = match[0], match.start()
+    named = "secret" in match.re.groupindex and match["secret"] is not None
+    first, last = match.span("secret" if named else 0)
+    return whole[: first - start] + "*" * (last - first) + whole[last - start :]
 
 
 class Word(str):
@@ -166,11 +175,14 @@ def number(text: str, most: int, least: int = 0) -> int | None:
     return value if least <= value <= most else None
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word most like `word`, or nothing."""
+def nearest(word: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """`; did you mean 'x'?` for the known word most like `word`, or nothing.
+
+    `alike`: from 0, any word, to 1, the same.
+    """
     from difflib import get_close_matches  # late: most files are in order
 
-    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    found = get_close_matches(word, list(known), n=1, cutoff=alike)
     return f"; did you mean '{found[0]}'?" if found else ""
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from eapol.conffile import SECRETS, octets_of, value_of
-from eapol.config import Config, ConfigError, parse, text
+from eapol.conffile import octets_of, value_of
+from eapol.config import SECRETS, Config, ConfigError, parse, text
 from eapol.options import IGNORED, OPTIONS, REFUSED, lines_of, number_of, option, with_option
 from eapol.settings import Network, TlsPolicy, TlsVersion
 from wire.secret import Secret
@@ -79,12 +79,19 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ("eap=SIM", "eap=SIM offers no method of this supplicant, which has TLS PEAP"),
         ("key_mgmt=WPA-PSK", "key_mgmt=WPA-PSK is not for a wired port; write key_mgmt=IEEE8021X"),
         ("fragment_size=much", "fragment_size=much is not a number of 32 to 65535"),
-        ("ocsp=2", "ocsp=2 is not supported: certificate status comes from CRLs"),
-        ("engine=1", "engine=1 is not supported: keys come from files"),
+        ("ocsp=2", "ocsp is not supported: certificate status comes from CRLs"),
+        ("engine=1", "engine is not supported: keys come from files"),
         ('private_key="pkcs11:token=x"', "is not supported: keys and certificates come from files"),
         ('client_cert="engine:a/b:c"', "is not supported: keys and certificates come from files"),
-        ("macsec_policy=1", "macsec_policy=1 is not supported: MACsec is not part of"),
+        ("macsec_policy=1", "macsec_policy is not supported: MACsec is not part of"),
         ('ca_path="/etc/ssl"', "write ca_cert="),
+        ('ca_path2="/etc/ssl"', "write ca_cert2="),
+        ('check_cert_subject2="/CN=x"', "check_cert_subject2 is not supported"),
+        ("ocsp2=2", "ocsp2 is not supported: certificate status comes from CRLs"),
+        ('phase1="tls_suiteb_no_ecdh=1"', "set the cipher suites with openssl_ciphers"),
+        ('phase1="crypto_bindng=2"', "did you mean 'crypto_binding'?"),
+        ('phase1="phase2_auht=2"', "did you mean 'phase2_auth'?"),
+        ('phase1="tls_disable_tls1_2=1"', "did you mean 'tls_disable_tlsv1_2'?"),
         ('phase1="tls_ext_cert_check=1"', "certificates cannot be approved"),
         ('phase1="tls_disable_tlsv1_2=1 tls_disable_tlsv1_3=1"', "every version of TLS"),
         ('phase1="tls_disable_tlsv1_0=0"', "TLSv1, TLSv1.2, TLSv1.3: enable those in between"),
@@ -537,9 +544,28 @@ def test_a_blob_is_read_as_wpa_supplicant_does() -> None:
     assert "nothing in it" in refusal("blob-base64-x={\n}\n" + block())
 
 
-def test_an_excerpt_shows_no_secret() -> None:
-    source = Source(NAME, 'private_key_passwd="sesame"\npassword="sesame"\n', SECRETS)
-    assert "sesame" not in Place(source, 1, 1).excerpt() + Place(source, 2, 1).excerpt()
+@pytest.mark.parametrize(
+    "line",
+    [
+        'private_key_passwd="sesame"',
+        ' password = "sesame',
+        'pasword="sesame"',
+        'password "sesame"',
+        "mka_cak=sesame",
+        'pin="sesame"',
+        'network={ key_mgmt=IEEE8021X psk="sesame" }',
+    ],
+)
+def test_no_message_shows_what_may_be_a_secret(line: str) -> None:
+    assert "sesame" not in Place(Source(NAME, line, SECRETS), 1, 1).excerpt()
+    with pytest.raises(ConfigError) as refused:
+        parse(f"network={{\n{line}\nbroken\n}}", NAME)
+    assert "sesame" not in refused.value.report()
+
+
+def test_an_excerpt_shows_an_option_that_is_no_secret_and_the_beginning_of_a_block() -> None:
+    for line in ('\tca_cert="/a"', "network={", "eapol_version=9"):
+        assert line.strip() in Place(Source(NAME, line, SECRETS), 1, 1).excerpt()
 
 
 @pytest.mark.parametrize("word", ["allow_unsafe_renegotiation=1", "tls_allow_md5=1"])

@@ -107,9 +107,10 @@ def test_key_files_of_ntpd_and_of_chrony_are_read() -> None:
     [
         ("1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
         ("1 SHA1", 1, "key 1 is not read: a key is: identifier, algorithm, key"),
-        ("0 MD5 a", 1, "this line is not a key: it begins with '0', not with a number of 1 to 42"),
-        ("x MD5 a", 1, "this line is not a key: it begins with 'x', not with a number"),
-        ("1" * 5000 + " MD5 a", 1, "this line is not a key: it begins with '1111"),
+        ("0 MD5 a", 1, "this line is not a key: it does not begin with a number of 1 to 42"),
+        ("x MD5 a", 1, "this line is not a key: it does not begin with a number"),
+        ("1" * 5000 + " MD5 a", 1, "this line is not a key: it does not begin"),
+        ("geheim 1 SHA1", 1, "this line is not a key: it does not begin with a number"),
         ("1 ROT13 geheim", 3, "AES128CMAC, SHA1 and MD5 can be used"),
         ("1 SHA11 geheim", 3, "can be used; did you mean 'SHA1'?"),
         ("1 AES128CMAC geheim", 14, "AES128CMAC needs 16 octets (32 hexadecimal digits), and this"),

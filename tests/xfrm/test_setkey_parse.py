@@ -410,3 +410,18 @@ def test_a_number_that_is_long_enough_for_a_key_is_not_shown(digits: int, is_sho
     with pytest.raises(SetkeyError) as caught:
         parse(f"add 10.0.0.1 10.0.0.2 esp 500 {number};")
     assert (number in str(caught.value)) == is_shown
+
+
+@pytest.mark.parametrize(
+    "key", ["0x01234567geheim00;", "0x0123456789geheim oops;", "geheim;", "no geheim;", '"geheim']
+)
+def test_no_message_shows_a_key_or_what_stands_in_its_place(key: str) -> None:
+    for mode in ("transport", "transprot"):
+        with pytest.raises(SetkeyError) as refused:
+            parse(f"add 10.0.0.1 10.0.0.2 esp 0x1000 -m {mode} -E des-cbc {key}\n")
+        excerpt = refused.value.report().partition("\n")[2]
+        assert "-E des-cbc **" in excerpt
+        assert "geheim" not in excerpt
+    with pytest.raises(SetkeyError) as refused:
+        parse("add 10.0.0.1 10.0.0.2 esp 0x1000 -m oops -E des-cbc 0x0123456789abcdef -A null;")
+    assert "-E des-cbc ****************** -A null;" in refused.value.report()

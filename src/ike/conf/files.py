@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from ike.conf.errors import ConfError
-from ike.conf.syntax import GRAMMAR
+from ike.conf.syntax import GRAMMAR, SECRETS
 from wire import files
 from wire.grammar import Statement
 from wire.source import Notices, Place, Source
@@ -54,7 +54,7 @@ def _read(
 
 def _source(path: Path, place: Place | None) -> Source:
     try:
-        return Source.of(str(path), files.read(path))
+        return Source.of(str(path), files.read(path), SECRETS)
     except OSError as error:
         raise ConfError(f"cannot read {path}: {error.strerror}", place) from None
 

@@ -6,6 +6,9 @@ from typing import Final
 from ike.conf.errors import ConfError
 from wire.grammar import Grammar
 
+SECRETS: Final = r'(?:bind_pw|(?:auth|acct)\s*"[^"\n]*"(?:\s*\d+)?)\s*(?P<secret>"[^"\n]*"?)'
+"""What no excerpt shows: passwords of LDAP and secrets of RADIUS."""
+
 GRAMMAR: Final = Grammar(
     Path(__file__).with_name("racoon.lark"),
     kinds={

@@ -21,5 +21,9 @@ GRAMMAR: Final = Grammar(
     quoted="QUOTED",
     error=SetkeyError,
 )
-KEYS: Final = r'"[^"\n]*"?|0[xX][0-9a-fA-F]{17,}'
-"""What no excerpt shows."""
+KEYS: Final = (
+    r'"[^"\n]*"?|\b0[xX]\w{9,}'
+    r"|(?<!\S)-[EA]\s+[^\s;]+\s+"
+    r'(?P<secret>"[^"\n]*"?|0[xX][^\s;]+|(?:(?!\s-[EAC]\s)[^;\n])+)'
+)
+"""What no excerpt shows: strings, numbers longer than an SPI, and what stands in a key's place."""

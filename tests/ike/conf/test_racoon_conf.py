@@ -239,3 +239,18 @@ def test_a_limit_that_lets_nothing_through_is_refused(conf: Path, setting: str) 
 
 def test_limits_that_are_not_named_keep_their_defaults(conf: Path) -> None:
     assert read(conf, "limits { half_open 9; }").engine.limits == Limits(half_open=9)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'radiuscfg { auth "10.0.0.1" 1812 "s3cret" oops; }',
+        'radiuscfg { acct "10.0.0.1" "s3cret }',
+        'ldapcfg { bind_dn "cn=x"; bind_pw "s3cret" oops; }',
+        'ldapcfg { bind_pw "s3cret; }',
+    ],
+)
+def test_no_excerpt_shows_a_password_or_a_shared_secret(conf: Path, text: str) -> None:
+    report = refusal(conf, text).report()
+    assert "s3cret" not in report
+    assert "cfg {" in report
