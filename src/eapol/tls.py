@@ -45,6 +45,11 @@ _PROTOCOLS: Final = {
     TlsVersion.TLS_1_2: SSL.TLS1_2_VERSION,
     TlsVersion.TLS_1_3: SSL.TLS1_3_VERSION,
 }
+_NEVER: Final = "!aNULL:!eNULL"
+"""Suites in which the server shows no certificate, or nothing is encrypted: `ALL` with security
+level 0 has the first, and neither ca_cert nor a name would be checked (RFC 5216, 2.4, and RFC 5281,
+14.1 forbid them)."""
+
 _CLASSIC_GROUPS: Final = b"X25519:P-256:P-384:P-521"
 
 
@@ -222,12 +227,13 @@ def _context(policy: TlsPolicy, own: Identity | None) -> SSL.Context:
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(_PROTOCOLS[policy.min_version])
     context.set_max_proto_version(_PROTOCOLS[policy.max_version])
-    suites = f"{policy.ciphers or 'DEFAULT'}:@SECLEVEL={policy.security_level}"
+    level = policy.security_level
+    suites = f"{policy.ciphers or 'DEFAULT'}:{_NEVER}:@SECLEVEL={level}"
     try:
         context.set_cipher_list(suites.encode("ascii"))
     except (SSL.Error, UnicodeEncodeError) as error:
         raise CredentialError(
-            f"openssl_ciphers={policy.ciphers}: names no cipher suite that OpenSSL supports;"
+            f"openssl_ciphers={policy.ciphers}: names no cipher suite that can be used;"
             " 'openssl ciphers -v' lists them"
         ) from error
     context.set_options(SSL.OP_NO_RENEGOTIATION)

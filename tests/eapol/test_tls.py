@@ -1,11 +1,13 @@
 """EAP-TLS: RFC 5216, RFC 9190; certificates, names, dates, revocation, resumption."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
 
 from eapol.authenticator import AuthenticatorSettings
 from eapol.errors import CredentialError
@@ -407,3 +409,51 @@ def test_a_damaged_certificate_of_a_server_is_refused_not_raised() -> None:
 def test_an_empty_ca_file_is_refused_by_name() -> None:
     with pytest.raises(CredentialError, match=r"^ca\.pem: "):
         ClientContext(TlsPolicy(), Credentials(ca=NamedOctets("ca.pem", b"")))
+
+
+# Suites without authentication or encryption
+
+
+class Anonymous:
+    """A TLS server that has no certificate at all: only its suites."""
+
+    def __init__(self, suites: bytes) -> None:
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(suites)
+        self.tls = SSL.Connection(context, None)
+        self.tls.set_accept_state()
+
+    def answer(self, records: bytes) -> bytes:
+        self.tls.bio_write(records)
+        with suppress(SSL.Error):
+            self.tls.do_handshake()
+        try:
+            return self.tls.bio_read(65536)
+        except SSL.WantReadError:
+            return b""
+
+
+def completes(suites: str) -> bool:
+    """Whether our side takes an anonymous server for the one that ca_cert vouches for."""
+    policy = replace(TLS_1_2, ciphers=suites, seclevel=0)
+    client = trying(policy).connection(datetime.now(UTC))
+    server = Anonymous(b"aNULL:@SECLEVEL=0")
+    flight = client.step(b"")
+    while flight.failure is None and flight.records:
+        records = server.answer(flight.records)
+        if not records:
+            break
+        flight = client.step(records)
+    return client.established
+
+
+@pytest.mark.parametrize("suites", ["ALL", "ALL:COMPLEMENTOFALL", "HIGH:aNULL"])
+def test_a_server_that_shows_no_certificate_is_refused_whatever_the_suites_are(suites: str) -> None:
+    assert not completes(suites)
+
+
+@pytest.mark.parametrize("suites", ["aNULL", "eNULL", "AECDH-AES256-SHA"])
+def test_suites_without_authentication_or_encryption_alone_are_refused(suites: str) -> None:
+    with pytest.raises(CredentialError, match="names no cipher suite that can be used"):
+        trying(replace(TLS_1_2, ciphers=suites, seclevel=0))
