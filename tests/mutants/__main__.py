@@ -17,7 +17,12 @@ from mutants.judge import ALL, FAST, TestsFail, Verdict, copies, judge, judges, 
 from mutants.sample import package_files, sample
 
 _RUNS: Final = {
-    "mgu.demo": ["tests/mgu/test_demo_story.py", "tests/mgu/test_demo.py", "tests/lab/test_lab.py"]
+    "mgu.demo": [
+        "tests/mgu/test_demo_story.py",
+        "tests/mgu/test_demo.py",
+        "tests/lab/test_lab.py",
+        "tests/lab/test_pki.py",
+    ]
 }
 
 
