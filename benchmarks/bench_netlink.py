@@ -17,13 +17,13 @@ from statistics import median
 import pytest
 
 from lab.netns import Namespace
-from xfrm.aio.blocking import Client
 from xfrm.aio.kernel import Kernel
 from xfrm.model import Direction, Mode, Policy, Selector, Template
 from xfrm.netlink import requests
 from xfrm.netlink.answers import policy_of
 from xfrm.netlink.messages import MessageType
 from xfrm.setkey.run import Request
+from xfrm.system.blocking import Client
 
 ROUNDS = 5
 COUNT = 3000

@@ -27,13 +27,13 @@ import ntp
 from lab import require
 from lab.netns import Namespace, Veth
 from lab.peers.chronyd import chronyd
-from ntp.aio import oneshot
-from ntp.aio.exchange import Exchange
 from ntp.client import Client
 from ntp.messages import Address
 from ntp.onwire import OnWire
 from ntp.peer import Peer
 from ntp.sample import Sample
+from ntp.system import oneshot
+from ntp.system.exchange import Exchange
 from ntp.trust import Floor
 
 SERVERS = ("10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5")

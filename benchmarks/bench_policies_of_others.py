@@ -24,10 +24,10 @@ from lab import uml
 from lab.keying import Keying
 from lab.netns import Namespace, Veth
 from lab.process import Process
-from xfrm.aio.blocking import Client
 from xfrm.model import Direction, Mode, Policy, Selector, Template
 from xfrm.netlink import requests
 from xfrm.netlink.messages import Message, MessageType
+from xfrm.system.blocking import Client
 
 POLICIES: Final = 10_000
 ROUNDS: Final = 5

@@ -52,7 +52,7 @@ class Report(Record):
 
 def raise_to_floor() -> Report:
     """The first stage, before any network: the date is not before what surely has passed."""
-    from ntp.aio.errors import ClockRefused
+    from ntp.system.errors import ClockRefused
 
     try:
         raised = timekeeping.raise_to_floor(timekeeping.gateway_clock())

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import logging
     from pathlib import Path
 
-    from ntp.aio.clock import Discipline
     from ntp.messages import Outcome
+    from ntp.system.clock import Discipline
 
 RELEASED: Final = 1_793_491_200 * SECOND  # 2026-11-01: raised with every release
 _RIVALS: Final = {  # by the kernel's name of the process, 15 characters of it
@@ -38,7 +38,7 @@ _LONGEST: Final = 8192  # octets of our own small files
 
 
 class Clock(Protocol):
-    """A clock that can be set; ntp.aio.clock.KernelClock is the real one. Dates and offsets: ns.
+    """A clock that can be set; ntp.system.clock.KernelClock is the real one. Dates and offsets: ns.
 
     `shift`: by how much the date is ahead of what the kernel stamps packets with.
     """
@@ -93,7 +93,7 @@ def gateway_clock() -> Clock:
     file = clock.simulated()
     if file is not None:
         return SimulatedClock(file)
-    from ntp.aio.clock import KernelClock  # late: ctypes
+    from ntp.system.clock import KernelClock  # late: ctypes
 
     return KernelClock()
 

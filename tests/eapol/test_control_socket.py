@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from eapol.aio.control import Control
-from eapol.aio.folder import ControlError
 from eapol.notices import Associated, EapSuccess
+from eapol.system.folder import ControlError
 from lab.port import Port
 from wire.unix import short_name
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eapol.aio.files import Files
 from eapol.credentials import certificates, identity, private_key, revocations
 from eapol.errors import CredentialError, PassphraseNeeded
 from eapol.settings import Credentials, NamedOctets, NamedSecret, Network
+from eapol.system.files import Files
 from lab.pki import Usage, parts, site
 from wire.files import LARGEST
 from wire.secret import Secret

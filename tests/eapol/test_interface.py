@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from eapol.aio.interface import LINUX, Host, Interface, Received
-from eapol.aio.link import LinkWatch, ip_address_of
 from eapol.errors import InterfaceMissing, NotPermitted, PortError
 from eapol.events import LinkChanged
+from eapol.system.interface import LINUX, Host, Interface, Received
+from eapol.system.link import LinkWatch, ip_address_of
 from wire.rtnetlink import Link
 
 MISSING = InterfaceMissing("eth0: there is no such interface; there are: none")

@@ -17,12 +17,12 @@ from lab.netns import Veth
 from lab.ntp_stamps import stamps_on
 from lab.peers.chronyd import chronyd, nts
 from lab.pki import Validity, site
-from ntp.aio.oneshot import run
 from ntp.client import Client
 from ntp.messages import Outcome
 from ntp.onwire import OnWire
 from ntp.peer import Peer
 from ntp.sample import Sample
+from ntp.system.oneshot import run
 from ntp.trust import Floor
 from ntp.turn import Policy
 

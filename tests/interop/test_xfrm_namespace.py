@@ -14,7 +14,6 @@ import pytest
 
 from lab.netns import Namespace
 from lab.process import Process
-from xfrm.aio.blocking import Client
 from xfrm.aio.kernel import Kernel
 from xfrm.aio.transport import Events, Overflow, Requests
 from xfrm.dataplane import (
@@ -32,6 +31,7 @@ from xfrm.dataplane import (
 from xfrm.model import Direction, Lifetime, Mode, Policy, Protocol, SaId, Selector, Template
 from xfrm.netlink import requests
 from xfrm.netlink.messages import MessageType
+from xfrm.system.blocking import Client
 
 pytestmark = pytest.mark.interop
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.process import Process
-from ntp.aio.clock import STA_UNSYNC, KernelClock, Timex
+from ntp.system.clock import STA_UNSYNC, KernelClock, Timex
 from ntp.timestamp import SECOND
 
 pytestmark = pytest.mark.kernel

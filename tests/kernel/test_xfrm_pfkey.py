@@ -6,13 +6,13 @@ import struct
 
 import pytest
 
-from xfrm.aio.blocking import Client
 from xfrm.model import SecurityAssociation
 from xfrm.netlink import requests
 from xfrm.netlink.answers import sa_of
 from xfrm.pfkey import PF_KEY_V2, SADB_DUMP, dump_message, parse_dump
 from xfrm.setkey.parse import parse
 from xfrm.setkey.run import Output, Request, Runner
+from xfrm.system.blocking import Client
 
 pytestmark = pytest.mark.kernel
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Self
 
-from eapol.aio.interface import Received
 from eapol.authenticator import Authenticator, AuthenticatorSettings
 from eapol.events import FrameReceived, LinkChanged, SendFrame
 from eapol.frame import Frame
+from eapol.system.interface import Received
 from lab.eapol_pair import GATEWAY, SWITCH, server_context
 
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ntp.aio.exchange import ANCILLARY, received_stamp, stamping
+from ntp.system.exchange import ANCILLARY, received_stamp, stamping
 
 
 @contextmanager
 def stamps_on() -> Iterator[None]:
-    """While the block runs; see ntp.aio.exchange.stamping for why this takes a moment."""
+    """While the block runs; see ntp.system.exchange.stamping for why this takes a moment."""
     with stamping() as asking, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering:
         answering.bind(("127.0.0.1", 0))
         limit = time.monotonic() + 2

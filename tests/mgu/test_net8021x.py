@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from eapol.aio.files import Files
 from eapol.config import parse
 from eapol.credentials import certificates, identity
 from eapol.settings import NamedOctets
+from eapol.system.files import Files
 from lab.net8021x import Gateway
 from lab.pki import Issued, KeyKind, Usage, key, parts, site
 from mgu import exits, services

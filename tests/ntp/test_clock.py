@@ -8,9 +8,10 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from ntp.aio import clock, watch
-from ntp.aio.clock import Discipline, KernelClock, Timex
-from ntp.aio.errors import ClockRefused, NotPermitted
+from ntp.aio import watch
+from ntp.system import clock
+from ntp.system.clock import Discipline, KernelClock, Timex
+from ntp.system.errors import ClockRefused, NotPermitted
 from ntp.timestamp import SECOND
 from wire.record import replace
 from wire.rtnetlink import UNICAST, Change, Item, Link, OwnAddress, Route

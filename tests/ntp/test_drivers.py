@@ -15,13 +15,14 @@ import ntp
 from lab.ntp_sockets import served
 from lab.ntp_stamps import stamps_on
 from lab.process import Process
-from ntp.aio import driver, oneshot
+from ntp.aio import driver
 from ntp.aio.server import ServerSocket
 from ntp.client import Client
 from ntp.messages import Address, Outcome, Verdict
 from ntp.onwire import OnWire
 from ntp.peer import Peer
 from ntp.server import Datagram, Server, Settings
+from ntp.system import oneshot
 from ntp.trust import Floor
 from ntp.turn import Policy
 

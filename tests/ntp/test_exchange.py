@@ -9,14 +9,14 @@ from collections.abc import Iterator
 import pytest
 
 from lab.ntp_stamps import stamps_on
-from ntp.aio.exchange import (
+from ntp.messages import Address
+from ntp.system.exchange import (
     SCM_TIMESTAMPING,
     Exchange,
     received_stamp,
     restart_stamps,
     sent_stamp,
 )
-from ntp.messages import Address
 
 IP_RECVERR = 11
 

@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lab.pki import KeyKind, Usage, Validity, key, site
-from ntp.aio.nts import exchange_keys
 from ntp.messages import ExchangeKeys, KeysAgreed, KeysRefused
 from ntp.nts.records import ALPN, Record, RecordType
+from ntp.system.nts import exchange_keys
 from ntp.timestamp import SECOND
 
 HERE = "127.0.0.1"

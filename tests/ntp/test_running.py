@@ -14,7 +14,6 @@ import pytest
 from lab.ntp_adversary import kiss
 from lab.ntp_sockets import served
 from lab.ntp_stamps import stamps_on
-from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.service import serve
 from ntp.messages import Address, Outcome, Verdict
 from ntp.onwire import OnWire
@@ -22,6 +21,7 @@ from ntp.packet import Header
 from ntp.peer import Peer
 from ntp.server import Datagram, Server, Settings
 from ntp.service import Service, SetClock, State
+from ntp.system.errors import ClockRefused, NotPermitted
 from ntp.timestamp import SECOND
 from ntp.trust import Floor, Level
 from ntp.turn import Policy

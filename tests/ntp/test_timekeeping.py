@@ -10,8 +10,8 @@ import pytest
 
 from lab.ntp_memory import DATE
 from mgu import timekeeping
-from ntp.aio.clock import Discipline
 from ntp.messages import Outcome, Verdict
+from ntp.system.clock import Discipline
 from ntp.timestamp import SECOND
 from ntp.trust import Level, Trust
 

@@ -14,7 +14,6 @@ import pytest
 from lab.esp_values import sa
 from mgu.commands.setkey import main
 from wire.record import replace
-from xfrm.aio.blocking import Client
 from xfrm.dataplane import AlreadyThere, XfrmError
 from xfrm.model import Direction, Policy, SecurityAssociation
 from xfrm.netlink import requests
@@ -23,6 +22,7 @@ from xfrm.netlink.wire import SaInfo
 from xfrm.setkey.parse import parse
 from xfrm.setkey.run import Request
 from xfrm.setkey.statements import AddPolicy
+from xfrm.system.blocking import Client
 
 ADD = "add 10.0.0.1 10.0.0.2 esp 0x10001 -E null;\n"
 SPD = "spdadd 10.0.0.1[7] 10.0.0.2[8] udp -P in ipsec esp/tunnel/192.0.2.1-192.0.2.2/require;\n"

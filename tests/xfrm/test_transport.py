@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import pytest
 
 from lab.esp_values import sa
-from xfrm.aio.blocking import Client
 from xfrm.aio.kernel import Kernel as XfrmKernel
 from xfrm.aio.transport import Events, Requests
 from xfrm.dataplane import AlreadyThere, NoSuchEntry, Unsupported, XfrmError
@@ -19,6 +18,7 @@ from xfrm.netlink.answers import sa_of
 from xfrm.netlink.frames import NLM_F_DUMP_INTR, NLM_F_MULTI, NLMSG_DONE, Frame
 from xfrm.netlink.messages import Message, MessageType
 from xfrm.setkey.run import Request
+from xfrm.system.blocking import Client
 
 
 @dataclass

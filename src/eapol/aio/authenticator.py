@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from eapol.aio.inbox import FRAMES
-from eapol.aio.interface import Attach, Interface
-from eapol.aio.keylog import key_log
 from eapol.authenticator import (
     Authenticator,
     AuthenticatorSettings,
@@ -44,6 +42,8 @@ from eapol.events import (
 )
 from eapol.notices import WARNING, printable
 from eapol.settings import Credentials, NamedOctets, NamedSecret, TlsPolicy, TlsVersion
+from eapol.system.interface import Attach, Interface
+from eapol.system.keylog import key_log
 from wire import files
 from wire.runner import run
 from wire.secret import Secret

@@ -22,12 +22,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Self
 
-from eapol.aio import folder
-from eapol.aio.folder import ControlError
-from eapol.aio.link import ip_address_of
 from eapol.control import FAIL, LONGEST, Interpreter, Supervised, name_of
 from eapol.listeners import Address, datagram
 from eapol.notices import Notice
+from eapol.system import folder
+from eapol.system.folder import ControlError
+from eapol.system.link import ip_address_of
 from wire.buffers import enlarge
 
 SEND_BUFFER: Final = 1 << 20

@@ -15,9 +15,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Self
 
-from eapol.aio.files import Files, exposed
 from eapol.aio.inbox import Inbox
-from eapol.aio.interface import Attach, Interface
 from eapol.config import Config, check
 from eapol.errors import CredentialError, EapolError, PassphraseNeeded
 from eapol.events import (
@@ -51,6 +49,8 @@ from eapol.notices import (
 from eapol.settings import Network
 from eapol.status import Status
 from eapol.supplicant import Supplicant
+from eapol.system.files import Files, exposed
+from eapol.system.interface import Attach, Interface
 from eapol.tls import ClientContext, KeyLog
 from eapol.turns import Turns
 from wire.fault import Faults, Guarded

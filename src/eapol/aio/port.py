@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from eapol.aio import rivals
 from eapol.errors import InterfaceMissing, NotPermitted, PortError
 from eapol.frame import ETHERTYPE, PAE_GROUP_ADDRESS
+from eapol.system import rivals
 
 _SOL_PACKET: Final = 263
 _ADD_MEMBERSHIP: Final = 1

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from ike.aio import prefilter
-from ike.aio.port_holder import holder_of_udp_port, remedy
 from ike.commands import SendDatagram
 from ike.events import DatagramReceived, Event
+from ike.system import prefilter
+from ike.system.port_holder import holder_of_udp_port, remedy
 from ike.values import Address, Endpoint
 from wire.udp import Options, UdpEndpoint
 

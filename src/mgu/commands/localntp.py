@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from mgu import clock as gateway_clock
 from mgu import exits, timeconf, timekeeping
 from mgu.arguments import Parser
-from ntp.aio import oneshot
-from ntp.aio.errors import ClockRefused, NotPermitted
-from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.conf import FARTHEST, LARGEST_CHANGE, MOST_SOURCES, is_number
 from ntp.errors import ConfigurationError
 from ntp.messages import Outcome, Verdict
 from ntp.peers import peers
 from ntp.sample import STEPT
+from ntp.system import oneshot
+from ntp.system.errors import ClockRefused, NotPermitted
+from ntp.system.exchange import stamping
 from ntp.timestamp import SECOND
 from ntp.trust import Level, Trust
 from ntp.turn import Policy

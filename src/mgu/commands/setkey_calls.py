@@ -14,7 +14,6 @@ from contextlib import suppress
 from mgu import exits, registries
 from wire import files
 from wire.source import Notices, Place, Source, text_of
-from xfrm.aio.blocking import Client
 from xfrm.dataplane import XfrmError
 from xfrm.model import Address, Policy, SecurityAssociation
 from xfrm.names import sa_name
@@ -22,6 +21,7 @@ from xfrm.pfkey import sequence_numbers
 from xfrm.setkey.run import Output, Runner
 from xfrm.setkey.show import NO_POLICIES, NO_SAS, show_policy, show_sa
 from xfrm.setkey.statements import FlushPolicies, FlushSas, SetkeyError
+from xfrm.system.blocking import Client
 
 _LARGEST = 1 << 26  # octets: 100,000 policies with their comments
 

@@ -130,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def serve(options: argparse.Namespace, stop: asyncio.Event) -> int:
-    from eapol.aio.keylog import key_log
     from eapol.errors import EapolError, NotPermitted
+    from eapol.system.keylog import key_log
 
     try:
         with key_log(options.key_log) as keylog:

@@ -14,7 +14,6 @@ from mgu.arguments import Parser
 from mgu.commands.localntp_text import as_text, seconds
 from mgu.paths import LOCALNTP_CONF, under_root
 from mgu.services.table import become_user
-from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.aio.service import serve
 from ntp.conf import Configuration
 from ntp.errors import ConfigurationError
@@ -23,6 +22,7 @@ from ntp.messages import Outcome
 from ntp.peer import Peer
 from ntp.peers import peers
 from ntp.service import Service, SetClock, State
+from ntp.system.errors import ClockRefused, NotPermitted
 from ntp.trust import Level
 from ntp.turn import Policy
 from wire.runner import clock

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
 from typing import Final
 
-from eapol.aio.keylog import key_log
+from eapol.system.keylog import key_log
 from mgu.eapoltest.drive import authenticate
 from mgu.eapoltest.report import SCHEMA_VERSION
 from mgu.eapoltest.session import Outcome, Result, Session

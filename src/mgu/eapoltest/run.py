@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 
-from eapol.aio.keylog import key_log
+from eapol.system.keylog import key_log
 from mgu.eapoltest import load, report
 from mgu.eapoltest.capture import Capture
 from mgu.eapoltest.drive import authenticate

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-from eapol.aio.files import Files
 from eapol.config import Config, parse
 from eapol.errors import EapolError
 from eapol.methods.table import needs_tls
 from eapol.settings import Network
+from eapol.system.files import Files
 from eapol.tls import ClientContext, KeyLog
 from mgu.eapoltest.session import Station
 from radius import codec

@@ -9,11 +9,11 @@ import contextlib
 import threading
 from collections.abc import Callable
 
-from ntp.aio.ask import Answer, Asked, answer
-from ntp.aio.exchange import Exchange
-from ntp.aio.round import Round
 from ntp.client import Client
 from ntp.messages import Event, Outcome
+from ntp.system.ask import Answer, Asked, answer
+from ntp.system.exchange import Exchange
+from ntp.system.round import Round
 from wire.timer import TimerFired
 
 

@@ -18,7 +18,13 @@ from datetime import UTC, datetime
 from typing import Final, Self
 
 from ntp import keys
-from ntp.aio.exchange import (
+from ntp.auth import Keys
+from ntp.conf import is_number
+from ntp.errors import ConfigurationError
+from ntp.messages import Address
+from ntp.peer import NTP_PORT
+from ntp.server import Datagram, Sent, Server, Settings
+from ntp.system.exchange import (
     ANCILLARY,
     Ancillary,
     enable_stamps,
@@ -26,12 +32,6 @@ from ntp.aio.exchange import (
     restart_stamps,
     sent_stamp,
 )
-from ntp.auth import Keys
-from ntp.conf import is_number
-from ntp.errors import ConfigurationError
-from ntp.messages import Address
-from ntp.peer import NTP_PORT
-from ntp.server import Datagram, Sent, Server, Settings
 from ntp.timestamp import SECOND
 from wire import files
 from wire.source import Notices

@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from typing import Any, Final, Protocol
 
 from ntp.aio import driver, watch
-from ntp.aio.errors import ClockRefused, NotPermitted
-from ntp.aio.exchange import stamping
 from ntp.client import Client
 from ntp.messages import Outcome
 from ntp.peer import Peer
@@ -30,6 +28,8 @@ from ntp.service import (
     State,
     Stop,
 )
+from ntp.system.errors import ClockRefused, NotPermitted
+from ntp.system.exchange import stamping
 from ntp.turn import Policy
 from wire.record import replace
 from wire.runner import clock, run

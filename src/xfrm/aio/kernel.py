@@ -12,7 +12,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
 
 from wire.secret import Secret
-from xfrm.aio.blocking import Client
 from xfrm.dataplane import AlreadyThere, Event, NoSuchEntry, Resync, XfrmError
 from xfrm.model import (
     Address,
@@ -30,6 +29,7 @@ from xfrm.netlink import requests
 from xfrm.netlink.answers import event_of, policy_of, sa_of
 from xfrm.netlink.messages import Group, Message, MessageType
 from xfrm.netlink.refusals import understood
+from xfrm.system.blocking import Client
 
 if TYPE_CHECKING:
     from xfrm.aio.transport import Events, Requests

@@ -48,7 +48,7 @@ class Request(Record):
 
 
 class Client(Protocol):
-    """`xfrm.aio.blocking.Client`."""
+    """`xfrm.system.blocking.Client`."""
 
     def tell(self, wishes: Sequence[Request]) -> list[XfrmError | None]: ...
     def ask(self, wish: Request) -> Message: ...

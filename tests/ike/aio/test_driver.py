@@ -17,7 +17,6 @@ from ike.admin.records import Endpoint as Storage
 from ike.admin.records import EventRecord, EventType, Index, Phase1Status, isakmp_sas, schedule
 from ike.aio.admin import AdminServer
 from ike.aio.driver import Driver
-from ike.aio.port_holder import remedy
 from ike.aio.requests import Reloaded
 from ike.aio.sockets import Listening, PortInUse, Sockets
 from ike.backend import BackendError, BackendEvent
@@ -25,6 +24,7 @@ from ike.commands import AllocateSpi, SendDatagram
 from ike.config import Config, PreSharedKeys, Remote, Sainfo
 from ike.events import Acquire, DatagramReceived, Event, PolicyAdded
 from ike.numbers.isakmp import ProtocolId
+from ike.system.port_holder import remedy
 from ike.values import (
     Address,
     Direction,

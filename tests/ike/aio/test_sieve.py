@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ike.aio import prefilter
-from ike.aio.prefilter import Program
 from ike.errors import IkeError, InvalidMajorVersion
 from ike.isakmp.header import Header
+from ike.system import prefilter
+from ike.system.prefilter import Program
 from wire.udp import Options, bound_socket
 
 HEADER = bytes(8) + bytes(8) + b"\x01\x10\x02\x00" + bytes(4) + (28).to_bytes(4)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ntp.aio.errors import ClockRefused, NotPermitted
 from ntp.packet import Leap
+from ntp.system.errors import ClockRefused, NotPermitted
 from ntp.timestamp import SECOND
 from ntp.trust import MAXFREQ
 from wire.record import Record

@@ -20,7 +20,7 @@ def answer(command: Asked, ca: str = "") -> Answer:
         case Resolve():
             return resolve(command)
         case ExchangeKeys():
-            from ntp.aio.nts import exchange_keys  # late: pyOpenSSL
+            from ntp.system.nts import exchange_keys  # late: pyOpenSSL
 
             return exchange_keys(command, ca)
 

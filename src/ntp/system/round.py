@@ -5,8 +5,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 
-from ntp.aio.ask import Asked
-from ntp.aio.exchange import Exchange
 from ntp.client import Client
 from ntp.messages import (
     Command,
@@ -20,6 +18,8 @@ from ntp.messages import (
     SendFailed,
     Start,
 )
+from ntp.system.ask import Asked
+from ntp.system.exchange import Exchange
 
 
 class Round(ABC):

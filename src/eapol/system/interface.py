@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from eapol.aio.link import LinkWatch, address_of, set_up
 from eapol.aio.port import Port
 from eapol.errors import InterfaceMissing, PortError
 from eapol.events import LinkChanged
+from eapol.system.link import LinkWatch, address_of, set_up
 from wire.rtnetlink import Link
 
 _log = logging.getLogger("eapol")
@@ -52,7 +52,7 @@ class Socket(Protocol):
 
 
 class Watch(Protocol):
-    """`eapol.aio.link.LinkWatch`, as far as it is used here."""
+    """`eapol.system.link.LinkWatch`, as far as it is used here."""
 
     def start(self) -> None: ...
 

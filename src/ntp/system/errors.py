@@ -1,4 +1,4 @@
-"""Errors of setting the clock; apart from ntp.aio.clock, so that catching them costs nothing."""
+"""Errors of setting the clock; apart from ntp.system.clock, so that catching them costs nothing."""
 
 from ntp.errors import NtpError
 

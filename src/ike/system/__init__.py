@@ -1,0 +1,1 @@
+"""What asks the operating system without an event loop."""
