@@ -336,9 +336,21 @@ os_version config_methods wps_cred_processing wps_cred_add_sae wps_vendor_ext_m1
 persistent_reconnect changed_parameters load_dynamic_eap ft_eap_method multi_ap_backhaul_sta
 extended_key_id bssid_filter disallow_aps no_keep_alive no_ctrl_interface opensc_engine_path
 pkcs11_engine_path pkcs11_module_path pcsc_reader pcsc_pin relative_rssi relative_band_adjust
-non_pref_chan mbo_cell_capa oce disable_btm
+non_pref_chan mbo_cell_capa oce disable_btm ap_isolate disassoc_imminent_rssi_threshold pbc_in_m1
 """
 """About wireless networks, and modules for keys in tokens, which no network may use here."""
 
 _IGNORED: Final = frozenset(_WITHOUT_EFFECT.split())
-_IGNORED_FAMILIES: Final = ("p2p_", "wps_", "dpp_", "mesh_", "hs20", "go_", "ip_addr_")
+_IGNORED_FAMILIES: Final = (
+    "p2p_",
+    "wps_",
+    "dpp_",
+    "mesh_",
+    "hs20",
+    "go_",
+    "ip_addr_",
+    "fst_",
+    "ftm_",
+    "tx_queue_",
+    "wmm_ac_",
+)

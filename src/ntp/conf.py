@@ -22,6 +22,8 @@ from wire.lean import TYPE_CHECKING, Any, Final
 from wire.record import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wire.source import Notices, Word
 
 LARGEST_KEY_ID: Final = 0xFFFFFFFF
@@ -31,6 +33,10 @@ LARGEST_CHANGE: Final = 4e9  # s
 DIRECTIVES: Final = (
     "server", "pool", "keys", "ca", "minsources", "maxdistance", "maxchange", "allow-md5",
 )  # fmt: skip
+_KEYS: Final = (
+    r"\(\s*(?P<first>\d{1,10})\s*\.\.\.\s*(?P<last>\d{1,10})\s*\)|(?P<one>\b\d{1,10})\b"
+    r"|(?P<other>\S+)"
+)
 _HEAD: Final = "# Written by localNTP -a; see localNTP -h\n"
 
 
@@ -65,20 +71,50 @@ def parse(octets: bytes, name: str, notices: "Notices") -> Configuration:
     """
     from wire.source import Source, SourceError
 
-    servers: list[ServerLine] = []
+    servers: list[tuple[Word, ServerLine]] = []
+    trusted: list[range] = []
     values: dict[str, Any] = {}
     for line in Source.of(name, octets).lines():
         words = _words(line)
         if not words:
             continue
         try:
-            if words[0] in ("server", "pool"):
-                servers += _servers(words, notices)
+            if (directive := words[0].lower()) in ("server", "pool"):
+                servers += [(words[0], each) for each in _servers(words, notices)]
+            elif directive == "trustedkey":
+                trusted += _trusted(words[1:])
             else:
                 values |= _setting(words, notices)
         except ConfigurationError as error:
             raise ConfigurationError(SourceError(str(error), words[0].place).report()) from None
-    return Configuration(servers=tuple(servers), **values)
+    return Configuration(servers=tuple(_believed(servers, trusted, notices)), **values)
+
+
+def _trusted(words: "list[Word]") -> list[range]:
+    """ntpd's `trustedkey 1 2 (5 ... 9)`: the keys whose servers are believed."""
+    from re import finditer  # late: our own file has no such line
+
+    found: list[range] = []
+    for match in finditer(_KEYS, " ".join(words)):
+        if match["other"]:
+            what = "'trustedkey' needs numbers of keys, such as 1 2 (5 ... 9)"
+            raise ConfigurationError(f"{what}, not '{match['other']}'")
+        first = int(match["first"] or match["one"])
+        found.append(range(first, int(match["last"] or first) + 1))
+    return found
+
+
+def _believed(
+    servers: "list[tuple[Word, ServerLine]]", trusted: list[range], notices: "Notices"
+) -> "Iterator[ServerLine]":
+    """As in ntpd, a server with a key that no `trustedkey` names is not used."""
+    for word, server in servers:
+        key = server.key
+        if not trusted or key is None or any(key in keys for keys in trusted):
+            yield server
+            continue
+        text = f"{server.host} is not used, as by ntpd: no 'trustedkey' names its key {key}"
+        notices.passed_over(word.place, text)
 
 
 def _words(line: "Word") -> "list[Word]":
@@ -199,14 +235,14 @@ def _servers(words: "list[Word]", notices: "Notices") -> list[ServerLine]:
     """The server of a line; none if it is not used."""
     from ntp import foreign
 
-    kind, hosts = str(words[0]), [word for word in words[1:] if word not in ("-4", "-6")]
+    kind, hosts = words[0].lower(), [word for word in words[1:] if word not in ("-4", "-6")]
     if not hosts:
         raise ConfigurationError(f"'{kind}' needs an address")
     host = hosts[0]
     if host.startswith(foreign.CLOCK_DRIVERS):
         notices.passed_over(host.place, f"'{host}' is a reference clock of ntpd, not a server")
         return []
-    if foreign.UNUSED_SERVER in hosts[1:]:
+    if foreign.UNUSED_SERVER in map(str.lower, hosts[1:]):
         notices.passed_over(host.place, f"'{host}' has 'noselect': it is not used")
         return []
     return [_server(kind, host, hosts[1:], notices)]
@@ -219,7 +255,7 @@ def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") 
     numbers: dict[str, int] = {}
     nts = False
     for word in rest:
-        name = {"ntsport": "nts-port"}.get(word, str(word))
+        name = {"ntsport": "nts-port"}.get(word.lower(), word.lower())
         if name == "nts":
             nts = True
         elif name in ("port", "key", "nts-port"):

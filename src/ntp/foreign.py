@@ -25,7 +25,7 @@ noclientlog nonvolatile ntpsigndsocket ntscachedir ntsdumpdir ntsntpserver ntspo
 ntsratelimit ntsrefresh ntsrotate ntsservercert ntsserverkey peer phone pidfile port ptpdomain
 ptpport qos ratelimit refclock refresh requestkey reselectdist reset restrict revoke rlimit
 rtcautotrim rtcdevice rtcfile rtconutc rtcsync saveconfigdir sched_priority setvar simulate
-smoothtime sourcedir statistics statsdir stratumweight tempcomp tick tinker trap trustedkey ttl
+smoothtime sourcedir statistics statsdir stratumweight tempcomp tick tinker trap ttl
 unconfig unpeer user
 """
 PASSED_OVER: Final = frozenset(_PASSED_OVER.split())

@@ -584,3 +584,15 @@ def test_the_curves_are_read_and_written() -> None:
 
 def test_a_priority_that_is_no_number_is_named() -> None:
     assert "priority=high is not a number" in refusal(block("priority=high"))
+
+
+@pytest.mark.parametrize("name", ["bg_scan_period", "dpp_pfs", "vht_tx_mcs_nss_8", "psk_list"])
+def test_an_option_of_wireless_networks_stops_nobody(name: str) -> None:
+    [notice] = parse(block(f"{name}=1"), NAME).notices
+    assert f"'{name}' has no effect on a wired port" in str(notice)
+
+
+@pytest.mark.parametrize("name", ["ftm_responder", "fst_group_id", "ap_isolate", "wmm_ac_be_cwmin"])
+def test_a_line_about_wireless_interfaces_stops_nobody(name: str) -> None:
+    [notice] = parse(f"{name}=1\n" + block(), NAME).notices
+    assert str(notice) == f"{NAME}:1:1: '{name}' has no effect here"

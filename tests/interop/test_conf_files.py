@@ -99,6 +99,39 @@ def test_wpa_supplicant_and_we_read_the_same_files(
     assert wrong == [], "\n".join(map(str, wrong))
 
 
+def test_every_option_that_wpa_supplicant_knows_is_known_here(
+    make_host: Callable[[str], Namespace], tmp_path: Path
+) -> None:
+    """Its options are among the words in its program; it says which of them it does not know."""
+    host = make_host("host")
+    program = require.program("wpa_supplicant")
+    printed = re.findall(rb"(?<![!-~])[a-z][a-zA-Z0-9_]{2,40}(?=\0)", Path(program).read_bytes())
+    words = [word.decode() for word in sorted(set(printed))]
+    for before, after, unknown in (
+        ("", "", "unknown global field '"),
+        ("network={", "}", "unknown network field '"),
+    ):
+        lines = [f"{word}=1" for word in words]
+        (tmp_path / "conf").write_text("\n".join([before, *lines, after, ""]))
+        argv = [program, "-ddK", "-Dwired", "-i", "none0", "-c", str(tmp_path / "conf")]
+        said = host.run(*argv, check=False).stdout
+        theirs = set(words) - set(re.findall(f"{unknown}(\\w+)", said))
+        assert len(theirs) > 50
+        missing = [word for word in theirs if "is not an option" in refusal(word, before, after)]
+        assert missing == []
+
+
+def refusal(word: str, before: str, after: str) -> str:
+    try:
+        parse(
+            f"{before}\nkey_mgmt=IEEE8021X\n{word}=1\n{after}\n" if before else f"{word}=1\n",
+            "conf",
+        )
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 TESTS = Path(__file__).parent.parent
 
 

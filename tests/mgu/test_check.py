@@ -120,22 +120,30 @@ def test_keys_that_are_not_there_are_a_state_of_the_host_and_refuse_no_line(
 ) -> None:
     (folder / "psk.txt").unlink()
     code, report = checked(capsys, str(folder / "racoon.conf"))
-    assert code == 3
+    assert code == 1
     findings = report["findings"]
     assert isinstance(findings, list)
-    assert ATTENTION in {each["what"] for each in findings}
+    assert REFUSED in {each["what"] for each in findings}
 
 
-@pytest.mark.parametrize("name", ["psk.txt", "ntp.keys"])
-def test_a_file_of_keys_that_others_can_open_wants_attention(
-    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+@pytest.mark.parametrize(("name", "what"), [("psk.txt", REFUSED), ("ntp.keys", ATTENTION)])
+def test_a_file_of_keys_that_others_can_open_is_judged_as_its_program_does(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, what: str
 ) -> None:
     (folder / name).chmod(0o644)
     code, report = checked(capsys, str(folder / name))
-    assert code == 0
+    assert code == (1 if what == REFUSED else 0)
     findings = report["findings"]
     assert isinstance(findings, list)
-    assert [(each["what"], "chmod 600" in each["text"]) for each in findings] == [(ATTENTION, True)]
+    assert [(each["what"], "chmod 600" in each["text"]) for each in findings] == [(what, True)]
+
+
+def test_a_racoon_conf_whose_keys_others_can_open_is_refused_as_by_iked(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "psk.txt").chmod(0o644)
+    assert main([str(folder / "racoon.conf")]) == 1
+    assert "is refused" in capsys.readouterr().out
 
 
 def test_nothing_of_a_key_is_ever_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -272,6 +280,9 @@ def test_each_kind_says_what_it_is_and_whose() -> None:
         ("ntp.sources", b"server a\n", "ntp.conf"),
         ("client.psk", b"a b\n", "psk.txt"),
         ("anything", b"a b\nc d\n", "psk.txt"),
+        ("racoon.conf", b"a b\nc d\n", "racoon.conf"),  # not psk.txt, which any two words are
+        ("chrony.conf", b"SERVER 192.0.2.1\n", "ntp.conf"),
+        ("x", b'ldapcfg { bind_pw "a"; }\n', "racoon.conf"),
         ("racoon.conf", b"flush;\n", "setkey.conf"),  # its name says it, and no line does
     ],
 )

@@ -240,7 +240,29 @@ def test_a_file_of_ntpd_is_read_and_what_has_no_effect_is_named() -> None:
         ca="/etc/ca.pem",
         minsources=3,
     )
-    assert [notice.place.line for notice in notices] == [2, 3, 4, 5, 6, 7, 10]
+    assert [notice.place.line for notice in notices] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_server_whose_key_ntpd_would_not_trust_is_not_used() -> None:
+    notices = Notices()
+    servers = "server a key 1\nserver b key 6\nserver c key 8\nserver d\n"
+    found = parsed(f"{servers}trustedkey 1 (5 ... 7)\ntrustedkey 9\n", notices)
+    assert [server.host for server in found.servers] == ["a", "b", "d"]
+    assert list(map(str, notices)) == [
+        "f:3:1: c is not used, as by ntpd: no 'trustedkey' names its key 8"
+    ]
+    assert len(parsed(servers).servers) == 4
+
+
+@pytest.mark.parametrize("keys", ["x", "(5 ... )", "1 (5-7)", "12345678901"])
+def test_trusted_keys_that_are_not_understood_are_refused(keys: str) -> None:
+    with pytest.raises(ConfigurationError, match="f:1:1: 'trustedkey' needs numbers of keys"):
+        parsed(f"trustedkey {keys}\n")
+
+
+def test_capital_letters_do_not_matter_to_a_server_and_its_options() -> None:
+    [server] = parsed("SERVER 192.0.2.1 Key 3 iBurst Port 124\nServer b NoSelect\n").servers
+    assert server == ServerLine(host="192.0.2.1", key=3, port=124)
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,7 @@ def test_an_in_policy_brings_the_one_for_forwarded_packets() -> None:
     ("level", "optional", "reqid"),
     [
         ("default", False, 0),
+        ("", False, 0),
         ("use", True, 0),
         ("require", False, 0),
         ("unique", False, CHOOSE_REQID),

@@ -26,7 +26,7 @@ KINDS: Final = (
         "racoon",
         r"(path|remote|sainfo|listen|timer|privsep|padding|mode_cfg|exchange_mode|proposal"
         r"|my_identifier|encryption_algorithm|hash_algorithm|lifetime|dh_group|pfs_group"
-        r"|include|log|authentication_method|authentication_algorithm)\b(?!\s*=\s*\{)",
+        r"|include|log|radiuscfg|ldapcfg|authentication_method|authentication_algorithm)\b(?!\s*=\s*\{)",
         r"racoon.*|remote-.*\.conf",
     ),
     Kind(
@@ -76,7 +76,8 @@ _LEAST: Final = 0.2  # of the lines must be the kind's own
 
 
 def kind_of(name: str, octets: bytes) -> Kind | None:
-    """The kind that its name says, if a line agrees; else the one that most of the lines are."""
+    """The kind that its name says, if a line agrees; else the one that most of the lines are, or,
+    if they are none, the one that its name says."""
     if b"-----BEGIN " in octets or octets[:2] in (b"\x30\x82", b"\x30\x81", b"\x30\x80"):
         return BY_NAME[CERTIFICATE]
     base = PurePath(name).name
@@ -85,11 +86,13 @@ def kind_of(name: str, octets: bytes) -> Kind | None:
     lines = [line for line in lines if line and line[0] not in _COMMENT]
     if not lines:
         return named[0] if named else None
-    shares = {kind: sum(bool(re.match(kind.line, each)) for each in lines) for kind in KINDS}
+    shares = {kind: sum(bool(re.match(kind.line, each, re.I)) for each in lines) for kind in KINDS}
     if named and shares[named[0]]:
         return named[0]
     telling = [kind for kind in KINDS if kind is not BY_NAME["psk.txt"]]  # any two words are one
     best = max(telling, key=lambda kind: shares[kind])
     if shares[best] >= _LEAST * len(lines):
         return best
+    if named:
+        return named[0]
     return BY_NAME["psk.txt"] if shares[BY_NAME["psk.txt"]] == len(lines) else None

@@ -71,7 +71,7 @@ def _racoon(path: Path, _: bytes) -> tuple[list[Finding], list[str]]:
 
     refusals: list[ConfError] = []
     made = load(path.absolute(), paths.root(), refusals=refusals)
-    findings = _of(made.notices) + [_refusal(error, str(path)) for error in refusals]
+    findings = _of(made.notices) + [Finding.refusal(error, str(path)) for error in refusals]
     engine = made.engine
     facts = [
         f"{_counted(len(engine.remotes), 'remote')}, {_counted(len(engine.sainfos), 'sainfo')},"
@@ -80,29 +80,22 @@ def _racoon(path: Path, _: bytes) -> tuple[list[Finding], list[str]]:
     return _sorted(findings), facts
 
 
-def _refusal(error: SourceError, name: str) -> Finding:
-    """What no line of the file is the cause of, is a state of this host."""
-    if error.place is None:
-        return Finding(ATTENTION, error.sentence, name)
-    return Finding.refusal(error, name)
-
-
 def _psk(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
     from ike.conf import psk
 
     notices = Notices()
     entries = psk.parse(str(path), octets, notices)
     usable = sum(bool(entry.key) for entry in entries)
-    return [*_of(notices), *_privacy(path)], [_counted(usable, "key")]
+    return [*_of(notices), *_privacy(path, REFUSED)], [_counted(usable, "key")]
 
 
-def _privacy(path: Path) -> list[Finding]:
-    """A file of secrets that others can open is refused by the daemon that needs it."""
+def _privacy(path: Path, what: str = ATTENTION) -> list[Finding]:
+    """A file of secrets that others can open: iked refuses it, commands warn of it."""
     try:
         doubt = files.doubt(path, path.stat())
     except OSError:
         return []
-    return [Finding(ATTENTION, doubt, str(path))] if doubt else []
+    return [Finding(what, doubt, str(path))] if doubt else []
 
 
 def _setkey(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:

@@ -109,7 +109,7 @@ def _ends(word: Word, found_mode: Mode, text: str) -> tuple[Address | None, Addr
 
 def _level(word: Word, text: str) -> tuple[bool, int]:
     """Whether the rule may be left out, and its reqid."""
-    name, colon, number = text.partition(":")
+    name, colon, number = (text or "default").partition(":")
     if name not in _LEVELS or (colon and name != "unique"):
         hint = nearest(name, _LEVELS)
         raise SetkeyError(f"'{text}' is not one of {', '.join(_LEVELS)}{hint}", word.place)
