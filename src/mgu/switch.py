@@ -81,13 +81,13 @@ class PortConversation:
     def _accepted(self, reply: Reply, answer: Answered) -> Answer:
         packet = answer.packet
         keys = codec.mppe_keys(packet, answer.authenticator, self._servers[answer.server].secret)
-        limit, action = packet.first(A.SESSION_TIMEOUT), packet.first(A.TERMINATION_ACTION)
+        limit, action = packet.integer(A.SESSION_TIMEOUT), packet.integer(A.TERMINATION_ACTION)
         return Answer(
             verdict=ServerVerdict.SUCCESS,
             eap=reply.eap,
             msk=Secret(keys[0].reveal() + keys[1].reveal()) if keys is not None else None,
-            session_timeout=float(_number(limit)) if limit else None,
-            reauthenticate=action is not None and _number(action) == _RADIUS_REQUEST,
+            session_timeout=float(limit) if limit is not None else None,
+            reauthenticate=action == _RADIUS_REQUEST,
             attributes=codec.named(packet),
         )
 
@@ -106,10 +106,6 @@ class RadiusBackend:
 
     def abort(self) -> None:
         """The answer is no longer needed: the port drops it."""
-
-
-def _number(octets: bytes) -> int:
-    return int.from_bytes(octets, "big")
 
 
 def port_attributes(interface: str, own: str, nas_identifier: str) -> Attributes:

@@ -21,13 +21,11 @@ from radius.numbers import (
 )
 from radius.packet import Packet
 from wire.secret import Secret
+from wire.source import printable
 
 OWN: Final = str(Path(__file__).with_name("dictionary"))
 
-_SECRETS: Final = frozenset({"MS-MPPE-Send-Key", "MS-MPPE-Recv-Key", "User-Password"})
-"""Never shown."""
-
-_UNSHOWN: Final = _SECRETS | {"EAP-Message", "Message-Authenticator"}
+_UNSHOWN: Final = frozenset({"EAP-Message", "Message-Authenticator"})
 
 _UNDECODABLE: Final = (PacketError, ValueError, KeyError, IndexError, TypeError)
 """What pyrad raises for values that are not what the dictionary says."""
@@ -65,11 +63,18 @@ def mppe_keys(answer: Packet, authenticator: bytes, secret: Secret) -> tuple[Sec
 
 
 def named(answer: Packet, *dictionaries: str) -> tuple[tuple[str, str], ...]:
-    """Name and value, in text, of what is no secret; without a name, number and hexadecimal."""
-    found = _decoded(answer, Secret(b""), *dictionaries)
+    """Name and value, for people, of what is no secret; without a name, number and hexadecimal.
+
+    Secret is what the dictionary says is encrypted.
+    """
+    known = dictionary(*dictionaries).attributes
+    try:
+        found = _decoded(answer, Secret(b""), *dictionaries)
+    except Malformed:  # attributes within an attribute (RFC 6929) that are none; ours have no such
+        found = _decoded(answer, Secret(b""))
     shown: list[tuple[str, str]] = []
     for key in found.keys():  # noqa: SIM118 - pyrad's keys() has the names, its iterator numbers
-        if key in _UNSHOWN:
+        if key in _UNSHOWN or (isinstance(key, str) and known[key].encrypt):
             continue
         try:
             values = found[key]
@@ -110,7 +115,7 @@ def _numbered(key: int | tuple[int, int]) -> str:
 
 
 def _text(value: object) -> str:
-    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
+    return f"0x{value.hex()}" if isinstance(value, bytes) else printable(str(value))
 
 
 def split(octets: bytes, size: int = LONGEST_VALUE) -> Sequence[bytes]:

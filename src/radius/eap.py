@@ -62,7 +62,7 @@ class Conversation:
             verdict=verdict,
             eap=eap,
             message=said,
-            timeout=_seconds(packet) if verdict is Verdict.CHALLENGE else None,
+            timeout=packet.integer(A.SESSION_TIMEOUT) if verdict is Verdict.CHALLENGE else None,
             contradiction=_contradiction(verdict, eap),
         )
 
@@ -86,11 +86,6 @@ def _joined(packet: Packet) -> bytes:
     if eap and (len(eap) < 4 or int.from_bytes(eap[2:4], "big") != len(eap)):
         raise Malformed(f"EAP packet of another length than its {len(eap)} octets", 20)
     return eap
-
-
-def _seconds(packet: Packet) -> int | None:
-    found = packet.first(A.SESSION_TIMEOUT)
-    return int.from_bytes(found, "big") if found is not None and len(found) == 4 else None
 
 
 def _contradiction(verdict: Verdict, eap: bytes) -> str | None:

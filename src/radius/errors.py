@@ -17,6 +17,16 @@ class BadAttribute(RadiusError):
     """An attribute that an administrator wrote is not known, or cannot be sent."""
 
 
+class NoSecret(RadiusError, ValueError):
+    """A server whose answers anybody could make (RFC 2865, 3: the secret must not be empty)."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(
+            f"{server}: the secret is empty, so answers are not authenticated; write the secret"
+            " that the server has for this client"
+        )
+
+
 class Fault(Enum):
     """Why an answer is thrown away. The values are texts for people."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
+from radius.errors import NoSecret
 from radius.numbers import Code
 from radius.packet import Attributes, Packet
 from wire.secret import Secret
@@ -17,13 +18,18 @@ class Transport(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """Over TLS the secret is "radsec" (RFC 6614, 2.3). `signed` False takes answers without
-    Message-Authenticator."""
+    Message-Authenticator. Raises: NoSecret.
+    """
 
     address: IPv4Address | IPv6Address
     port: int
     secret: Secret
     transport: Transport = Transport.UDP
     signed: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.secret.reveal():
+            raise NoSecret(str(self))
 
     def __str__(self) -> str:
         host = f"[{self.address}]" if self.address.version == 6 else str(self.address)

@@ -53,6 +53,11 @@ class Packet:
     def first(self, wanted: AttributeType) -> bytes | None:
         return next((value for kind, value in self.attributes if kind == wanted), None)
 
+    def integer(self, wanted: AttributeType) -> int | None:
+        """The first one's number; None if it has another length than an integer (RFC 2865, 5)."""
+        found = self.first(wanted)
+        return int.from_bytes(found, "big") if found is not None and len(found) == 4 else None
+
 
 def _attributes(octets: bytes) -> Iterator[Attribute]:
     at, end = _HEADER.size, len(octets)

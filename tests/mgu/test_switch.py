@@ -111,6 +111,25 @@ def test_a_session_that_the_server_limits_ends() -> None:
     assert here.opens()
 
 
+@pytest.mark.parametrize("action", [{}, {"Termination-Action": "RADIUS-Request"}])
+def test_a_session_of_no_time_ends_or_begins_again_after_a_second(
+    action: dict[str, object],
+) -> None:
+    here = opened(radius_server(reply={"Session-Timeout": 0, **action}))
+    before = len(here.office.sent)
+    here.lab.run(lambda: False, 10.0)
+    again = len(here.office.sent) - before
+    assert 1 <= again / before <= 12
+
+
+@pytest.mark.parametrize("size", [0, 3, 5, 253])
+def test_a_session_timeout_that_is_no_integer_is_none(size: int) -> None:
+    packet = Packet(
+        Code.ACCESS_ACCEPT, 1, bytes(16), ((A.SESSION_TIMEOUT, b"\xff" * size),), bytes(20)
+    )
+    assert packet.integer(A.SESSION_TIMEOUT) is None
+
+
 def test_a_session_that_the_server_wants_authenticated_again_stays_open() -> None:
     reply = {"Session-Timeout": 7, "Termination-Action": "RADIUS-Request"}
     here = opened(radius_server(reply=reply))

@@ -14,7 +14,7 @@ from lab.radius_pair import IDENTITY, Office, server_value
 from lab.radius_server import RadiusServer
 from lab.virtual import Weather
 from radius.client import Client
-from radius.errors import Fault
+from radius.errors import Fault, NoSecret
 from radius.events import (
     Answered,
     Ask,
@@ -52,6 +52,11 @@ def failed(answer: Answered | Failed) -> Failed:
 def code(answer: Answered | Failed) -> Code:
     assert isinstance(answer, Answered)
     return answer.packet.code
+
+
+def test_a_server_without_a_secret_is_none() -> None:
+    with pytest.raises(NoSecret, match="the secret is empty, so answers are not authenticated"):
+        Server(address=ip_address("192.0.2.1"), port=1812, secret=Secret(b""))
 
 
 # Repetition (RFC 5080, 2.2)

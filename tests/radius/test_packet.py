@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -210,6 +211,11 @@ def test_a_broken_key_is_none(value: bytes) -> None:
 # Names
 
 
+def packet_of(*attributes: tuple[int, bytes]) -> Packet:
+    body = b"".join(bytes((kind, len(value) + 2)) + value for kind, value in attributes)
+    return Packet.parse(bytes((2, 1)) + (20 + len(body)).to_bytes(2, "big") + bytes(16) + body)
+
+
 def test_attributes_are_shown_by_name_without_keys() -> None:
     def fill(reply: AuthPacket) -> None:
         reply.AddAttribute("Tunnel-Type:1", "VLAN")
@@ -225,6 +231,26 @@ def test_attributes_are_shown_by_name_without_keys() -> None:
         ("Session-Timeout", "3600"),
         ("Attr-240", "0x0102"),
     )
+
+
+def test_what_a_server_writes_cannot_move_the_cursor_of_a_terminal() -> None:
+    shown = codec.named(packet_of((11, b"\x1b]0;mine\x07\x1b[2Jvlan\n")))
+    assert shown == (("Filter-Id", r"\x1b]0;mine\x07\x1b[2Jvlan\x0a"),)
+
+
+def test_what_a_dictionary_calls_encrypted_is_not_shown(tmp_path: Path) -> None:
+    names = tmp_path / "dictionary"
+    names.write_text("ATTRIBUTE Tunnel-Password 69 string encrypt=2\n")
+    assert codec.named(packet_of((69, bytes(20)), (11, b"vlan")), str(names)) == (
+        ("Filter-Id", "vlan"),
+    )
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_attributes_within_attributes_that_are_none_are_shown_as_octets(octets: bytes) -> None:
+    names = str(Path(__file__).with_name("dictionary.nested"))
+    ((name, value),) = codec.named(packet_of((200, octets)), names)
+    assert name == "Nested" or (name, value) == ("Attr-200", f"0x{octets.hex()}")
 
 
 @given(st.binary(max_size=300))
