@@ -6,7 +6,7 @@ there (2 debug, 3 info, 4 warning).
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 
 from eapol.eap import EapType
 
@@ -186,11 +186,20 @@ class PassphraseAsked(_Event):
         return "CTRL-REQ-PASSPHRASE-0:Private key passphrase needed for SSID "
 
 
+NOTIFICATION_OCTETS: Final = 1015
+"""Of the text of a Notification (RFC 3748, 5.2)."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSays(_Event):
-    """The displayable message of an EAP-Request/Notification (RFC 3748, 5.2)."""
+    """The displayable message of an EAP-Request/Notification (RFC 3748, 5.2), or of a method."""
 
     message: str
+
+    @classmethod
+    def of(cls, octets: bytes) -> Self:
+        """Of what came, no more than a Notification may have: a server must not fill the log."""
+        return cls(printable(octets[:NOTIFICATION_OCTETS].decode("utf-8", "replace")))
 
     def __str__(self) -> str:
         return f"CTRL-EVENT-EAP-NOTIFICATION {self.message}"

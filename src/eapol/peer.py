@@ -13,7 +13,6 @@ from eapol.notices import (
     ProposedMethod,
     ServerSays,
     Warned,
-    printable,
 )
 from eapol.status import Decision, MethodState
 from eapol.status import EapState as S
@@ -198,7 +197,7 @@ def identity(v: Variables) -> None:
 
 def notification(v: Variables) -> None:
     assert v.req is not None
-    v.procedures.tell(ServerSays(printable(v.req.data.decode("utf-8", "replace"))))
+    v.procedures.tell(ServerSays.of(v.req.data))
     v.eapRespData = bytes(eap.response(v.req.identifier, EapType.NOTIFICATION))
 
 

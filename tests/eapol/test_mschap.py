@@ -3,6 +3,10 @@
 import pytest
 
 from eapol import mschap
+from eapol.eap import EapType, request
+from eapol.methods.base import Outcome
+from eapol.methods.mschapv2 import MsChapPacket, MsChapV2, OpCode
+from eapol.settings import Password
 from wire.secret import Secret
 
 USER, PASSWORD = b"User", b"clientPass"
@@ -44,3 +48,24 @@ def test_a_response_of_a_des_key_is_that_of_rfc_2433() -> None:
     hashed = mschap.nt_password_hash(b"MyPw")
     made = mschap.challenge_response(bytes.fromhex("102DB5DF085D3041"), hashed)
     assert made == bytes.fromhex("4E9D3C8F9CFD385D5BF4D3246791956CA4C351AB409A3D61")
+
+
+# A conversation
+
+
+def test_no_proof_counts_after_a_failure() -> None:
+    hashed = mschap.nt_password_hash(b"secret")
+    method = MsChapV2(b"gw", Password(Secret(b"secret")), lambda size: bytes(size))
+
+    def said(code: OpCode, data: bytes) -> Outcome | None:
+        return method.process(request(1, EapType.MSCHAPV2, bytes(MsChapPacket(code, 1, data))))
+
+    asked = said(OpCode.CHALLENGE, bytes((16,)) + bytes(16) + b"server")
+    assert asked is not None
+    response = MsChapPacket.parse(asked.data).data[25:49]
+    proof = mschap.authenticator_response(hashed, response, bytes(16), bytes(16), b"gw")
+    failed = said(OpCode.FAILURE, b"E=691 R=0")
+    assert failed is not None
+    assert failed.failure is not None
+    assert said(OpCode.SUCCESS, b"S=" + proof.hex().upper().encode()) is None
+    assert method.keys is None

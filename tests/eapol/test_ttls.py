@@ -12,6 +12,7 @@ from eapol.errors import MalformedFrame
 from eapol.methods import avp, keys
 from eapol.methods.avp import MICROSOFT, Avp, Code, MsCode
 from eapol.methods.md5 import chap
+from eapol.notices import ServerSays
 from eapol.settings import Network, Phase2, Phase2Auth, TlsPolicy, TunnelPolicy
 from eapol.tls import ClientContext
 from lab.eap_talk import (
@@ -133,6 +134,17 @@ def test_a_wrong_proof_of_mschapv2_is_refused() -> None:
     server.tunnel.say(bytes(Avp(MsCode.CHAP2_SUCCESS, said, MICROSOFT)))
     assert not server.success()
     assert "did not prove that it knows our password" in server.talk.failure
+
+
+def test_the_words_of_a_server_are_one_line_of_bounded_length_whatever_it_sends() -> None:
+    server = Server(using("PAP"))
+    notices = server.talk.notices
+    notices.clear()
+    server.tunnel.say(avp.joined([Avp(Code.REPLY_MESSAGE, b"again\n", mandatory=False)] * 3000))
+    (said,) = (notice for notice in notices if isinstance(notice, ServerSays))
+    assert said.message.startswith(r"again\nagain\n")
+    assert len(said.message) < 1300
+    assert server.success()
 
 
 def test_an_error_of_mschapv2_is_told_in_words() -> None:

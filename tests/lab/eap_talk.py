@@ -13,9 +13,18 @@ from functools import cache
 from eapol import eap
 from eapol.eap import EapCode, EapType, Packet
 from eapol.engine import Keys
-from eapol.events import Command, FrameReceived, LinkChanged, PortAuthorized, SendFrame, UseNetwork
+from eapol.events import (
+    Command,
+    FrameReceived,
+    LinkChanged,
+    PortAuthorized,
+    SendFrame,
+    Tell,
+    UseNetwork,
+)
 from eapol.frame import Frame, PacketType
 from eapol.methods.fragments import Incoming, Outgoing, TlsPacket
+from eapol.notices import Notice
 from eapol.settings import Credentials, NamedOctets, Network, Password, TlsPolicy, TlsVersion
 from eapol.status import PortStatus
 from eapol.supplicant import Supplicant
@@ -55,7 +64,8 @@ def server_tls(policy: TlsPolicy = TLS_1_2, *, demand: bool = False) -> ServerCo
 
 
 class Talk:
-    """The supplicant, and a server that asks it. `keys` are those that the port opened with."""
+    """The supplicant, and a server that asks it. `keys` are those that the port opened with,
+    `notices` what it told."""
 
     def __init__(
         self,
@@ -66,6 +76,7 @@ class Talk:
         self.supplicant = Supplicant(entropy=entropy)
         self.keys: PortAuthorized | None = None
         self.identifier = 0
+        self.notices: list[Notice] = []
         self._answers: list[Packet] = []
         self._do(self.supplicant.handle(UseNetwork(network=network, tls=tls), 0.0))
         self._do(self.supplicant.handle(LinkChanged(up=True), 0.0))
@@ -106,6 +117,8 @@ class Talk:
                     self._answers.append(Packet.parse(sent.body))
             elif isinstance(command, PortAuthorized):
                 self.keys = command
+            elif isinstance(command, Tell):
+                self.notices.append(command.notice)
 
 
 class TunnelEnded(Exception):

@@ -5,7 +5,7 @@ It proves nothing of the server: outside of a tunnel, any server that asks gets 
 
 from eapol.eap import Packet
 from eapol.methods.base import Outcome, PlainMethod
-from eapol.notices import Notice, ServerSays, printable
+from eapol.notices import Notice, ServerSays
 from eapol.settings import Password
 from eapol.status import Decision, MethodState
 
@@ -17,10 +17,10 @@ class Gtc(PlainMethod):
     def __init__(self, identity: bytes, password: Password) -> None:
         self._identity = identity
         self._password = password
-        self._prompt = ""
+        self._prompt = b""
 
     def process(self, request: Packet) -> Outcome | None:
-        self._prompt = printable(request.data.decode("utf-8", "replace"))
+        self._prompt = request.data
         secret = self._password.secret.reveal()
         asked = request.data.startswith(_CHALLENGE)
         return Outcome(
@@ -30,5 +30,5 @@ class Gtc(PlainMethod):
         )
 
     def notices(self) -> tuple[Notice, ...]:
-        said, self._prompt = self._prompt, ""
-        return (ServerSays(said),) if said else ()
+        said, self._prompt = self._prompt, b""
+        return (ServerSays.of(said),) if said else ()

@@ -12,7 +12,7 @@ from eapol.eap import EapCode, EapType, Packet
 from eapol.engine import Keys
 from eapol.methods import table
 from eapol.methods.base import Method, Setup
-from eapol.notices import Noted, Notice, ServerSays, printable
+from eapol.notices import Noted, Notice, ServerSays
 from eapol.status import Decision, MethodState
 
 
@@ -57,8 +57,7 @@ class InnerEap:
             identity = self._setup.network.identity
             return eap.response(request.identifier, EapType.IDENTITY, identity)
         if kind == EapType.NOTIFICATION:
-            said = printable(request.data.decode("utf-8", "replace"))
-            self._notices.append(ServerSays(said))
+            self._notices.append(ServerSays.of(request.data))
             return eap.response(request.identifier, EapType.NOTIFICATION)
         if self._method is None and not self._choose(kind, request):
             build = eap.expanded_nak if request.vendor or request.expanded else eap.nak

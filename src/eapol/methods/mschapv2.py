@@ -133,7 +133,7 @@ class MsChapV2(PlainMethod):
         return _outcome(bytes((OpCode.SUCCESS,)), MethodState.DONE, Decision.UNCOND_SUCC)
 
     def _fail(self, failure: str) -> Outcome:
-        self._proved, self._master = False, None
+        self._identifier, self._proved, self._master = None, False, None  # no Success counts now
         data = bytes((OpCode.FAILURE,))
         return _outcome(data, MethodState.MAY_CONT, Decision.FAIL, failure)
 

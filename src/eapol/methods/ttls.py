@@ -21,7 +21,7 @@ from eapol.methods.inner import InnerEap
 from eapol.methods.md5 import chap
 from eapol.methods.mschapv2 import hash_of, why
 from eapol.methods.tunnel import PROTECTED_SUCCESS, is_resumed, is_tls_1_3
-from eapol.notices import Notice, ServerSays, printable
+from eapol.notices import Notice, ServerSays
 from eapol.settings import Password
 from eapol.status import Decision, MethodState
 
@@ -169,7 +169,9 @@ class Ttls:
     # The server's messages
 
     def _answer(self, avps: list[Avp]) -> bytes:
-        message = b"".join(a.data for a in avps if (a.vendor, a.code) == (0, Code.EAP_MESSAGE))
+        message, words = _joined(avps, Code.EAP_MESSAGE), _joined(avps, Code.REPLY_MESSAGE)
+        if words:  # one text, in however many parts (RFC 2865, 5.18)
+            self._notices.append(ServerSays.of(words))
         for each in avps:
             self._look_at(each)
         if not message or self._plain is not None:
@@ -184,8 +186,7 @@ class Ttls:
             case 0, Code.EAP_MESSAGE if self._plain is None:
                 pass
             case 0, Code.REPLY_MESSAGE:
-                text = printable(said.data.decode("utf-8", "replace"))
-                self._notices.append(ServerSays(text))
+                pass
             case vendor, code if (vendor, code) == (MICROSOFT, MsCode.CHAP2_SUCCESS):
                 self._proof(said.data)
             case vendor, code if (vendor, code) == (MICROSOFT, MsCode.CHAP_ERROR):
@@ -214,6 +215,10 @@ _PLAIN: Final[Mapping[str, Callable[[Ttls, Password], list[Avp]]]] = {
     "MSCHAP": Ttls._mschap,
     "MSCHAPV2": Ttls._mschapv2,
 }
+
+
+def _joined(avps: list[Avp], code: Code) -> bytes:
+    return b"".join(each.data for each in avps if (each.vendor, each.code) == (0, code))
 
 
 def _eap_message(packet: Packet) -> bytes:
