@@ -214,7 +214,31 @@ def test_phase2_auth_0_lets_the_server_leave_the_inner_method_out() -> None:
     assert Server(replace(PEAP, tunnel=lax)).end()
 
 
+def begun(server: Server) -> None:
+    server.ask(EapType.IDENTITY)
+    challenge = bytes((16,)) + CHALLENGE + b"server"
+    server.ask(EapType.MSCHAPV2, bytes(MsChapPacket(OpCode.CHALLENGE, 7, challenge)))
+
+
+def test_an_inner_method_that_was_begun_has_to_be_finished_even_with_phase2_auth_0() -> None:
+    server = Server(replace(PEAP, tunnel=TunnelPolicy(phase2_auth=Phase2Auth.NEVER)))
+    begun(server)
+    assert not server.end()
+
+
 # Resumption
+
+
+def test_an_inner_method_after_the_protected_success_has_to_be_finished() -> None:
+    policy = replace(TLS_1_3, resume=True)
+    client = without_certificate(policy)
+    first = Server(policy=policy, client=client)
+    assert first.mschapv2()
+    assert first.end()
+    again = Server(policy=policy, client=client)
+    again.tunnel.say(b"\0")
+    begun(again)
+    assert not again.talk.success()
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,30 @@ def test_success_without_the_inner_method_is_refused(policy: TlsPolicy) -> None:
     assert not Server(policy=policy).talk.success()
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["the first", "the second"])
+def test_a_method_that_was_begun_has_to_be_finished_even_with_phase2_auth_0(before: int) -> None:
+    server = Server(replace(TEAP, tunnel=TunnelPolicy(phase2_auth=Phase2Auth.NEVER)))
+    if before:
+        server.mschapv2()
+        server.say(STEP, server.binding())
+    else:
+        server.chain.advance(b"")
+    server.ask(EapType.IDENTITY)
+    challenge = bytes((16,)) + CHALLENGE + b"server"
+    server.ask(EapType.MSCHAPV2, bytes(MsChapPacket(OpCode.CHALLENGE, 7, challenge)))
+    assert not server.end()
+    assert "before the server has proved that it knows the password" in server.talk.failure
+
+
+def test_a_second_method_that_was_not_bound_is_no_success() -> None:
+    server = Server()
+    server.mschapv2()
+    server.say(STEP, server.binding())
+    server.mschapv2()
+    server.say(tlv.result(Result.SUCCESS))
+    assert not server.talk.success()
+
+
 def test_success_without_a_crypto_binding_is_refused() -> None:
     server = Server()
     server.mschapv2()

@@ -63,7 +63,7 @@ class Peap:
     def verdict(self) -> tuple[MethodState, Decision]:
         if self._done:
             return MethodState.DONE, Decision.UNCOND_SUCC
-        if self._promised:
+        if self._promised and self._sufficient:
             return MethodState.MAY_CONT, Decision.COND_SUCC
         return MethodState.MAY_CONT, Decision.FAIL
 
@@ -140,8 +140,9 @@ class Peap:
     @property
     def _sufficient(self) -> bool:
         """Whether the server may say success now."""
-        resumed = is_resumed(self._connection) and self._inner.method == EapType.NONE
-        return self._inner.succeeded or self._policy.may_skip_inner(resumed=resumed)
+        if self._inner.method != EapType.NONE:  # what was begun has to be finished
+            return self._inner.succeeded
+        return self._policy.may_skip_inner(resumed=is_resumed(self._connection))
 
     def _end(self) -> None:
         if not self._sufficient:

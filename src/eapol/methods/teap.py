@@ -187,7 +187,9 @@ class Teap:
     @property
     def _sufficient(self) -> bool:
         """Whether the server may say that the whole succeeded."""
-        resumed = is_resumed(self._connection) and self._inner.method == EapType.NONE
+        if self._inner.method != EapType.NONE:  # what was begun has to be finished, and bound
+            return False
+        resumed = is_resumed(self._connection)
         return self._proved > 0 or self._policy.may_skip_inner(resumed=resumed)
 
     def _end(self) -> None:
