@@ -19,6 +19,7 @@ from eapol import eap
 from eapol.eap import EapCode, EapType, Packet
 from eapol.methods import avp, keys, tlv
 from eapol.methods.avp import MICROSOFT, Avp, Code, MsCode
+from eapol.methods.fast import FastChain
 from eapol.methods.mschapv2 import MsChapPacket, OpCode
 from eapol.methods.peap import EXTENSIONS, compound_mac, prf_plus
 from eapol.methods.teap_keys import Chain
@@ -92,7 +93,7 @@ class Intruder(RuleBasedStateMachine):
 
     def framed(self, packet: Packet) -> bytes:
         octets = bytes(packet)
-        if self.method == EapType.TEAP:
+        if self.method in (EapType.TEAP, EapType.FAST):
             return bytes(Tlv(TlvType.EAP_PAYLOAD, octets))
         if self.method == EapType.TTLS:
             return bytes(Avp(Code.EAP_MESSAGE, octets))
@@ -134,7 +135,20 @@ class Intruder(RuleBasedStateMachine):
         data = bytes(tlv.result(Result.SUCCESS)) + bytes(Tlv(TlvType.CRYPTO_BINDING, head + mac))
         self.inside(self.framed(eap.request(0, EXTENSIONS, data)))
 
-    @precondition(lambda self: self.tunnel is not None and self.method == EapType.TEAP)
+    def bound(self, links: int) -> Tlv:
+        """A binding to the tunnel alone: all that an intruder can compute."""
+        assert self.tunnel is not None
+        teap = self.method == EapType.TEAP
+        chain = Chain(self.tunnel.tls) if teap else FastChain(self.tunnel.tls)
+        for _ in range(links):
+            chain.advance(b"")
+        head = bytes((0, 1, 1, 0x20)) + bytes(52) if teap else bytes((0, 1, 1, 0)) + bytes(32)
+        blank = Tlv(TlvType.CRYPTO_BINDING, head + bytes(20))
+        return Tlv(blank.type, head + chain.mac(bytes(blank) + b"\x37" * teap))
+
+    @precondition(
+        lambda self: self.tunnel is not None and self.method in (EapType.TEAP, EapType.FAST)
+    )
     @rule(
         links=st.integers(0, 2),
         step=st.booleans(),
@@ -142,18 +156,11 @@ class Intruder(RuleBasedStateMachine):
         bound=st.booleans(),
         asks=st.booleans(),
     )
-    def tlvs_of_teap(self, links: int, step: bool, whole: bool, bound: bool, asks: bool) -> None:
-        """Results with a binding to the tunnel alone: all that an intruder can compute."""
+    def tlvs(self, links: int, step: bool, whole: bool, bound: bool, asks: bool) -> None:
         assert self.tunnel is not None
         if not self.tunnel.tls.established:
             return
-        chain = Chain(self.tunnel.tls)
-        for _ in range(links):
-            chain.advance(b"")
-        head = bytes((0, 1, 1, 0x20)) + bytes(32) + bytes(20)
-        blank = Tlv(TlvType.CRYPTO_BINDING, head + bytes(20))
-        binding = Tlv(blank.type, head + chain.mac(bytes(blank) + b"\x37"))
-        said = [Tlv(TlvType.INTERMEDIATE_RESULT, b"\0\1")] * step + [binding] * bound
+        said = [Tlv(TlvType.INTERMEDIATE_RESULT, b"\0\1")] * step + [self.bound(links)] * bound
         said += [Tlv(TlvType.BASIC_PASSWORD_AUTH_REQ, b"?")] * asks
         said += [tlv.result(Result.SUCCESS)] * whole
         self.inside(b"".join(map(bytes, said)))
@@ -190,10 +197,11 @@ class Intruder(RuleBasedStateMachine):
         (replace(user(EapType.PEAP), phase2=Phase2(auth=("MSCHAPV2",))), 0),
         (replace(user(EapType.PEAP), phase2=Phase2(auth=("MSCHAPV2",))), 1),
         (replace(user(EapType.TEAP), phase2=Phase2(auth=("MSCHAPV2",))), 1),
+        (replace(user(EapType.FAST), phase2=Phase2(auth=("MSCHAPV2",))), 1),
         (replace(user(EapType.TTLS), phase2=Phase2(auth=("MSCHAPV2",))), 0),
         (replace(user(EapType.TTLS), phase2=Phase2(autheap=("MSCHAPV2",))), 0),
     ],
-    ids=["peap0", "peap1", "teap", "ttls", "ttls-eap"],
+    ids=["peap0", "peap1", "teap", "fast", "ttls", "ttls-eap"],
 )
 def test_who_does_not_know_the_password_never_opens_the_port(
     network: Network, version: int, policy: TlsPolicy
