@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eapol.errors import EapolError
-from wire.source import Source, SourceError, Word
+from wire.source import Place, Source, SourceError, Word
 
 
 class ConfigError(EapolError, SourceError):
@@ -41,6 +41,7 @@ class Block:
 BLOB: Final = "blob-base64-"
 UNSET: Final = "NULL"
 _OPENING: Final = re.compile(r"(?P<kind>[A-Za-z0-9_.-]+)\s*=\s*\{\s*$")
+_BEGUN: Final = re.compile(r"[A-Za-z0-9_.-]+\s*=?\s*\{")
 _Lines = Iterator[Word]
 
 
@@ -57,6 +58,8 @@ def hidden(shown: Iterable[str]) -> str:
 
 def read(source: Source) -> Iterator[Assignment | Block]:
     """The file's assignments and blocks, in order. Raises ConfigError."""
+    if wrong := source.in_utf16:
+        raise ConfigError(wrong, Place(source, 1, 1))
     lines = _lines(source)
     for line in lines:
         opening = _OPENING.match(line)
@@ -120,6 +123,11 @@ def _global(line: Word) -> Assignment:
     if at >= 0:
         what = "a carriage return within the line; lines end in LF or in CR LF"
         raise ConfigError(what, line.part(at).place)
+    if _BEGUN.match(line):
+        what = (
+            "the '{' of a block ends its line, and each option and the '}' have lines of their own"
+        )
+        raise ConfigError(what, line.place)
     return _assignment(line)
 
 

@@ -186,7 +186,12 @@ def _network(block: Block, config: Config, told: list[str], notices: Notices) ->
     if config.openssl_ciphers is not None:
         ciphers = value_of(octets_of(config.openssl_ciphers))
         network = with_option(network, "openssl_ciphers", ciphers)
-    for entry in _effective(block):
+    effective = _effective(block)
+    last = {entry.key: entry for entry in effective}
+    for entry in effective:
+        if (counts := last[entry.key]).value != entry.value:
+            what = f"'{entry.key}' is set again in line {counts.key.line}, which counts"
+            notices.passed_over(entry.key.place, what)
         network = _at(entry.key.place, with_option, network, entry.key, entry.value)
         if entry.key in IGNORED and entry.key not in WITHOUT_EFFECT:
             notices.passed_over(entry.key.place, f"'{entry.key}' has no effect on a wired port")

@@ -22,6 +22,7 @@ class Option(NamedTuple):
 
 KNOWN: Final = {method.name: method for method in table.TABLE}
 
+_RETRY: Final = "mschapv2_retry="
 _HASH: Final = "hash:"
 _WORD: Final = re.compile(r"(auth|autheap)=(\S+)")
 
@@ -62,7 +63,9 @@ def write_password(network: Network) -> str | None:
 def read_phase2(network: Network, value: str) -> Network:
     """`auth=NAME` and `autheap=NAME`, several of each; NAME may be a list in one word, too."""
     found: dict[str, list[str]] = {"auth": [], "autheap": []}
-    for word in octets_of(value).decode("utf-8", "replace").split():
+    for word in _phase2_words(value):
+        if word.startswith(_RETRY):
+            continue
         match = _WORD.fullmatch(word)
         name = match[2] if match is not None else ""
         able = name in KNOWN or (name in table.WITHOUT_EAP and word.startswith("auth="))
@@ -76,6 +79,17 @@ def read_phase2(network: Network, value: str) -> Network:
     return replace(
         network, phase2=Phase2(auth=tuple(found["auth"]), autheap=tuple(found["autheap"]))
     )
+
+
+def _phase2_words(value: str) -> list[str]:
+    return octets_of(value).decode("utf-8", "replace").split()
+
+
+def phase2_remarks(value: str) -> list[str]:
+    found = (word for word in _phase2_words(value) if word.startswith(_RETRY))
+    return [
+        f"phase2: '{word}' has no effect: a refused password is not asked again" for word in found
+    ]
 
 
 def write_phase2(network: Network) -> str | None:

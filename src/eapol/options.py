@@ -15,7 +15,7 @@ from typing import Final
 
 from eapol import method_options
 from eapol.conffile import ConfigError, octets_of, value_of
-from eapol.method_options import Option, eap_remarks, name_inside, second
+from eapol.method_options import Option, eap_remarks, name_inside, phase2_remarks, second
 from eapol.phase1 import read_phase1, unknown_words, write_phase1
 from eapol.settings import FRAGMENT_SIZE, Network
 from wire.secret import Secret
@@ -53,6 +53,8 @@ def remarks(name: str, value: str) -> list[str]:
     """What to say of a line that was read, though parts of it have no effect."""
     if name == "eap":
         return eap_remarks(value)
+    if name == "phase2":
+        return phase2_remarks(value)
     return unknown_words(text_of(value)) if name == "phase1" else []
 
 

@@ -69,12 +69,15 @@ def parse(octets: bytes, name: str, notices: "Notices") -> Configuration:
 
     Raises: ConfigurationError that names file, line and column, and shows the line.
     """
-    from wire.source import Source, SourceError
+    from wire.source import Place, Source, SourceError
 
     servers: list[tuple[Word, ServerLine]] = []
     trusted: list[range] = []
     values: dict[str, Any] = {}
-    for line in Source.of(name, octets).lines():
+    source = Source.of(name, octets)
+    if wrong := source.in_utf16:
+        raise ConfigurationError(SourceError(wrong, Place(source, 1, 1)).report())
+    for line in source.lines():
         words = _words(line)
         if not words:
             continue

@@ -14,7 +14,7 @@ from ntp.auth import Algorithm, Key
 from ntp.conf import LARGEST_KEY_ID, is_number
 from wire.lean import TYPE_CHECKING, Final
 from wire.secret import Secret
-from wire.source import Notices, Source, Word, nearest, octets_of
+from wire.source import Notices, Place, Source, Word, nearest, octets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,11 @@ class _NoKey(Exception):
 def parse(octets: bytes, name: str, notices: Notices) -> dict[int, Key]:
     """The keys by identifier, in the order of the file called `name`. No notice shows a key."""
     keys: dict[int, Key] = {}
-    for line in Source.of(name, octets, secret=_SECRET).lines():
+    source = Source.of(name, octets, secret=_SECRET)
+    if foreign := source.in_utf16:
+        notices.passed_over(Place(source, 1, 1), foreign)
+        return keys
+    for line in source.lines():
         words = list(_words(line))
         if not words:
             continue

@@ -80,6 +80,8 @@ class Grammar:
         """The statements of the file. Raises: `error`, at the first word that is wrong."""
         from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
+        if wrong := source.in_utf16:
+            raise self._error(wrong, Place(source, 1, 1))
         try:
             tree = self._lark.parse(source.text)
         except UnexpectedToken as error:

@@ -32,6 +32,7 @@ PASSED_OVER: Final = "not honoured"
 DIFFERS: Final = "read differently"
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_UTF16: Final = ("\udcff\udcfe", "\udcfe\udcff")  # its byte order marks
 _SHOWN: Final = 60  # characters of a line on each side of the caret
 _BLANKS: Final = re.compile(r"[^ \t\r\f\v]+")
 _NUMBER: Final = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,16})|(?P<decimal>[0-9]{1,20})")
@@ -78,6 +79,13 @@ class Source(Record):
     name: str
     text: str
     secret: str = ""
+
+    @property
+    def in_utf16(self) -> str | None:
+        """What to do with a file in UTF-16, as editors of Windows write it; None for any other."""
+        if not self.text.startswith(_UTF16):
+            return None
+        return f"the file is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {self.name}"
 
     @classmethod
     def of(cls, name: str, octets: bytes, secret: str = "") -> Self:

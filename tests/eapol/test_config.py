@@ -596,3 +596,23 @@ def test_an_option_of_wireless_networks_stops_nobody(name: str) -> None:
 def test_a_line_about_wireless_interfaces_stops_nobody(name: str) -> None:
     [notice] = parse(f"{name}=1\n" + block(), NAME).notices
     assert str(notice) == f"{NAME}:1:1: '{name}' has no effect here"
+
+
+def test_an_option_that_is_set_again_is_named() -> None:
+    """Here crypto_binding=2 is lost, as it is in wpa_supplicant."""
+    config = parse(block('phase1="crypto_binding=2"', 'phase1="peapver=0"', "id_str=61"), NAME)
+    [notice] = config.notices
+    assert str(notice) == f"{NAME}:6:1: 'phase1' is set again in line 7, which counts"
+    assert parse(block('id_str="a"', 'id_str="a"'), NAME).notices == ()
+
+
+def test_a_block_in_one_line_is_refused_with_its_form() -> None:
+    for opening in ("network={ eap=TLS }", "network {", "cred={ a=b }"):
+        assert "the '{' of a block ends its line" in refusal(opening + "\n")
+
+
+def test_a_word_of_phase2_about_asking_again_stops_nobody() -> None:
+    config = parse(block('phase2="auth=MSCHAPV2 mschapv2_retry=0"'), NAME)
+    [notice] = config.notices
+    assert "phase2: 'mschapv2_retry=0' has no effect" in str(notice)
+    assert config.networks[0].phase2.auth == ("MSCHAPV2",)

@@ -298,3 +298,34 @@ def test_what_is_mostly_something_else_is_nothing() -> None:
     assert five is not None
     assert five.name == "setkey.conf"
     assert kind_of("x", b"a b\nc\n") is None
+
+
+def test_a_network_that_trusts_any_server_wants_attention(tmp_path: Path) -> None:
+    file = tmp_path / "wpa_supplicant.conf"
+    lines = 'key_mgmt=IEEE8021X\neap=PEAP\nidentity="a"\npassword="x"\n'
+    more = 'phase1="tls_disable_time_checks=1"\n'
+    file.write_text(f"network={{\n{lines}{more}}}\n")
+    found = [(finding.what, finding.text) for finding in check(str(file)).findings]
+    assert found == [
+        (ATTENTION, 'the network of a has no ca_cert: any server is trusted; write ca_cert="PATH"'),
+        (
+            ATTENTION,
+            "the network of a has tls_disable_time_checks=1: expired certificates are accepted",
+        ),
+    ]
+    file.write_text(
+        f'network={{\n{lines}{more}disabled=1\n}}\nnetwork={{\n{lines}ca_cert="/a"\n}}\n'
+    )
+    assert check(str(file)).findings == ()
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("code", ["utf-16-le", "utf-16-be"])
+def test_a_file_in_utf16_is_told_so_with_the_remedy(tmp_path: Path, name: str, code: str) -> None:
+    file = tmp_path / name
+    file.write_bytes(("\ufeff" + FILES[name].decode()).encode(code))
+    file.chmod(0o600)
+    [finding] = check(str(file), name).findings
+    remedy = f"the file is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {file}"
+    assert finding.text == remedy
+    assert finding.line == 1

@@ -13,7 +13,7 @@ from ike.conf.reading import Notes
 from ike.conf.remote import remote
 from ike.conf.sainfo import sainfo
 from ike.conf.values import address, number, port, seconds
-from ike.config import Config, Limits, Timers
+from ike.config import Config, Limits, Sainfo, Timers
 from ike.numbers.doi import Authentication
 from ike.values import Endpoint
 from wire.grammar import Statement
@@ -137,11 +137,20 @@ def _apply(
             return made
         case "sainfo":
             if (found := sainfo(statement, notes)) is not None:
-                notes.sainfos.append(found)
+                _take(found, statement, notes)
             return made
         case name:
             notes.passed_over(statement.place, f"{name} has no effect: {_NOT_HEEDED[name]}")
             return made
+
+
+def _take(found: Sainfo, statement: Statement, notes: Notes) -> None:
+    traffic = found.local, found.remote, found.remoteid, found.peer
+    if traffic in notes.traffic:
+        text = "this sainfo is never used: one above it is for the same traffic"
+        notes.passed_over(statement.place, text)
+    notes.traffic.add(traffic)
+    notes.sainfos.append(found)
 
 
 def _path(

@@ -5,7 +5,7 @@ from typing import Final
 
 from ike.conf.errors import ConfError
 from ike.conf.reading import Notes
-from ike.conf.values import HASHES, METHODS, PHASE1_CIPHERS, group, key_bits, named, seconds
+from ike.conf.values import HASHES, METHODS, PHASE1_CIPHERS, group, key_bits, lifetime, named
 from ike.config import Phase1Proposal
 from wire.grammar import Statement
 
@@ -25,9 +25,9 @@ def proposal(statement: Statement, notes: Notes) -> Phase1Proposal | None:
     missing = [name for name in _REQUIRED if name not in given]
     if missing:
         raise ConfError(f"the proposal lacks {', '.join(missing)}", statement.place)
-    lifetime = given.get("lifetime")
-    if lifetime and lifetime.value.text == "byte":
-        raise ConfError("a phase 1 has no lifetime in octets", lifetime.value.place, ["time"])
+    lasting = given.get("lifetime")
+    if lasting and lasting.value.text == "byte":
+        raise ConfError("a phase 1 has no lifetime in octets", lasting.value.place, ["time"])
     cipher = given["encryption_algorithm"]
     if len(cipher.values) > 2 or (len(cipher.values) == 2 and not cipher.words[2].text.isdigit()):
         text = "a proposal has one encryption algorithm; write another proposal for the next"
@@ -41,7 +41,7 @@ def proposal(statement: Statement, notes: Notes) -> Phase1Proposal | None:
         hash=named(given["hash_algorithm"].value, HASHES, "hash"),
         authentication=named(given["authentication_method"].value, METHODS, "method"),
         group=group(given["dh_group"].value),
-        lifetime_seconds=seconds(*lifetime.words[2:4]) if lifetime else None,
+        lifetime_seconds=lifetime(lasting) if lasting else None,
     )
 
 

@@ -43,6 +43,9 @@ def parse(name: str, content: bytes, notices: Notices | None = None) -> list[Ent
     if content.startswith(BOM_UTF8):
         mark = "the byte order mark is passed over; to racoon it is a part of the first name"
         notices.differs(Place(source, 1, 1), mark)
+    if wrong := source.in_utf16:
+        notices.passed_over(Place(source, 1, 1), wrong)
+        return []
     found = (_entry(line, notices) for line in source.lines())
     return [entry for entry in found if entry is not None]
 

@@ -1,5 +1,7 @@
 """What a reading of racoon.conf carries along: notices, folders, what was read before."""
 
+from collections.abc import Hashable
+
 from ike.conf.certificates import Certificates
 from ike.conf.files import Folders
 from ike.config import Remote, Sainfo
@@ -15,4 +17,5 @@ class Notes(Notices):
         self.certificates = Certificates(folders)
         self.remotes: dict[str, Remote] = {}  # by name, in order
         self.sainfos: list[Sainfo] = []
+        self.traffic: set[Hashable] = set()  # what they are for
         self.without_rsa: dict[str, str] = {}  # why a remote's rsasig cannot be done, by its name

@@ -8,7 +8,7 @@ from ike.conf.errors import ConfError
 from ike.conf.identifiers import identifier
 from ike.conf.proposal import proposal
 from ike.conf.reading import Notes
-from ike.conf.values import address, choice, number, port, seconds, switch
+from ike.conf.values import address, choice, lifetime, number, port, switch
 from ike.config import GeneratePolicy, ProposalCheck, Remote, Switch
 from ike.numbers.doi import Authentication
 from ike.numbers.isakmp import ExchangeType
@@ -186,7 +186,7 @@ def _constrained(made: Remote, setting: Statement, notes: Notes) -> Remote:
         case "lifetime", "byte":
             raise ConfError("a phase 1 has no lifetime in octets", value.place, ["time"])
         case "lifetime", _:
-            return replace(made, lifetime_seconds=seconds(*setting.words[2:4]))
+            return replace(made, lifetime_seconds=lifetime(setting))
         case _:
             return made
 

@@ -1,6 +1,7 @@
 """`sainfo { }` of racoon.conf as the engine's `Sainfo`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_network, summarize_address_range
 from typing import Final
 
@@ -14,10 +15,10 @@ from ike.conf.values import (
     address,
     group,
     key_bits,
+    lifetime,
     named,
     number,
     port,
-    seconds,
 )
 from ike.config import EspEncryption, Sainfo, SainfoId
 from ike.numbers.doi import Integrity
@@ -26,6 +27,7 @@ from wire.grammar import Statement
 from wire.source import Word, nearest
 
 _SIDES: Final = ("anonymous", "clientaddr", "id")
+_LISTS: Final = ("encryption_algorithm", "authentication_algorithm")
 _NOBODYS: Final = {
     "for_group": "no peer is a member of a group, as XAuth is not supported",
     "clientaddr": "no peer is given an address, as mode_cfg is not supported",
@@ -39,6 +41,7 @@ def sainfo(statement: Statement, notes: Notes) -> Sainfo | None:
     Raises: ConfError.
     """
     parts = {part.name: part for part in statement.block}
+    parts |= {name: _joined(statement, name) for name in _LISTS if name in parts}
     idle = next((parts[name] for name in ("for_group", "clientaddr") if name in parts), None)
     if idle is not None:
         notes.passed_over(idle.place, f"this sainfo is never used: {_NOBODYS[idle.name]}")
@@ -51,6 +54,13 @@ def sainfo(statement: Statement, notes: Notes) -> Sainfo | None:
     return _made(sides, parts, notes)
 
 
+def _joined(statement: Statement, name: str) -> Statement:
+    """As in racoon, a second list of algorithms is added to the first."""
+    first, *more = (part for part in statement.block if part.name == name)
+    words = (*first.words, *(word for part in more for word in part.values))
+    return replace(first, words=words)
+
+
 def _made(
     sides: Sequence[SainfoId | None], settings: Mapping[str, Statement], notes: Notes
 ) -> Sainfo:
@@ -58,10 +68,10 @@ def _made(
     if "my_identifier" in settings:
         place = settings["my_identifier"].place
         notes.passed_over(place, "my_identifier has no effect here: it belongs in remote")
-    lifetime = settings.get("lifetime")
-    if lifetime and lifetime.value.text == "byte":
+    lasting = settings.get("lifetime")
+    if lasting and lasting.value.text == "byte":
         text = "lifetime byte is not supported; give lifetime time"
-        raise ConfError(text, lifetime.value.place, ["time"])
+        raise ConfError(text, lasting.value.place, ["time"])
     pfs = settings.get("pfs_group")
     remoteid = settings.get("remoteid")
     origin = settings.get("from")
@@ -69,7 +79,7 @@ def _made(
         local=sides[0],
         remote=sides[-1],
         pfs_group=group(pfs.value) if pfs else None,
-        lifetime_seconds=seconds(*lifetime.words[2:4]) if lifetime else default.lifetime_seconds,
+        lifetime_seconds=lifetime(lasting) if lasting else default.lifetime_seconds,
         encryption=_encryption(settings.get("encryption_algorithm"), default, notes),
         integrity=_integrity(settings.get("authentication_algorithm"), default),
         remoteid=number(remoteid.value) if remoteid else 0,

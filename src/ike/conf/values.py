@@ -18,6 +18,7 @@ from ike.numbers.doi import (
 )
 from ike.values import Address
 from wire import source
+from wire.grammar import Statement
 from wire.source import Word
 
 T = TypeVar("T")
@@ -124,6 +125,14 @@ def number(word: Word) -> int:
 
 def seconds(amount: Word, unit: Word) -> int:
     return number(amount) * _SECONDS[unit.text[0]]
+
+
+def lifetime(setting: Statement) -> int:
+    """The seconds of `lifetime time`; 0 would be an SA that never ends. Raises: ConfError."""
+    amount, unit = setting.words[2:4]
+    if value := seconds(amount, unit):
+        return value
+    raise ConfError("a lifetime must be at least 1 second", amount.place)
 
 
 def address(word: Word) -> Address:

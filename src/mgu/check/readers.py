@@ -1,15 +1,19 @@
 """Reads a file of each kind with the reader that the daemons have, and collects what it says."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mgu import paths, registries
 from mgu.check.kinds import BY_NAME, CERTIFICATE, Kind, kind_of
 from mgu.check.report import ATTENTION, REFUSED, Finding, Report
 from wire import files
 from wire.source import Notice, Notices, SourceError, printable, text_of
+
+if TYPE_CHECKING:
+    from eapol.settings import Network
 
 Reader = Callable[[Path, bytes], tuple[list[Finding], list[str]]]
 """Findings, and facts about what is in the file."""
@@ -114,8 +118,24 @@ def _supplicant(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
     config = parse(text_of(octets), str(path))
     noticed = set(map(str, config.notices))
     others = [text for text in config.warnings if text not in noticed]
+    others += [text for network in config.networks for text in _unverified(network)]
     findings = _of(config.notices) + [_worded(text, str(path), ATTENTION) for text in others]
     return _sorted(findings), [_counted(len(config.networks), "network")]
+
+
+def _unverified(network: "Network") -> list[str]:
+    """What the supplicant warns of when it opens the files."""
+    from eapol.methods.table import needs_tls
+
+    if network.disabled or not needs_tls(network):
+        return []
+    who = f"the network of {printable(os.fsdecode(network.identity))}"
+    said = []
+    if network.ca_cert is None and network.tls.server_sha256 is None:
+        said.append(f'{who} has no ca_cert: any server is trusted; write ca_cert="PATH"')
+    if not network.tls.check_time:
+        said.append(f"{who} has tls_disable_time_checks=1: expired certificates are accepted")
+    return said
 
 
 def _time_conf(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:

@@ -254,3 +254,38 @@ def test_no_excerpt_shows_a_password_or_a_shared_secret(conf: Path, text: str) -
     report = refusal(conf, text).report()
     assert "s3cret" not in report
     assert "cfg {" in report
+
+
+SAINFO = "sainfo anonymous {{ authentication_algorithm hmac_sha1; {} }}"
+
+
+def test_a_second_list_of_algorithms_is_added_to_the_first(conf: Path) -> None:
+    lists = "encryption_algorithm aes 256, twofish; encryption_algorithm 3des;"
+    made = read(conf, SAINFO.format(f"{lists} authentication_algorithm hmac_sha256;"))
+    [sainfo] = made.engine.sainfos
+    assert sainfo.encryption == (
+        EspEncryption(EspTransform.AES, 256),
+        EspEncryption(EspTransform.TRIPLE_DES),
+    )
+    assert sainfo.integrity == (Integrity.HMAC_SHA1, Integrity.HMAC_SHA2_256)
+
+
+def test_a_second_sainfo_for_the_same_traffic_is_named(conf: Path) -> None:
+    made = read(conf, SAINFO.format("") + "\n" + SAINFO.format("pfs_group 2;"))
+    [notice] = made.notices
+    assert str(notice).endswith(
+        ":2:1: this sainfo is never used: one above it is for the same traffic"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SAINFO.format("lifetime time 0 min;"),
+        "remote 10.0.0.9 { lifetime time 0 sec; }",
+        "remote 10.0.0.9 { proposal { encryption_algorithm aes; hash_algorithm sha1; dh_group 2;"
+        " authentication_method pre_shared_key; lifetime time 0 hour; } }",
+    ],
+)
+def test_an_sa_that_would_never_end_is_refused(conf: Path, text: str) -> None:
+    assert "a lifetime must be at least 1 second" in str(refusal(conf, text))
