@@ -16,6 +16,7 @@ from lab.radius_station import radius_server
 from radius.aio.client import RadiusClient, Source
 from radius.eap import Conversation
 from radius.events import Answered, Cause, Failed, Received, Server, Transport
+from radius.numbers import AttributeType as A
 from radius.stream import Stream
 from wire.secret import Secret
 
@@ -52,6 +53,18 @@ class Heard:
         writer.close()
 
 
+class Deaf:
+    """A server that ends TLS and reads nothing, until `end`."""
+
+    def __init__(self) -> None:
+        self.end = asyncio.Event()
+
+    async def serve(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await self.end.wait()
+        writer.transport.abort()
+
+
 @asynccontextmanager
 async def serving(folder: Path, own: Issued) -> AsyncIterator[tuple[Heard, int]]:
     heard = Heard()
@@ -60,15 +73,18 @@ async def serving(folder: Path, own: Issued) -> AsyncIterator[tuple[Heard, int]]
         yield heard, server.sockets[0].getsockname()[1]
 
 
-async def asked(folder: Path, port: int, name: str | None, trusted: Site) -> Answered | Failed:
-    server = Server(
+def over_tls(port: int) -> Server:
+    return Server(
         address=ip_address("127.0.0.1"),
         port=port,
         secret=Secret(b"radsec"),
         transport=Transport.TLS,
     )
+
+
+async def asked(folder: Path, port: int, name: str | None, trusted: Site) -> Answered | Failed:
     tls = context(folder, site().client, trusted, serves=False)
-    async with RadiusClient([server], source=Source(tls=tls, name=name)) as client:
+    async with RadiusClient([over_tls(port)], source=Source(tls=tls, name=name)) as client:
         until = asyncio.get_running_loop().time() + 5.0
         return await client.ask(ASKED, until=until)
 
@@ -99,3 +115,23 @@ async def test_another_server_hears_nothing(
         assert answer.cause is Cause.UNREACHABLE
         assert "certificate verify failed" in answer.reason
         assert heard.packets == []
+
+
+async def test_a_server_that_does_not_read_keeps_nobody_waiting(tmp_path: Path) -> None:
+    tls = context(tmp_path, site().server, site(), serves=True)
+    ours = context(tmp_path, site().client, site(), serves=False)
+    long = ((int(A.VENDOR_SPECIFIC), bytes(250)),) * 14
+    reasons: list[str] = []
+    deaf = Deaf()
+    async with await asyncio.start_server(deaf.serve, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        source = Source(tls=ours, name=SERVER_NAME)
+        async with RadiusClient([over_tls(port)], source=source) as client:
+            while not any("does not read what it is sent" in each for each in reasons):
+                assert len(reasons) < 40
+                until = asyncio.get_running_loop().time() + 0.3
+                asking = [client.ask((*ASKED, *long), until=until) for _ in range(256)]
+                async with asyncio.timeout(5.0):
+                    answers = await asyncio.gather(*asking)
+                reasons += {each.reason for each in answers if isinstance(each, Failed)}
+        deaf.end.set()

@@ -68,10 +68,6 @@ class InnerEap:
         seen, self._notices = self._notices, []
         return (*seen, *(self._method.notices() if self._method is not None else ()))
 
-    def close(self, *, success: bool) -> None:
-        if self._method is not None:
-            self._method.close(success=success)
-
     def _choose(self, kind: EapType, request: Packet) -> bool:
         taken = kind in self._wanted
         proposed = request.method or EapType.NONE

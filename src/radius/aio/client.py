@@ -38,6 +38,7 @@ from radius.events import (
 )
 from radius.numbers import LONGEST_PACKET, Code
 from radius.packet import Attributes
+from radius.ports import IDENTIFIERS
 from radius.settings import Timers
 from radius.stream import Stream
 from wire.timer import TimerFired
@@ -48,6 +49,9 @@ Tap = Callable[[bytes, End, End], None]
 """Sees each packet with source and destination: for captures."""
 
 Told = Callable[[Answered | Failed], None]
+
+_UNREAD: Final = IDENTIFIERS * LONGEST_PACKET
+"""Octets that wait for a server over TLS: more than all requests of one connection can have."""
 
 _ICMP: Final = 0.1
 _SELDOM: Final = 5.0
@@ -329,8 +333,10 @@ class _StreamPort:
         return cls(reader, writer)
 
     async def send(self, octets: bytes) -> None:
+        """Never waits: a server that does not read must not stop the others. Raises: OSError."""
+        if self._writer.transport.get_write_buffer_size() > _UNREAD:
+            raise OSError("the server does not read what it is sent")
         self._writer.write(octets)
-        await self._writer.drain()
 
     async def receive(self) -> bytes:
         while not self._packets:
