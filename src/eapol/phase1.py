@@ -63,7 +63,7 @@ def read_phase1(network: Network, words: str) -> Network:
     A misspelt word could ask for a check.
     Raises ConfigError, without a position.
     """
-    given = dict(_flag(word) for word in words.split())
+    given = _given(words)
     for name in given.keys() - _KNOWN:
         if hint := nearest(name, _KNOWN, alike=_MISSPELT):
             raise ConfigError(f"phase1: '{name}' is not a word that this supplicant knows{hint}")
@@ -153,6 +153,15 @@ def write_phase1(network: Network) -> str:
 def _flag(word: str) -> tuple[str, str]:
     name, _, value = word.partition("=")
     return name, value
+
+
+def _given(words: str) -> dict[str, str]:
+    """Differs: wpa_supplicant takes one of two values, which one depends on the word."""
+    given: dict[str, str] = {}
+    for name, value in map(_flag, words.split()):
+        if given.setdefault(name, value) != value:
+            raise ConfigError(f"phase1: '{name}' is {given[name]} and {value}; write it once")
+    return given
 
 
 def _number(given: dict[str, str], name: str, high: int) -> int | None:

@@ -90,6 +90,10 @@ def test_a_value_is_text_or_escaped_text_or_hexadecimal() -> None:
         ("ocsp2=2", "ocsp2 is not supported: certificate status comes from CRLs"),
         ('phase1="tls_suiteb_no_ecdh=1"', "set the cipher suites with openssl_ciphers"),
         ('phase1="crypto_bindng=2"', "did you mean 'crypto_binding'?"),
+        (
+            'phase1="crypto_binding=2 crypto_binding=0"',
+            "'crypto_binding' is 2 and 0; write it once",
+        ),
         ('phase1="phase2_auht=2"', "did you mean 'phase2_auth'?"),
         ('phase1="tls_disable_tls1_2=1"', "did you mean 'tls_disable_tlsv1_2'?"),
         ('phase1="tls_ext_cert_check=1"', "certificates cannot be approved"),
