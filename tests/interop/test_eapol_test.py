@@ -104,6 +104,7 @@ def test_an_expired_client_is_rejected_at_both(host: Namespace, tmp_path: Path) 
     assert "expired" in mine.document["authentications"][0]["reason"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("server", ["freeradius", "hostapd"])
 def test_another_secret_is_silence_for_both(host: Namespace, tmp_path: Path, server: str) -> None:
     made = site()
@@ -126,6 +127,7 @@ def test_a_server_that_says_nothing_is_silence_for_both(host: Namespace, tmp_pat
     assert reason.startswith(f"no answer from 127.0.0.1:{PORT}/UDP within 3 s")
 
 
+@pytest.mark.long
 def test_a_port_where_nobody_listens_is_said_by_ours(host: Namespace, tmp_path: Path) -> None:
     theirs, mine = both(host, "-c", station(tmp_path), "-t", "4", "-n")
     assert theirs.exit_code == mine.exit_code == 254

@@ -21,7 +21,6 @@ from mgu.demo.office import Office
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
-LONG: Final = pytest.mark.long
 PAGE: Final = resource.getpagesize()
 ROOM: Final = 1 << 20  # octets that a daemon may still take
 Fault = tuple[Callable[[dict[str, Disk]], None], Callable[[dict[str, Disk]], None]]
@@ -82,9 +81,8 @@ def branch(tmp_path: Path, disks: dict[str, Disk]) -> Iterator[Branch]:
         yield running
 
 
-@pytest.mark.parametrize(
-    "fault", ["full", *(pytest.param(name, marks=LONG) for name in FAULTS if name != "full")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("fault", FAULTS)
 def test_daemons_on_a_faulty_disk_protect_and_all_comes_back(
     branch: Branch, disks: dict[str, Disk], fault: str
 ) -> None:

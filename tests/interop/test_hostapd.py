@@ -247,6 +247,7 @@ def test_the_end_of_the_supplicant_closes_the_port(wire: Veth, tmp_path: Path) -
         port.unauthorized()
 
 
+@pytest.mark.long
 def test_two_hundred_authentications_leave_nothing_behind(wire: Veth, tmp_path: Path) -> None:
     """A port authenticates for years: neither descriptors nor memory may grow. The first hundreds
     fill caches and the allocator's arenas, in steps of half a megabyte.

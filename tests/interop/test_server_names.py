@@ -121,6 +121,7 @@ def ours(issued: Issued, conf: str) -> bool:
     return names.mismatch(parts(issued.certificate), network.tls) is None
 
 
+@pytest.mark.long
 def test_wpa_supplicant_and_we_match_the_same_names(
     make_host: Callable[[str], Namespace], tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_both_sides_sign_with_rsa_certificates(
         assert "CN=gw-0001" in peer.sas()
 
 
+@pytest.mark.long
 def test_a_certificate_of_a_foreign_ca_is_refused_and_named(
     gateway: Keying, peer: StrongSwan, tmp_path: Path
 ) -> None:

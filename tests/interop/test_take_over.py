@@ -92,6 +92,7 @@ def refusals(end: Keying) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_nothing_leaves_or_comes_in_clear_over_kills_and_each_start_has_traffic_again(
     ends: tuple[Keying, Keying],
 ) -> None:

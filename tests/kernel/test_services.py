@@ -78,6 +78,7 @@ def configure(papers: Papers) -> None:
     mgu("ipsec", "--create", "--name=node", f"--dst-address={PEER}", "--dst-preshared-key=secret")
 
 
+@pytest.mark.long
 def test_sysv_init_scripts_start_tell_and_stop(papers: Papers) -> None:
     assert services.backend().name == "SysV"
     configure(papers)

@@ -144,6 +144,7 @@ def test_a_wrong_key_is_readable_on_both_sides_when_we_begin(
         assert gateway.tunnels() == 0
 
 
+@pytest.mark.long
 def test_a_wrong_key_is_readable_on_both_sides_when_strongswan_begins(
     gateway: Keying, peer: StrongSwan
 ) -> None:
@@ -164,6 +165,7 @@ def test_other_algorithms_than_offered_are_refused_with_both_lists(
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "esp", ["aes256-sha256", "aes128-sha512", "3des-md5", "aes192-sha384", "null-sha1"]
 )

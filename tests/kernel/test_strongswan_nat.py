@@ -88,6 +88,7 @@ def test_transport_mode_through_a_nat_carries_traffic_in_udp(
         assert "TRANSPORT-in-UDP" in peer.sas()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", [None, "fd00:2::/64"], ids=["transport", "tunnel"])
 def test_ipv6_is_keyed_and_protected_too(
     make_host: Callable[[str], Namespace], tmp_path: Path, network: str | None

@@ -154,6 +154,7 @@ def spi_packets(end: Keying, state: str) -> int:
     return int(re.findall(r"(\d+)\(packets\)", shown)[-1])
 
 
+@pytest.mark.long
 def test_what_tells_our_sas_apart_changes_no_route_and_no_mark_of_a_packet(
     ends: tuple[Keying, Keying],
 ) -> None:
@@ -171,6 +172,7 @@ def test_what_tells_our_sas_apart_changes_no_route_and_no_mark_of_a_packet(
         near.namespace.run("ip", "rule", "delete", "priority", "100")
 
 
+@pytest.mark.long
 def test_after_a_failed_negotiation_a_mended_key_is_tried_by_the_next_packet(
     ends: tuple[Keying, Keying],
 ) -> None:
