@@ -289,8 +289,8 @@ class ClientContext(_Context):
         super().__init__(policy, own, credentials, keylog)
         within = credentials.inner
         self.inner = None if within is None else ClientContext(*within, keylog)
-        verified = bool(self._trusted) or policy.server_sha256 is not None
-        if policy.names_wanted and not verified:
+        self._verifies = bool(self._trusted) or policy.server_sha256 is not None
+        if policy.names_wanted and not self._verifies:
             raise CredentialError(
                 f"{policy.names_wanted[0]} without a CA checks nothing; set ca_cert as well"
             )
@@ -299,7 +299,7 @@ class ClientContext(_Context):
         """Methods of which a resumed session came to a bad end: some servers end it too early."""
         self._own = own
         self.warnings = tuple(self._doubts(policy))
-        self._context.set_verify(SSL.VERIFY_PEER if verified else SSL.VERIFY_NONE, _judged)
+        self._context.set_verify(SSL.VERIFY_PEER if self._verifies else SSL.VERIFY_NONE, _judged)
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         if policy.curves is not None:
             self._offer(SSL.Connection(self._context, None), policy.curves)  # or refused now
@@ -351,8 +351,10 @@ class ClientContext(_Context):
 
     def _doubts(self, policy: TlsPolicy) -> list[Warned]:
         doubts = []
-        if not self._trusted and policy.server_sha256 is None:
+        if not self._verifies:
             doubts.append("no ca_cert is configured: any server is trusted")
+        elif self.inner is not None and not self.inner._verifies:
+            doubts.append("no ca_cert2 is configured: any server is trusted inside the tunnel")
         if not policy.check_time:
             doubts.append("tls_disable_time_checks=1: expired certificates are accepted")
         return [Warned(doubt) for doubt in doubts]

@@ -457,3 +457,12 @@ def test_a_server_that_shows_no_certificate_is_refused_whatever_the_suites_are(s
 def test_suites_without_authentication_or_encryption_alone_are_refused(suites: str) -> None:
     with pytest.raises(CredentialError, match="names no cipher suite that can be used"):
         trying(replace(TLS_1_2, ciphers=suites, seclevel=0))
+
+
+def test_a_server_inside_the_tunnel_that_nobody_checks_is_warned_of() -> None:
+    pin = replace(TLS_1_2, server_sha256=bytes(32))
+    for inside, ca in ((TLS_1_2, None), (pin, None), (TLS_1_2, NamedOctets("ca2", ROOT))):
+        inner = (inside, replace(credentials(site().client, ROOT), ca=ca))
+        warnings = ClientContext(pin, Credentials(inner=inner)).warnings
+        unchecked = ca is None and inside is not pin
+        assert any("inside the tunnel" in str(said) for said in warnings) is unchecked
