@@ -44,6 +44,7 @@ class PortConversation:
         self._servers = servers
         self._attributes = attributes
         self._conversation = Conversation(b"")
+        self._ask = 0
 
     @property
     def server(self) -> int | None:
@@ -51,11 +52,16 @@ class PortConversation:
         return self._conversation.server
 
     def request(self, asked: ServerAsked) -> Attributes:
+        self._ask = asked.ask
         if asked.first:
             self._conversation = Conversation(asked.identity, self._attributes)
         return self._conversation.request(asked.eap)
 
-    def answer(self, found: Answered | Failed) -> Answer:
+    def answer(self, ask: int, found: Answered | Failed) -> Answer:
+        """`ask` is the number of the `ServerAsked`. A late answer would bring the State of another
+        conversation into this one."""
+        if ask != self._ask:
+            return Answer(verdict=ServerVerdict.NO_REQUEST)
         if isinstance(found, Failed):
             return Answer(verdict=ServerVerdict.SILENT, reason=found.reason)
         try:
@@ -102,7 +108,7 @@ class RadiusBackend:
     async def respond(self, asked: ServerAsked) -> Answer:
         attributes = self._conversation.request(asked)
         found = await self._client.ask(attributes, server=self._conversation.server)
-        return self._conversation.answer(found)
+        return self._conversation.answer(asked.ask, found)
 
     def abort(self) -> None:
         """The answer is no longer needed: the port drops it."""

@@ -108,6 +108,6 @@ class Port:
                 pass
 
     def _server_says(self, found: Answered | Failed) -> None:
-        answer = self.conversation.answer(found)
-        event = ServerReplied(ask=self._asks[found.ask], answer=answer)
+        ask = self._asks[found.ask]
+        event = ServerReplied(ask=ask, answer=self.conversation.answer(ask, found))
         self.lab.tell(self.port, event)

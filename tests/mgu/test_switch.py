@@ -239,9 +239,26 @@ def test_what_is_no_eap_message_lets_nobody_in_and_is_named() -> None:
     head = bytes((Code.ACCESS_CHALLENGE, 1)) + (20 + len(message)).to_bytes(2, "big")
     packet = Packet.parse(head + bytes(16) + message)
     found = Answered(ask=1, server=0, packet=packet, authenticator=bytes(16))
-    answer = conversation.answer(found)
+    answer = conversation.answer(1, found)
     assert answer.verdict is ServerVerdict.FAIL
     assert answer.reason.startswith("the server's EAP-Message: ")
+
+
+def test_the_state_of_an_earlier_conversation_never_gets_into_this_one() -> None:
+    conversation = PortConversation([], ())
+    eap = bytes(request(1, EapType.IDENTITY))
+    for ask in (1, 2):
+        conversation.request(ServerAsked(ask=ask, eap=eap, identity=b"me", first=True))
+    message = bytes((A.EAP_MESSAGE, 2 + len(eap))) + eap
+    for ask, state in ((2, b"ours"), (1, b"late")):
+        held = message + bytes((A.STATE, 2 + len(state))) + state
+        head = bytes((Code.ACCESS_CHALLENGE, 1)) + (20 + len(held)).to_bytes(2, "big")
+        packet = Packet.parse(head + bytes(16) + held)
+        found = Answered(ask=ask, server=ask, packet=packet, authenticator=bytes(16))
+        conversation.answer(ask, found)
+    sent = conversation.request(ServerAsked(ask=3, eap=eap, identity=b"me", first=False))
+    assert dict(sent)[A.STATE] == b"ours"
+    assert conversation.server == 2
 
 
 def test_without_options_the_port_is_of_a_server_on_port_1812_and_never_asks_again() -> None:
