@@ -39,12 +39,17 @@ _WORDS: Final = {
 
 
 @contextlib.contextmanager
-def naming(path: "Path | str") -> Iterator[None]:
-    """An OSError of the block names `path`, also where reading or writing failed half way."""
+def naming(path: "Path | str", *, link: bool = False) -> Iterator[None]:
+    """An OSError of the block names `path`, also where reading or writing failed half way.
+
+    `link`: symbolic links are followed.
+    """
     try:
         yield
     except OSError as error:
         words = _WORDS.get(error.errno or 0, error.strerror)
+        if link and error.errno == errno.ELOOP:
+            words = "its symbolic links lead back to themselves"
         raise OSError(error.errno, words, str(path)) from None
 
 
@@ -70,7 +75,7 @@ def read_with_status(
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "a file name cannot hold a zero octet", repr(str(path)))
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    with naming(path):
+    with naming(path, link=link):
         handle = os.open(path, flags if link else flags | os.O_NOFOLLOW)
         try:
             status = os.fstat(handle)

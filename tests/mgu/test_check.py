@@ -329,3 +329,14 @@ def test_a_file_in_utf16_is_told_so_with_the_remedy(tmp_path: Path, name: str, c
     remedy = f"the file is in UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {file}"
     assert finding.text == remedy
     assert finding.line == 1
+
+
+def test_names_of_hosts_in_a_setkey_conf_are_left_to_setkey(tmp_path: Path) -> None:
+    file = tmp_path / "setkey.conf"
+    file.write_text("spdadd gw.example 010.0.0.1 any -P out discard;\nflush;\n")
+    [finding] = check(str(file)).findings
+    assert (finding.what, finding.line) == (ATTENTION, 0)
+    assert finding.text == "these names of hosts are looked up when setkey runs: gw.example"
+    file.write_text("spdadd 10.0.0.999 10.0.0.1 any -P out discard;\n")
+    [finding] = check(str(file)).findings
+    assert finding.what == REFUSED

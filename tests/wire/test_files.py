@@ -246,3 +246,10 @@ print(sorted(os.listdir(disk)))
     name, ran, left = said.splitlines()
     assert name.endswith("/run.pid: the pid file cannot be written: No space left on device")
     assert (ran, left) == ("ran", "['filler', 'log', 'old']")
+
+
+def test_links_that_lead_back_to_themselves_are_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links lead back to themselves"):
+        read(tmp_path / "a")

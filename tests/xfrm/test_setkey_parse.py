@@ -426,3 +426,6 @@ def test_no_message_shows_a_key_or_what_stands_in_its_place(key: str) -> None:
     with pytest.raises(SetkeyError) as refused:
         parse("add 10.0.0.1 10.0.0.2 esp 0x1000 -m oops -E des-cbc 0x0123456789abcdef -A null;")
     assert "-E des-cbc ****************** -A null;" in refused.value.report()
+    with pytest.raises(SetkeyError) as refused:
+        parse("add 10.0.0.1 10.0.0.2 esp 0x1000 -E null -A non_auth;")
+    assert "-E null -A non_auth;" in refused.value.report()

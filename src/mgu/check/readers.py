@@ -103,13 +103,29 @@ def _privacy(path: Path, what: str = ATTENTION) -> list[Finding]:
 
 
 def _setkey(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:
+    from ipaddress import IPv4Address, IPv6Address
+
+    from xfrm.model import Address
     from xfrm.setkey.parse import parse
     from xfrm.setkey.words import Names
 
     notices = Notices()
-    names = Names(upper_protocol=registries.protocol_number, port=registries.service_port)
+    hosts: list[str] = []
+
+    def host(name: str) -> list[Address]:
+        if not re.search("[A-Za-z]", name):
+            return registries.host_addresses(name, numeric=True)
+        hosts.append(name)
+        return [IPv4Address(0), IPv6Address(0)]  # in place of what they will be
+
+    names = Names(host, registries.protocol_number, registries.service_port)
     operations = parse(text_of(octets), names, name=str(path), notices=notices)
-    return _of(notices), [_counted(len(operations), "operation")]
+    findings = _of(notices)
+    if hosts:
+        shown = ", ".join(dict.fromkeys(map(printable, hosts)))
+        text = f"these names of hosts are looked up when setkey runs: {shown}"
+        findings.append(Finding(ATTENTION, text, str(path)))
+    return findings, [_counted(len(operations), "operation")]
 
 
 def _supplicant(path: Path, octets: bytes) -> tuple[list[Finding], list[str]]:

@@ -15,7 +15,7 @@ from mgu import exits, registries
 from wire import files
 from wire.source import Notices, Place, Source, text_of
 from xfrm.dataplane import XfrmError
-from xfrm.model import Address, Policy, SecurityAssociation
+from xfrm.model import Policy, SecurityAssociation
 from xfrm.names import sa_name
 from xfrm.pfkey import sequence_numbers
 from xfrm.setkey.run import Output, Runner
@@ -76,7 +76,9 @@ class _Call:
         self._source = "stdin" if name == "-" else name
         kernel_semantics = self._options.kernel and not self._options.rfc
         notices = Notices()
-        names = Names(_host_addresses, registries.protocol_number, registries.service_port)
+        names = Names(
+            registries.host_addresses, registries.protocol_number, registries.service_port
+        )
         try:
             operations = parse(
                 text, names, kernel_semantics=kernel_semantics, name=self._source, notices=notices
@@ -171,16 +173,6 @@ def _read(name: str) -> str | None:
     except OSError as error:
         print(f"setkey: cannot read {name}: {error.strerror}", file=sys.stderr)
     return None
-
-
-def _host_addresses(name: str) -> list[Address]:
-    import socket
-    from ipaddress import ip_address
-
-    with suppress(OSError, UnicodeError, ValueError):
-        found = socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-        return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
-    return []
 
 
 def _monitor(options: argparse.Namespace, opener: Opener) -> int:

@@ -161,7 +161,7 @@ def _algorithm(kinds: tuple[Kind, ...], words: tuple[Word, ...]) -> tuple[Row, A
         raise SetkeyError(f"Linux has no '{name}'", name.place)
     known = [each for kind in kinds for each in setkey_names(kind)]
     hint = nearest(str(name), known) or f"; known: {', '.join(known)}"
-    raise SetkeyError(f"{shown(name)} is no {kinds[0].value} algorithm{hint}", name.place)
+    raise SetkeyError(f"{shown(name)} is not a known {kinds[0].value} algorithm{hint}", name.place)
 
 
 def _key(word: Word) -> bytes:

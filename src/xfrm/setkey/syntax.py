@@ -24,6 +24,6 @@ GRAMMAR: Final = Grammar(
 KEYS: Final = (
     r'"[^"\n]*"?|\b0[xX]\w{9,}'
     r"|(?<!\S)-[EA]\s+[^\s;]+\s+"
-    r'(?P<secret>"[^"\n]*"?|0[xX][^\s;]+|(?:(?!\s-[EAC]\s)[^;\n])+)'
+    r'(?P<secret>"[^"\n]*"?|0[xX][^\s;]+|(?!-[EAC]\s)(?:(?!\s-[EAC]\s)[^;\n])+)'
 )
 """What no excerpt shows: strings, numbers longer than an SPI, and what stands in a key's place."""
