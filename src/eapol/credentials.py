@@ -105,6 +105,10 @@ def _unreadable_key(file: NamedSecret, passphrase: Secret | None) -> str:
     return f"{file.name}: holds no private key that can be read (PEM, DER or PKCS #12)"
 
 
+def is_pkcs12(octets: bytes) -> bool:
+    return _PFX_VERSION in octets[:12]
+
+
 def identity(credentials: Credentials) -> Identity | None:
     """Our certificate and key; None if none is configured.
 
@@ -119,7 +123,7 @@ def identity(credentials: Credentials) -> Identity | None:
             )
         return None
     octets, beside = file.secret.reveal(), credentials.certificate
-    if _PFX_VERSION in octets[:12]:
+    if is_pkcs12(octets):
         shown, key = _pkcs12(file, credentials.passphrase)
         if shown:  # as in wpa_supplicant, they take the place of client_cert
             return _matched(shown, key, file.name, file.name)

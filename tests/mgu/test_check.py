@@ -1,10 +1,17 @@
 """`mgu check`: what a file is, and what of it has no effect."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    NoEncryption,
+    pkcs12,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -340,3 +347,24 @@ def test_names_of_hosts_in_a_setkey_conf_are_left_to_setkey(tmp_path: Path) -> N
     file.write_text("spdadd 10.0.0.999 10.0.0.1 any -P out discard;\n")
     [finding] = check(str(file)).findings
     assert finding.what == REFUSED
+
+
+@pytest.mark.parametrize("passphrase", [None, b"sesame"])
+def test_a_pkcs12_file_is_read_as_the_supplicant_reads_it(passphrase: bytes | None) -> None:
+    made = key(KeyKind.RSA_2048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gw")])
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, made.public_key(), 1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=20))
+        .sign(made, hashes.SHA256())
+    )
+    how = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    octets = pkcs12.serialize_key_and_certificates(None, made, certificate, None, how)
+    findings, facts, secret = look("a.p12", octets, begin)
+    assert secret
+    assert {finding.what for finding in findings} == {ATTENTION}
+    said = " ".join(finding.text for finding in findings)
+    assert ("a certificate of CN=gw" in " ".join(facts)) == (passphrase is None)
+    assert ("it is encrypted" in said) == (passphrase is not None)

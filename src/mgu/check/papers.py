@@ -15,12 +15,14 @@ Found = tuple[list[Finding], list[str], bool]
 
 def look(name: str, octets: bytes, now: datetime | None = None) -> Found:
     """Findings, facts, and whether there is a private key in the file."""
-    from eapol.credentials import certificates, revocations
+    from eapol.credentials import certificates, is_pkcs12, revocations
     from eapol.errors import EapolError
     from eapol.settings import NamedOctets
     from wire import pem
 
     date = now or datetime.now(UTC)
+    if is_pkcs12(octets):
+        return _bundle(name, octets, date)
     findings: list[Finding] = []
     facts: list[str] = []
     file = NamedOctets(name, octets)
@@ -40,6 +42,30 @@ def look(name: str, octets: bytes, now: datetime | None = None) -> Found:
         if not block.is_key and block.label not in known:
             findings.append(Finding(PASSED_OVER, f"the part {block.label} has no effect", name))
     return findings, facts, bool(key)
+
+
+def _bundle(name: str, octets: bytes, date: datetime) -> Found:
+    """PKCS #12: a key with its certificates, mostly encrypted."""
+    from eapol.credentials import identity
+    from eapol.errors import CredentialError, PassphraseNeeded
+    from eapol.settings import Credentials, NamedSecret
+    from wire.secret import Secret
+
+    text = "PKCS #12 is for private_key of the supplicant; iked reads PEM and DER"
+    findings = [Finding(ATTENTION, text, name)]
+    facts = ["a private key with its certificates (PKCS #12)"]
+    try:
+        found = identity(Credentials(key=NamedSecret(name, Secret(octets))))
+    except PassphraseNeeded:
+        text = "it is encrypted: what is in it is not looked at; set private_key_passwd"
+        findings.append(Finding(ATTENTION, text, name))
+    except CredentialError as error:
+        findings.append(Finding(REFUSED, str(error).removeprefix(f"{name}: "), name))
+    else:
+        for each in (found.certificate, *found.chain) if found else ():
+            facts.append(_described(each))
+            findings += _doubts(each, date, name)
+    return findings, facts, True
 
 
 def _key(name: str, octets: bytes, findings: list[Finding]) -> str:
