@@ -17,6 +17,7 @@ from typing import Final
 from eapol.aio.authenticator import Switch
 from eapol.authenticator import Authenticator, AuthenticatorSettings, ServerAsked, ServerVerdict
 from eapol.authenticator.server import Answer
+from eapol.authenticator.settings import above_zero
 from eapol.errors import EapolError
 from eapol.events import PortAuthorized
 from eapol.notices import printable
@@ -141,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     add("--secret-file", type=Path, required=True, metavar="FILE")
     add("--own-address", default="127.0.0.1", metavar="IP", help="NAS-IP-Address")
     add("--nas-identifier", default="mgu-switch", metavar="NAME")
-    add("--reauth", type=float, metavar="SECONDS", help="seconds between authentications")
+    add("--reauth", type=above_zero, metavar="SECONDS", help="seconds between authentications")
     return made
 
 

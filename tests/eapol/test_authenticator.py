@@ -265,3 +265,9 @@ def test_each_logoff_is_said_to_the_switch_once() -> None:
         assert len(logoffs) == number
         both.gateway(Logon())
         assert both.opens(60.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_a_time_between_authentications_is_above_zero(seconds: float) -> None:
+    with pytest.raises(ValueError, match="reAuthPeriod must be above 0 s"):
+        AuthenticatorSettings(reAuthPeriod=seconds)

@@ -27,6 +27,7 @@ from eapol.authenticator import (
 )
 from eapol.authenticator.port import PortCommand
 from eapol.authenticator.server import Answer
+from eapol.authenticator.settings import above_zero
 from eapol.engine import TlsContext
 from eapol.errors import EapolError
 from eapol.events import (
@@ -153,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     add("--ca", type=Path, required=True, help="the CA of the supplicants' certificates")
     add("--cert", type=Path, required=True, help="the server's certificate and chain")
     add("--key", type=Path, required=True, help="the server's private key")
-    add("--reauth", type=float, metavar="SECONDS", help="seconds between authentications")
+    add("--reauth", type=above_zero, metavar="SECONDS", help="seconds between authentications")
     add("--quiet", type=float, default=60.0, metavar="SECONDS", help="quietPeriod (60)")
     add("--fragment", type=int, default=1020, metavar="OCTETS", help="TLS data in one packet")
     add("--tls-max", type=TlsVersion, default=TlsVersion.TLS_1_3, metavar="TLSv1.2|TLSv1.3")

@@ -130,15 +130,10 @@ FIGURE: Final[Diagram[S, Variables]] = Diagram(
 )
 
 
-SHORTEST: Final = 1.0
-"""Seconds between authentications. Differs: 8.2.8 has no bound, and with 0, which a RADIUS server
-may name (RFC 2865, 5.27), the figure would go round and round in one moment."""
-
-
 def reauth_initialize(v: Variables) -> None:
     v.reAuthWhen.clear()
     if v.authorized and v.reAuthPeriod is not None:
-        v.reAuthWhen.set(max(SHORTEST, v.reAuthPeriod))
+        v.reAuthWhen.set(v.reAuthPeriod)
 
 
 def reauthenticate(v: Variables) -> None:

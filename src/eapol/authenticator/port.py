@@ -6,6 +6,7 @@ supplicant; what the server wants of it beyond that (a VLAN, say) is in `attribu
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from eapol.authenticator import backend, eap, pae
 from eapol.authenticator.local import LocalServer
@@ -47,6 +48,11 @@ from wire.timer import TimerFired
 
 PortEvent = FrameReceived | LinkChanged | Reauthenticate | SetPortControl | ServerReplied
 PortCommand = Command | ServerAsked | ServerAbandoned
+
+
+SHORTEST: Final = 1.0
+"""Seconds of a session that a RADIUS server names. Differs: 802.1X, 8.2.8 has no bound, and with 0
+(RFC 2865, 5.27) the figure would go round and round in one moment."""
 
 
 class Authenticator:
@@ -192,9 +198,11 @@ class Authenticator:
         self._conversing = False
         self.tls, self.attributes = answer.tls, answer.attributes
         self.keys = PortAuthorized(msk=answer.msk, emsk=answer.emsk, session_id=answer.session_id)
-        limited = answer.session_timeout is not None
-        self._v.sessionEnds = limited and not answer.reauthenticate
-        self._v.reAuthPeriod = answer.session_timeout if limited else self.settings.reAuthPeriod
+        self._v.sessionEnds = False
+        self._v.reAuthPeriod = self.settings.reAuthPeriod
+        if answer.session_timeout is not None:
+            self._v.sessionEnds = not answer.reauthenticate
+            self._v.reAuthPeriod = max(SHORTEST, answer.session_timeout)
         pae.reauth_initialize(self._v)
         self._tell(EapSuccess())
         self._out.append(self.keys)

@@ -6,6 +6,14 @@ from eapol.eap import EapType
 from eapol.frame import VERSION
 
 
+def above_zero(text: str) -> float:
+    """Seconds of a command line. Raises: ValueError."""
+    seconds = float(text)
+    if not seconds > 0:
+        raise ValueError(text)
+    return seconds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticatorSettings:
     """Seconds, octets; `reAuthMax` is a count.
@@ -31,3 +39,8 @@ class AuthenticatorSettings:
     offers: tuple[EapType, ...] = ()
     notification: str | None = None
     promise: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError."""
+        if self.reAuthPeriod is not None and not self.reAuthPeriod > 0:
+            raise ValueError(f"reAuthPeriod must be above 0 s, not {self.reAuthPeriod:g}")
