@@ -37,7 +37,16 @@ _KEYS: Final = (
     r"\(\s*(?P<first>\d{1,10})\s*\.\.\.\s*(?P<last>\d{1,10})\s*\)|(?P<one>\b\d{1,10})\b"
     r"|(?P<other>\S+)"
 )
+_SERVER_OPTIONS: Final = ("nts", "port", "key", "nts-port")
 _HEAD: Final = "# Written by localNTP -a; see localNTP -h\n"
+
+
+class _Misplaced(ConfigurationError):
+    """It is `word` that is wrong, not the first of its line."""
+
+    def __init__(self, word: "Word", text: str) -> None:
+        super().__init__(text)
+        self.word = word
 
 
 class ServerLine(Record, kw_only=True):
@@ -89,7 +98,8 @@ def parse(octets: bytes, name: str, notices: "Notices") -> Configuration:
             else:
                 values |= _setting(words, notices)
         except ConfigurationError as error:
-            raise ConfigurationError(SourceError(str(error), words[0].place).report()) from None
+            word = error.word if isinstance(error, _Misplaced) else words[0]
+            raise ConfigurationError(SourceError(str(error), word.place).report()) from None
     return Configuration(servers=tuple(_believed(servers, trusted, notices)), **values)
 
 
@@ -167,18 +177,28 @@ def _setting(words: "list[Word]", notices: "Notices") -> dict[str, Any]:
             notices.passed_over(words[0].place, f"'{known}' has no effect here")
             return {}
         case _:
-            known = ", ".join(DIRECTIVES)
-            raise ConfigurationError(f"'{' '.join(words)}' is none of: {known}")
+            from wire.source import nearest
+
+            hint = nearest(directive, DIRECTIVES)
+            raise ConfigurationError(
+                f"'{' '.join(words)}' is none of: {', '.join(DIRECTIVES)}{hint}"
+            )
 
 
 def _tos(settings: "list[Word]", tos: "Word", notices: "Notices") -> dict[str, Any]:
     """ntpd's `tos NAME VALUE ...`: how many servers have to agree, and what only tunes."""
+    from ntp import foreign
+
     given = {str(k): str(v) for k, v in zip(settings[::2], settings[1::2], strict=False)}
     found: dict[str, Any] = {}
     if "minsane" in given:
         found["minsources"] = _number("tos minsane", given.pop("minsane"), MOST_SOURCES)
     if "maxdist" in given:
         found["maxdistance"] = duration("tos maxdist", given.pop("maxdist"), FARTHEST)
+    for name in foreign.REFUSED_TOS:
+        if name in given:
+            what = f"'tos {name}' is not supported, and decides which servers are believed"
+            raise ConfigurationError(f"{what}; remove it, and the servers that it leaves out")
     if given or len(settings) % 2:
         notices.passed_over(tos.place, f"'tos {' '.join(given)}' has no effect here")
     return found
@@ -253,6 +273,7 @@ def _servers(words: "list[Word]", notices: "Notices") -> list[ServerLine]:
 
 def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") -> ServerLine:
     from ntp import foreign
+    from wire.source import nearest
 
     rest = iter(options)
     numbers: dict[str, int] = {}
@@ -261,7 +282,7 @@ def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") 
         name = {"ntsport": "nts-port"}.get(word.lower(), word.lower())
         if name == "nts":
             nts = True
-        elif name in ("port", "key", "nts-port"):
+        elif name in _SERVER_OPTIONS[1:]:
             largest = LARGEST_KEY_ID if name == "key" else 0xFFFF
             numbers[name] = _number(word, next(rest, ""), largest)
         elif name in foreign.OPTIONS:
@@ -272,7 +293,9 @@ def _server(kind: str, host: "Word", options: "list[Word]", notices: "Notices") 
             what = f"'{word}' of a {kind} is not supported, and decides which answers are accepted"
             raise ConfigurationError(f"{what}; remove the option or the {kind}")
         else:
-            raise ConfigurationError(f"'{word}' is not an option of a {kind}")
+            known = [*_SERVER_OPTIONS, *foreign.OPTIONS, *foreign.REFUSED_OPTIONS]
+            hint = nearest(name, known)
+            raise _Misplaced(word, f"'{word}' is not an option of a {kind}{hint}")
     if nts and "key" in numbers:
         raise ConfigurationError("a server has a key or NTS, not both")
     if nts and kind == "pool":

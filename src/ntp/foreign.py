@@ -16,10 +16,10 @@ acquisitionport allow automax bindacqaddress bindacqdevice bindaddress bindcmdad
 bindcmddevice binddevice broadcast broadcastclient calldelay clientlimit clientloglimit
 clockprecision cmdallow cmddeny cmdport cmdratelimit combinelimit commandkey confdir controlkey
 corrtimeratio crypto deny disable discard driftfile dscp dumpdata dumpdir dumponexit enable extra
-fallbackdrift filegen fudge generatecommandkey hwclockfile hwtimestamp hwtstimeout include
-includefile initstepslew interface intpres keysdir leapfile leapseclist leapsecmode leapsectz
+fallbackdrift filegen fudge generatecommandkey hwclockfile hwtimestamp hwtstimeout
+initstepslew interface intpres keysdir leapfile leapseclist leapsecmode leapsectz
 leapsmearinterval local lock_all log logbanner logchange logconfig logdir logfile mailonchange
-makestep manual manycastclient manycastserver maxclockerror maxdrift maxjitter maxntsconnections
+makestep manual manycastclient manycastserver maxclockerror maxdrift maxntsconnections
 maxsamples maxslewrate maxupdateskew mem minsamples mru multicastclient nic nocerttimecheck
 noclientlog nonvolatile ntpsigndsocket ntscachedir ntsdumpdir ntsntpserver ntsport ntsprocesses
 ntsratelimit ntsrefresh ntsrotate ntsservercert ntsserverkey peer phone pidfile port ptpdomain
@@ -30,10 +30,15 @@ unconfig unpeer user
 """
 PASSED_OVER: Final = frozenset(_PASSED_OVER.split())
 
+_INCLUDE: Final = "write the lines of that file here; they may decide which servers are believed"
+
 REFUSED: Final = {
     "restrict": "notrust accepts authenticated servers only; remove those without a key or NTS",
     "authselectmode": "authenticated servers decide here; remove those without a key or NTS",
+    "include": _INCLUDE,
+    "includefile": _INCLUDE,
     "maxdelay": "write maxdistance SECONDS",
+    "maxjitter": "write maxdistance SECONDS",
 }
 
 _OPTIONS: Final = """
@@ -52,6 +57,9 @@ require offset maxdelay maxdelayratio maxdelaydevratio certset ca cert ask autok
 """
 REFUSED_OPTIONS: Final = frozenset(_REFUSED_OPTIONS.split())
 """Options that decide which answers are accepted."""
+
+REFUSED_TOS: Final = ("ceiling", "floor")
+"""Words of `tos` that decide which servers are believed, by their stratum."""
 
 UNUSED_SERVER: Final = "noselect"
 """A server that is asked, but not used."""

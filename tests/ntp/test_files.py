@@ -84,7 +84,7 @@ def test_arbitrary_text_raises_only_our_own_error(text: str) -> None:
     ],
 )
 def test_a_wrong_line_is_named(line: str) -> None:
-    with pytest.raises(ConfigurationError, match="f:2:1: "):
+    with pytest.raises(ConfigurationError, match=r"f:2:(1|10): "):
         parsed(f"# comment\n{line}\n")
 
 
@@ -268,6 +268,7 @@ def test_capital_letters_do_not_matter_to_a_server_and_its_options() -> None:
 @pytest.mark.parametrize(
     "line",
     ["authselectmode require", "server a require", "server a maxdelay 0.1", "server a offset 0.1",
+     "include /etc/a", "includefile /etc/a", "maxjitter 0.1", "tos ceiling 5", "tos floor 2",
      "restrict default notrust", "server a autokey", "server a nts certset 2", "nts mintls 1.3"],
 )  # fmt: skip
 def test_what_believes_less_than_we_would_is_refused(line: str) -> None:
@@ -292,3 +293,10 @@ def test_each_name_of_an_algorithm_that_ntpd_chrony_and_ntpsec_have_is_known(
             text = f"7 {name} HEX:000102030405060708090a0b0c0d0e0f\n"
         found = keys.parse(text.encode(), "keys", Notices())
         assert [key.algorithm for key in found.values()] == [algorithm], name
+
+
+def test_a_misspelt_word_is_shown_at_its_place_with_the_nearest_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"f:1:10: 'ibrust' .*; did you mean 'iburst'\?"):
+        parsed("server a ibrust")
+    with pytest.raises(ConfigurationError, match=r"f:1:1: .*; did you mean 'minsources'\?"):
+        parsed("minsource 3")
