@@ -368,3 +368,7 @@ def test_a_pkcs12_file_is_read_as_the_supplicant_reads_it(passphrase: bytes | No
     said = " ".join(finding.text for finding in findings)
     assert ("a certificate of CN=gw" in " ".join(facts)) == (passphrase is None)
     assert ("it is encrypted" in said) == (passphrase is not None)
+
+
+def test_a_file_of_the_host_is_not_taken_for_keys() -> None:
+    assert kind_of("/etc/hosts", b"127.0.0.1 localhost\n") is None

@@ -71,6 +71,9 @@ KINDS: Final = (
 )
 BY_NAME: Final = {kind.name: kind for kind in KINDS}
 _SEEN: Final = 400  # lines
+_NOT_KEYS: Final = ("hosts", "fstab", "resolv.conf", "services", "protocols")
+"""Files of this host whose lines have the form of psk.txt's: nobody is told to close them."""
+
 _COMMENT: Final = "#!;%"
 _LEAST: Final = 0.2  # of the lines must be the kind's own
 
@@ -95,4 +98,5 @@ def kind_of(name: str, octets: bytes) -> Kind | None:
         return best
     if named:
         return named[0]
-    return BY_NAME["psk.txt"] if shares[BY_NAME["psk.txt"]] == len(lines) else None
+    pairs = shares[BY_NAME["psk.txt"]] == len(lines) and base not in _NOT_KEYS
+    return BY_NAME["psk.txt"] if pairs else None
