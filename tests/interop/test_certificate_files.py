@@ -88,6 +88,7 @@ def ours(made: Made, now: datetime) -> tuple[bool, str]:
     return here.established and there.established, "not established"
 
 
+@pytest.mark.long
 def test_wpa_supplicant_and_we_take_the_same_certificates_and_keys(
     make_host: Callable[[str], Namespace], tmp_path: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_another_secret_is_silence_for_both(host: Namespace, tmp_path: Path, ser
     assert "is the secret the same" in mine.document["authentications"][0]["reason"]
 
 
+@pytest.mark.long
 def test_a_server_that_says_nothing_is_silence_for_both(host: Namespace, tmp_path: Path) -> None:
     with closing(host.socket(socket.AF_INET, socket.SOCK_DGRAM)) as mute:
         mute.bind(("127.0.0.1", PORT))
@@ -249,7 +250,10 @@ def password_server(
     return radius_server(host, folder, own)
 
 
-@pytest.mark.parametrize("server", ["freeradius", "hostapd"])
+SERVERS = ("freeradius", pytest.param("hostapd", marks=pytest.mark.long))
+
+
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_right_password_is_accepted_by_both_with_the_same_keys_and_attributes(
     host: Namespace, tmp_path: Path, method: str, server: str
@@ -264,7 +268,7 @@ def test_the_right_password_is_accepted_by_both_with_the_same_keys_and_attribute
     assert {name for name, _ in theirs.attributes} == {name for name, _ in mine.attributes}
 
 
-@pytest.mark.parametrize("server", ["freeradius", "hostapd"])
+@pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_wrong_password_is_rejected_by_both(
     host: Namespace, tmp_path: Path, method: str, server: str

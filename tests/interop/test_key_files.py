@@ -88,6 +88,7 @@ def numbers(octets: bytes) -> set[bytes]:
     return {word for word in words if word[:1] not in (b"#", b"!", b";", b"%")}
 
 
+@pytest.mark.long
 def test_chronyd_and_we_read_the_same_keys(wire: Veth, tmp_path: Path) -> None:
     made = list(odd_keys.files())
     assert len(made) >= 100

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.interop
 
 ANY, DEFAULT = Phase2(), TunnelPolicy()
 PASSWORD = "correct horse"
-SERVERS = ("freeradius", "hostapd")
+SERVERS = ("freeradius", pytest.param("hostapd", marks=pytest.mark.long))
 VERSIONS = ("1.2", "1.3")
 
 

@@ -21,6 +21,7 @@ def branch(tmp_path: Path) -> Iterator[Branch]:
         yield running
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_daemons_that_are_killed_are_up_again_and_nothing_leaves_in_clear(branch: Branch) -> None:
     before = {name: branch.process(name) for name in NAMES}

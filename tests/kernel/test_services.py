@@ -115,6 +115,7 @@ def configured(init: Systemd, papers: Papers) -> Systemd:
     return init
 
 
+@pytest.mark.long
 def test_systemd_starts_bounds_and_stops_the_units(configured: Systemd) -> None:
     init, main = configured, MAIN
     assert services.backend().name == "systemd"

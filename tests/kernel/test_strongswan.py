@@ -82,8 +82,10 @@ def transfer(client: Namespace, server: Namespace, to: str, size: int) -> int:
 
 @pytest.mark.parametrize(
     ("tunnel", "to", "options"),
-    [(TRANSPORT, "10.77.0.2", ()), (TUNNEL, "10.2.0.1", ("--dst-network=10.2.0.0/24",))],
-    ids=["transport", "tunnel"],
+    [
+        pytest.param(TRANSPORT, "10.77.0.2", (), id="transport", marks=pytest.mark.long),
+        pytest.param(TUNNEL, "10.2.0.1", ("--dst-network=10.2.0.0/24",), id="tunnel"),
+    ],
 )
 class TestBothModes:
     def test_our_first_packet_brings_the_sas_up_and_traffic_flows(

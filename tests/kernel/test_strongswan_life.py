@@ -36,6 +36,7 @@ def spis(gateway: Keying) -> set[str]:
     return {shown[at + 1] for at, word in enumerate(shown) if word == "spi"}
 
 
+@pytest.mark.long
 def test_strongswan_renews_the_child_and_no_packet_is_lost(
     gateway: Keying, peer: StrongSwan
 ) -> None:
@@ -79,6 +80,7 @@ def test_strongswans_delete_removes_our_sas_and_the_next_packet_makes_new_ones(
         assert gateway.ping("10.77.0.2")
 
 
+@pytest.mark.long
 def test_sas_that_an_administrator_flushes_are_made_anew(gateway: Keying, peer: StrongSwan) -> None:
     with gateway.iked() as daemon:
         peer.initiate()

@@ -73,6 +73,7 @@ def test_a_tunnel_through_a_nat_carries_traffic_in_udp(
         assert min(peer.octets()) >= 3 * 84
 
 
+@pytest.mark.long
 def test_transport_mode_through_a_nat_carries_traffic_in_udp(
     translated: Translated, tmp_path: Path
 ) -> None:
