@@ -50,9 +50,13 @@ def pytest_sessionfinish() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the kernel tests of a module together: they share a guest, and its boot."""
+    """Keep the kernel tests of a module together: they share a guest, and its boot.
+
+    They go first: each module occupies one worker for long, and would at the end keep it alone.
+    """
     if _IN_GUEST:
         return
+    items.sort(key=lambda item: item.get_closest_marker("kernel") is None)
     for item in items:
         if item.get_closest_marker("kernel"):
             if config.pluginmanager.has_plugin("xdist"):
