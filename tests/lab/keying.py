@@ -87,14 +87,16 @@ class Keying:
     def ping(self, to: str, count: int = 3, source: str | None = None) -> bool:
         """Whether every one of `count` echo requests was answered.
 
-        With -W alone, the answer to the last is lost for ping when it takes longer than 50 ms.
+        With -W alone, the answer to the last is lost for ping when it takes longer than 50 ms. With
+        -w, ping goes on sending until `count` are answered: those beyond `count` do not matter.
         """
         options = ["-I", source] if source else []
         limit = str(3 + count // 20)
         done = self.namespace.run(
             "ping", "-c", str(count), "-i", "0.05", "-w", limit, *options, to, check=False
         )
-        return ", 0% packet loss" in str(done.stdout)
+        answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl=", str(done.stdout))}
+        return answered >= set(range(1, count + 1))
 
     @contextmanager
     def iked(self, *options: str) -> Iterator[Process]:
