@@ -66,6 +66,7 @@ def test_we_renew_the_child_before_it_expires_and_no_packet_is_lost(
         assert not before & spis(gateway)
 
 
+@pytest.mark.long
 def test_strongswans_delete_removes_our_sas_and_the_next_packet_makes_new_ones(
     gateway: Keying, peer: StrongSwan
 ) -> None:

@@ -114,6 +114,7 @@ def test_nothing_leaves_in_clear_over_a_kill_and_the_next_start_has_traffic_agai
         assert [text.split()[3] for text in states(near)] == ["10.9.9.2"]
 
 
+@pytest.mark.long
 def test_a_connection_that_was_stopped_while_no_daemon_ran_goes_and_others_keep_theirs(
     ends: tuple[Keying, Keying],
 ) -> None:

@@ -369,6 +369,7 @@ NEEDED = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 async def test_every_algorithm_of_the_table_is_the_kernels(ends: Ends) -> None:
     refused = set()
     for spi, row in enumerate(TABLE, 0x300):

@@ -88,6 +88,7 @@ def test_what_was_left_out_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert "3 tests: needs root, for network namespaces" in output
 
 
+@pytest.mark.long
 @pytest.mark.interop
 def test_kernel_tests_run_in_one_guest_and_report_each_for_itself(tmp_path: Path) -> None:
     output = pytest_on(

@@ -138,6 +138,7 @@ def test_the_demo_boots_twice_and_its_captures_decrypt(tmp_path: Path) -> None:
     assert (tmp_path / "wireshark/esp_sa").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.long
 @pytest.mark.interop
 def test_the_demo_makes_a_user_namespace_where_it_has_no_privilege(tmp_path: Path) -> None:
     without = ("setpriv", "--bounding-set", "-sys_admin,-net_admin,-net_raw,-sys_time", "--")
