@@ -9,7 +9,6 @@ import contextlib
 import logging
 from typing import Final
 
-from mgu import timekeeping
 from mgu.arguments import Parser
 
 LOOK: Final = 0.05  # seconds between two looks
@@ -31,6 +30,8 @@ async def right(patience: float, stop: asyncio.Event) -> bool:
 
     Returns: False if `stop` was set meanwhile.
     """
+    from mgu import timekeeping  # late: -h does not need it
+
     if patience > 0 and timekeeping.trust() is None and timekeeping.is_being_set():
         _log.info("the date is not right yet: waiting for it, %g s at most", patience)
         with contextlib.suppress(TimeoutError):
@@ -40,6 +41,8 @@ async def right(patience: float, stop: asyncio.Event) -> bool:
 
 
 async def _right_or_stopped(stop: asyncio.Event) -> None:
+    from mgu import timekeeping
+
     while timekeeping.trust() is None and not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK)
